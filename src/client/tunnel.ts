@@ -1,0 +1,84 @@
+// What `forward()` gives to those who embed duplexity: a tunnel that stays up, and events that tell the truth.
+
+import type { EventEmitter } from "node:events";
+import type { DuplexityError, ErrorCode, PipeProtocol, RequestReport } from "../protocol/index.ts";
+
+/** Ed25519 private key by which a client proves itself to a server that runs without accounts (JWK). */
+export interface ClientKey {
+  readonly kty: "OKP";
+  readonly crv: "Ed25519";
+  readonly x: string;
+  readonly d: string;
+}
+
+export interface PipeOptions {
+  /** A label (`cat1`) or a full hostname. Left out: a random one that stays the same for this key and target. */
+  readonly name?: string;
+  /** `9090`, `host:port`, `http://…`, `https://…`, `https+insecure://…`, `tcp://host:port`, `unix:/path`. */
+  readonly target: string | number;
+}
+
+export interface ForwardOptions {
+  /** `https://tunnel.example.com` */
+  readonly server: string;
+  readonly name?: string;
+  /** More than one pipe in one tunnel; `target` and `name` are then left out. */
+  readonly pipes?: readonly PipeOptions[];
+  /** Bearer token. A function is asked before each dial. */
+  readonly token?: string | (() => string | Promise<string>);
+  /** Key for servers that run with --no-auth. Left out: one is made for this process. */
+  readonly key?: ClientKey;
+  /** Ask the server for a report of each request (`request` event). @default false */
+  readonly reports?: boolean;
+  /** Aborting it before the tunnel is up rejects `forward()`; afterwards it closes the tunnel at once. */
+  readonly signal?: AbortSignal;
+  /** How long a target may take to accept a connection. @default 10_000 */
+  readonly connectTimeoutMs?: number;
+}
+
+export interface TunnelPipe {
+  readonly name: string;
+  readonly hostname: string;
+  readonly protocol: PipeProtocol;
+  readonly url: string;
+  /** Canonical form of the target, e.g. `http://localhost:9090`. */
+  readonly target: string;
+}
+
+export type TunnelStatus =
+  | { readonly state: "connecting"; readonly attempt: number }
+  | { readonly state: "up"; readonly since: Date; readonly rttMs: number | null }
+  | { readonly state: "reconnecting"; readonly attempt: number; readonly delayMs: number; readonly code: ErrorCode }
+  | { readonly state: "draining" }
+  | { readonly state: "closed"; readonly error: DuplexityError | null };
+
+export interface TunnelEvents {
+  status: [TunnelStatus];
+  /** A request passed (needs `reports: true`), or the target failed. */
+  request: [RequestReport];
+  /** The link was lost and is back. */
+  reconnect: [{ readonly outageMs: number }];
+  /** For good. `null`: by `close()`. */
+  close: [DuplexityError | null];
+}
+
+export interface TunnelStatistics {
+  readonly connectedAt: Date;
+  readonly requests: number;
+  readonly openStreams: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly rttMs: number | null;
+  readonly lastByteAt: Date | null;
+}
+
+export interface Tunnel extends EventEmitter<TunnelEvents> {
+  readonly clientId: string;
+  /** The first pipe's URL. */
+  readonly url: string;
+  readonly pipes: readonly TunnelPipe[];
+  readonly status: TunnelStatus;
+  readonly statistics: TunnelStatistics;
+  /** Says goodbye, lets running requests finish for at most `drainMs` (default 0), then ends. */
+  close(options?: { readonly drainMs?: number }): Promise<void>;
+}

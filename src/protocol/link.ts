@@ -1,0 +1,29 @@
+// A link carries packets and may die at any time; a session survives it. The
+// session sees this interface and never a WebSocket.
+
+import type { DuplexityError, ErrorCode } from "./errors.ts";
+
+export interface LinkHandler {
+  /** One whole packet. The buffer may be kept: it is never written again. */
+  onPacket(packet: Buffer): void;
+  /** `bufferedBytes` fell below `LINK_LOW_WATER_BYTES` after it had passed `LINK_HIGH_WATER_BYTES`. */
+  onDrain(): void;
+  /** The link is gone, for whatever reason. At most once; nothing follows. */
+  onClose(error: DuplexityError): void;
+}
+
+export interface Link {
+  handler: LinkHandler;
+  /** Sends one packet given in parts, as one message. The parts must not be written again. */
+  send(parts: readonly Buffer[]): void;
+  /** Bytes given to `send` that the kernel has not taken yet. */
+  readonly bufferedBytes: number;
+  /** Ends the link with a reason that the peer is told. `onClose` follows. */
+  close(code: ErrorCode, reason: string): void;
+  /** Drops the link without a word. `onClose` follows. */
+  abort(error: DuplexityError): void;
+}
+
+/** Above this much in the link's queue, streams wait instead of queueing packets: so a small request never waits long. */
+export const LINK_HIGH_WATER_BYTES = 1_048_576;
+export const LINK_LOW_WATER_BYTES = 262_144;

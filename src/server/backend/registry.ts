@@ -1,0 +1,60 @@
+// Which hostname belongs to whom, and where its client can be reached. One
+// atomic step per call, so that a second implementation can be a script in Redis.
+
+import type { Route } from "../routes.ts";
+
+export interface Registration {
+  /** Canonical hostname. */
+  readonly hostname: string;
+  readonly protocol: "http" | "tcp";
+  readonly clientId: string;
+  /** Stable id of the identity that owns the name: compared, never shown. */
+  readonly ownerId: string;
+  /** How the owner may be shown to others: `ben@ci`, `key 3f9a…`. */
+  readonly ownerName: string;
+  /** The hub that holds the client's link. */
+  readonly nodeId: string;
+  readonly wantsReports: boolean;
+}
+
+export interface RegistryRecord extends Registration {
+  /** Grows by one each time that the name changes hands from one client to another; never goes back. */
+  readonly epoch: number;
+  readonly tcpPort?: number;
+  readonly state: "up" | "away";
+  /** Unix time in ms since when this client has held it. */
+  readonly since: number;
+  /** Unix time in ms at which the lease or, when away, the grace ends. */
+  readonly expires: number;
+}
+
+export type RegisterResult =
+  | {
+      readonly status: "registered";
+      readonly record: RegistryRecord;
+      /** The same owner's client that held it until now: its session is to be ended with DPX_REPLACED. */
+      readonly replaced: RegistryRecord | null;
+    }
+  | { readonly status: "taken"; readonly ownerName: string; readonly since: number };
+
+/** Why a name was given up: `left` frees the route at once, `lost` leaves it `away`. In both the owner keeps the name for the grace. */
+export type RemoveReason = "left" | "lost";
+
+/** All methods may reject with a DuplexityError; none may hang. */
+export interface Registry {
+  /** Claims a name. The same client again renews and keeps its epoch. */
+  register(registration: Registration): Promise<RegisterResult>;
+  /** Extends the leases of `clientId` at `epoch`s; answers those hostnames that are not its own any more. */
+  renew(clientId: string, held: readonly { hostname: string; epoch: number }[]): Promise<readonly string[]>;
+  locate(hostname: string): Promise<RegistryRecord | null>;
+  /** Gives a name up if `clientId` still holds it at `epoch`; else changes nothing and answers false. */
+  remove(hostname: string, clientId: string, epoch: number, reason: RemoveReason): Promise<boolean>;
+  /** Records of one owner, or of all when `ownerId` is null, at most `limit`. */
+  list(ownerId: string | null, limit: number): Promise<readonly RegistryRecord[]>;
+  /** Calls `listener` with the hostname after each change of a record; returns the function that stops it. */
+  watch(listener: (hostname: string, record: RegistryRecord | null) => void): () => void;
+  close(): Promise<void>;
+}
+
+/** The part of a record that the proxy needs. */
+export type RouteOf = (record: RegistryRecord) => Route;

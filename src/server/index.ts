@@ -1,0 +1,84 @@
+// The server as a library: hub, backend and proxy in one process, started by `serve()`.
+
+import type { ErrorCode } from "../protocol/index.ts";
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+}
+
+/** How clients prove who they are. There is no default: a server without one does not start. */
+export type IdentityOptions =
+  /** Each client proves itself by its own key. Refused unless every listener is on loopback. */
+  | { readonly kind: "no-auth" }
+  /** A bearer token, as read from a file. */
+  | { readonly kind: "admin-token"; readonly token: string };
+
+export interface ServeLimits {
+  /** Sockets that have not said who they are. @default 256 */
+  readonly maxUnauthenticated: number;
+  /** @default 10_000 */
+  readonly maxClients: number;
+  /** Pipes of one client. @default 32 */
+  readonly maxPipes: number;
+  /** Streams open at once in one session. @default 4_096 */
+  readonly maxStreams: number;
+  /** Visitors' connections. @default 20_000 */
+  readonly maxVisitors: number;
+  /** Requests that wait for a client to come back, in all. @default 1_000 */
+  readonly maxHeld: number;
+  /** Bytes that held requests may keep in memory, in all. @default 16_777_216 */
+  readonly maxHeldBytes: number;
+  /** How long a request is held. @default 30_000 */
+  readonly holdTimeoutMs: number;
+  /** A request's head, in bytes. @default 65_536 */
+  readonly maxHeadBytes: number;
+  /** @default 30_000 */
+  readonly headTimeoutMs: number;
+  /** A visitor's keep-alive connection without a request. @default 75_000 */
+  readonly idleTimeoutMs: number;
+  /** @default 30_000 */
+  readonly resumeWindowMs: number;
+  /** How long a name stays its owner's after the client went. @default 86_400_000 */
+  readonly graceMs: number;
+  /** Silence on a link after which it is probed. @default 10_000 */
+  readonly heartbeatIdleMs: number;
+  /** How long a probe may stay unanswered. @default 5_000 */
+  readonly heartbeatTimeoutMs: number;
+}
+
+export interface ServeOptions {
+  readonly identity: IdentityOptions;
+  /** @default 127.0.0.1:8080 */
+  readonly listen?: ListenAddress;
+  /** @default 127.0.0.1:7071 */
+  readonly internalListen?: ListenAddress;
+  /** @default "localhost" */
+  readonly domain?: string;
+  /** Where visitors and clients reach the public listener, when that is not its own address. */
+  readonly publicUrl?: string;
+  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly tcpPorts?: { readonly from: number; readonly to: number };
+  /** CIDRs whose forwarding headers are believed. @default [] */
+  readonly trustProxy?: readonly string[];
+  readonly limits?: Partial<ServeLimits>;
+  /** One line for people about what happens; never a secret. */
+  readonly log?: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+}
+
+export interface ServerStopped {
+  readonly code: ErrorCode | null;
+}
+
+export interface Server {
+  /** `http://127.0.0.1:8080` */
+  readonly publicUrl: string;
+  readonly internalUrl: string;
+  readonly domain: string;
+  readonly nodeId: string;
+  /** No new work; waits for what runs, at most `deadlineMs`; then closes. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Ends everything now. */
+  close(): Promise<void>;
+}
