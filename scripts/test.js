@@ -1,0 +1,19 @@
+// `npm test`: from a fresh clone to the tests' result. Arguments go to vitest: `npm test -- test/protocol`.
+
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { ensureBuild, ensurePackages, ensurePrograms, ROOT } from "./setup.js";
+
+const args = process.argv.slice(2);
+const paths = args.filter((arg) => !arg.startsWith("-"));
+
+ensurePackages();
+// Only the tests in test/e2e use programs of the system and the built package.
+if (paths.length === 0 || paths.some((path) => path.includes("e2e"))) {
+  ensurePrograms(["redis-server", "redis-cli", "chromium"]);
+}
+ensureBuild();
+
+const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
+const { status } = spawnSync(process.execPath, [vitest, "run", ...args], { cwd: ROOT, stdio: "inherit" });
+process.exitCode = status ?? 1;
