@@ -2,6 +2,7 @@
 // session sees this interface and never a WebSocket.
 
 import type { DuplexityError, ErrorCode } from "./errors.ts";
+import type { OutgoingPacket } from "./packet-builder.ts";
 
 export interface LinkHandler {
   /** One whole packet. The buffer may be kept: it is never written again. */
@@ -14,8 +15,8 @@ export interface LinkHandler {
 
 export interface Link {
   handler: LinkHandler;
-  /** Sends one packet given in parts, as one message. The parts must not be written again. */
-  send(parts: readonly Buffer[]): void;
+  /** Sends one packet as one message. May write its own framing into the packet's headroom, and nowhere else. */
+  send(packet: OutgoingPacket): void;
   /** Bytes given to `send` that the kernel has not taken yet. */
   readonly bufferedBytes: number;
   /** Ends the link with a reason that the peer is told. `onClose` follows. */

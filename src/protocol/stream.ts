@@ -46,9 +46,9 @@ export interface Stream {
   /**
    * Sends bytes, or queues them while there is no credit. Returns false when the caller has to wait for `onDrain`; what
    * was given is sent all the same. Up to `MAX_COPIED_BYTES` (16 KiB) are copied before this returns; a larger buffer
-   * is handed over and must never be written again.
+   * is handed over and must never be written again. A string is latin1: one byte a character.
    */
-  write(chunk: Buffer): boolean;
+  write(chunk: Buffer | string): boolean;
   /** No more will be written (FIN, after what is queued). */
   end(): void;
   /** Ends both directions now, drops what is queued. `deliveredBytes` as in `onReset`. Safe to call twice. */

@@ -1,0 +1,225 @@
+// One link with what its sessions share: liveness, round-trip time, dispatch by
+// session id, back-pressure. Looks into no frame of a session.
+
+import type { ErrorCode } from "./errors.ts";
+import { DuplexityError } from "./errors.ts";
+import { decodeUint32, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from "./frame.ts";
+import { MAX_PACKET_BYTES, MAX_SESSIONS_PER_LINK } from "./limits.ts";
+import { LINK_HIGH_WATER_BYTES, type Link } from "./link.ts";
+import { PACKET_HEADER_BYTES, type PacketHeader, PacketKind, readPacketHeader } from "./packet.ts";
+import { barePacket, type OutgoingPacket } from "./packet-builder.ts";
+import type { Session } from "./session.ts";
+
+export interface Heartbeat {
+  /** Silence after which the peer is asked for a sign of life. */
+  readonly idleMs: number;
+  /** How long it has for its answer. */
+  readonly timeoutMs: number;
+}
+
+export interface SessionLinkOptions {
+  readonly heartbeat: Heartbeat;
+  /** Acceptor: the peer starts or goes on with a session that this link does not carry yet. Null refuses it. */
+  acceptSession?(id: number): Session | null;
+  /** The link is gone; its sessions have been told before. */
+  onClose(error: DuplexityError): void;
+  /** The peer will close the link within `deadlineMs`. */
+  onGoAway?(deadlineMs: number): void;
+}
+
+const PING_PAYLOAD_BYTES = 8;
+/** Weight of a new sample in the smoothed round trip, as TCP has it (RFC 6298 §2). */
+const RTT_GAIN = 1 / 8;
+/** A timer that fires this late means that the process slept: what came meanwhile has not been read yet. */
+const OVERSLEPT_MS = 1_000;
+
+export class SessionLink {
+  /** Smoothed round trip; null until the first PONG. */
+  rttMs: number | null = null;
+  isOpen = true;
+
+  readonly #link: Link;
+  readonly #options: SessionLinkOptions;
+  readonly #sessions = new Map<number, Session>();
+  readonly #header: PacketHeader = { kind: PacketKind.link, session: 0, seq: 0, ack: 0 };
+  #heardAt = performance.now();
+  #pingSentAt: number | null = null;
+  #pingCount = 0;
+  #timer: NodeJS.Timeout;
+  #timerDueAt = 0;
+
+  constructor(link: Link, options: SessionLinkOptions) {
+    this.#link = link;
+    this.#options = options;
+    link.handler = this;
+    this.#timer = this.#watchAfter(options.heartbeat.idleMs);
+    // At once: the windows' growth needs a round-trip time.
+    this.#ping();
+  }
+
+  /** Whether so much waits in the link that DATA has to wait, too. */
+  get isCongested(): boolean {
+    return this.#link.bufferedBytes > LINK_HIGH_WATER_BYTES;
+  }
+
+  /** Announces that this side will close the link within `deadlineMs`. */
+  goAway(deadlineMs: number): void {
+    const payload = Buffer.allocUnsafe(4);
+    payload.writeUInt32BE(deadlineMs, 0);
+    this.#sendFrame(FrameType.goAway, payload);
+  }
+
+  close(code: ErrorCode, reason: string): void {
+    if (this.isOpen) this.#link.close(code, reason);
+  }
+
+  abort(error: DuplexityError): void {
+    if (this.isOpen) this.#link.abort(error);
+  }
+
+  // ── What sessions call ─────────────────────────────────────────────────
+
+  add(session: Session): void {
+    this.#sessions.set(session.id, session);
+  }
+
+  forget(session: Session): void {
+    this.#sessions.delete(session.id);
+  }
+
+  send(packet: OutgoingPacket): void {
+    if (this.isOpen) this.#link.send(packet);
+  }
+
+  // ── What the link calls ────────────────────────────────────────────────
+
+  onPacket(packet: Buffer): void {
+    if (!this.isOpen) return;
+    this.#heardAt = performance.now();
+    try {
+      this.#receive(packet);
+    } catch (error) {
+      if (!(error instanceof DuplexityError)) throw error;
+      this.#link.close(error.code, error.message);
+    }
+  }
+
+  onDrain(): void {
+    for (const session of this.#sessions.values()) session.linkDrained();
+  }
+
+  onClose(error: DuplexityError): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    clearTimeout(this.#timer);
+    const sessions = [...this.#sessions.values()];
+    this.#sessions.clear();
+    for (const session of sessions) session.linkLost(this, error);
+    this.#options.onClose(error);
+  }
+
+  #receive(packet: Buffer): void {
+    if (packet.length > MAX_PACKET_BYTES) {
+      throw new DuplexityError(
+        "DPX_PACKET_TOO_LARGE",
+        `Packet of ${packet.length} bytes came, at most ${MAX_PACKET_BYTES} are allowed`,
+      );
+    }
+    const header = this.#header;
+    readPacketHeader(packet, header);
+    if (header.kind === PacketKind.link) {
+      this.#receiveLinkFrame(packet);
+      return;
+    }
+    const session = this.#sessions.get(header.session);
+    if (session !== undefined) session.receive(this, header, packet);
+    else if (header.kind === PacketKind.resume) this.#startSession(header, packet);
+    // Anything else is of a session that has left this link: what was under way when it did.
+  }
+
+  #startSession(header: PacketHeader, packet: Buffer): void {
+    const isFull = this.#sessions.size >= MAX_SESSIONS_PER_LINK;
+    const session = isFull ? null : (this.#options.acceptSession?.(header.session) ?? null);
+    if (session === null || session.isClosed) {
+      throw new DuplexityError("DPX_SESSION_UNKNOWN", `Session ${header.session} is not known here`);
+    }
+    session.receive(this, header, packet);
+  }
+
+  #receiveLinkFrame(packet: Buffer): void {
+    const type = packet[PACKET_HEADER_BYTES] ?? 0;
+    const payload = packet.subarray(PACKET_HEADER_BYTES + FRAME_HEADER_BYTES);
+    if (
+      packet.length < PACKET_HEADER_BYTES + FRAME_HEADER_BYTES ||
+      packet.readUIntBE(PACKET_HEADER_BYTES + 1, 3) !== payload.length
+    ) {
+      throw new DuplexityError("DPX_FRAME_INVALID", "A packet of the link's own must hold one whole frame");
+    }
+    switch (type) {
+      case FrameType.ping:
+        if (payload.length !== PING_PAYLOAD_BYTES) break;
+        this.#sendFrame(FrameType.pong, payload);
+        return;
+      case FrameType.pong:
+        if (payload.length !== PING_PAYLOAD_BYTES) break;
+        this.#receivePong(payload);
+        return;
+      case FrameType.goAway:
+        this.#options.onGoAway?.(decodeUint32(payload, "GOAWAY"));
+        return;
+    }
+    throw new DuplexityError(
+      "DPX_FRAME_INVALID",
+      `Frame of type ${type} with ${payload.length} bytes came on the link itself`,
+    );
+  }
+
+  // ── Liveness ───────────────────────────────────────────────────────────
+
+  #ping(): void {
+    this.#pingCount += 1;
+    this.#pingSentAt = performance.now();
+    const payload = Buffer.alloc(PING_PAYLOAD_BYTES);
+    payload.writeUInt32BE(this.#pingCount, 4);
+    this.#sendFrame(FrameType.ping, payload);
+  }
+
+  #receivePong(payload: Buffer): void {
+    if (this.#pingSentAt === null || payload.readUInt32BE(4) !== this.#pingCount) return;
+    const sample = performance.now() - this.#pingSentAt;
+    this.#pingSentAt = null;
+    this.rttMs = this.rttMs === null ? sample : this.rttMs + (sample - this.rttMs) * RTT_GAIN;
+  }
+
+  #sendFrame(type: FrameType, payload: Buffer): void {
+    const body = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payload.length);
+    writeFrameHeader(body, 0, type, payload.length, 0);
+    payload.copy(body, FRAME_HEADER_BYTES);
+    this.send(barePacket({ kind: PacketKind.link, session: 0, seq: 0, ack: 0 }, body));
+  }
+
+  #watchAfter(ms: number): NodeJS.Timeout {
+    this.#timerDueAt = performance.now() + ms;
+    return setTimeout(this.#watch, ms);
+  }
+
+  readonly #watch = (): void => {
+    const { idleMs, timeoutMs } = this.#options.heartbeat;
+    const now = performance.now();
+    const silentMs = now - this.#heardAt;
+    const hasOverslept = now - this.#timerDueAt > OVERSLEPT_MS;
+    if (silentMs < idleMs) {
+      this.#timer = this.#watchAfter(idleMs - silentMs);
+    } else if (silentMs < idleMs + timeoutMs || hasOverslept) {
+      this.#ping();
+      this.#timer = this.#watchAfter(hasOverslept ? timeoutMs : Math.max(1, idleMs + timeoutMs - silentMs));
+    } else {
+      this.#link.abort(
+        new DuplexityError(
+          "DPX_LINK_DEAD",
+          `Nothing came for ${Math.round(silentMs / 1000)} s, a ping stayed unanswered`,
+        ),
+      );
+    }
+  };
+}
