@@ -15,10 +15,10 @@ const INTRODUCTION = `# Errors
 <!-- Written by \`node scripts/write-errors-doc.js\` from src/protocol/errors.ts: change it there. -->
 
 Every failure of duplexity has one code from this closed table, wherever it shows: in \`DuplexityError.code\`, in the
-\`Duplexity-Error\` header of an answer to a visitor, in the reason of a WebSocket close, in a RESET frame, in \`--json\`
+\`Duplexity-Error\` header of an answer to a visitor, in the reason of a WebSocket close, in a RESET frame or a CLOSE packet, in \`--json\`
 output and in the log. Match on the code; messages are for people and may change.
 
-- **wire**: the number in RESET and CLOSE frames and in control messages' place, 16 bits; never reused.
+- **wire**: the number in RESET frames and CLOSE packets, 16 bits; never reused.
 - **close**: the WebSocket close code (RFC 6455 §7.4) when it ends a socket; the reason starts with the code.
 - **HTTP**: the status that a visitor or an API caller gets.
 - **exit**: the exit status of a command that ends because of it.

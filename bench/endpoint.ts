@@ -1,0 +1,22 @@
+// What is measured: a way from the load to the origin. The same load runs over each.
+
+/** A process whose CPU and memory count. */
+export interface MeasuredProcess {
+  readonly name: "haproxy" | "server" | "client";
+  readonly pid: number;
+}
+
+export interface Endpoint {
+  /** `direct`, `haproxy`, `tunnel`, or `tunnel@24` for another Node. */
+  readonly name: string;
+  readonly port: number;
+  /** Host header that leads to the origin; a second name that leads there as well; and the one for the upload sink. */
+  readonly host: string;
+  readonly neighbourHost: string;
+  readonly sinkHost: string;
+  readonly sinkPort: number;
+  readonly processes: readonly MeasuredProcess[];
+}
+
+/** What one run over one endpoint gave: metric to value. */
+export type Sample = Readonly<Record<string, number>>;

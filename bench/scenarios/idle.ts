@@ -1,0 +1,57 @@
+// What a connected client that does nothing costs the server: memory after a collection, divided by the clients.
+
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { openInspector } from "../inspector.ts";
+import { stopAll } from "../origin.ts";
+import { type Child, freePort, residentBytes, startAndRead } from "../proc.ts";
+import type { Scenario } from "../scenario.ts";
+import { startServer } from "../tunnel.ts";
+
+/** Clients that connect before the first look, so that code and caches which exist once are not counted. */
+const WARM_UP_CLIENTS = 50;
+
+/** Starts a process that connects `count` clients and keeps them. */
+async function connectClients(server: string, count: number, prefix: string): Promise<Child> {
+  const program = fileURLToPath(new URL("../idle-clients.js", import.meta.url));
+  return (await startAndRead(process.execPath, [program, server, String(count), prefix], "ready")).child;
+}
+
+export const idle: Scenario = {
+  name: "idle",
+  title: "connected clients that do nothing, on the server, both sockets",
+  endpoints: ["tunnel"],
+  bars: [
+    {
+      what: "idle connected client, on the server",
+      metric: "residentKB",
+      against: null,
+      direction: "atMost",
+      must: 40,
+      aim: 20,
+      unit: "KB",
+    },
+  ],
+  async run(_endpoint, { tunnel, folder, idleClients }) {
+    const inspectorPort = await freePort();
+    const options = { ...tunnel, folder: join(folder, "idle"), profileFolder: undefined };
+    const server = await startServer(options, [`--inspect=127.0.0.1:${inspectorPort}`]);
+    const children: Child[] = [];
+    try {
+      const inspector = await openInspector(inspectorPort);
+      children.push(await connectClients(server.url, WARM_UP_CLIENTS, "warm"));
+      const heapBefore = await inspector.collect();
+      const residentBefore = residentBytes(server.child.pid);
+      children.push(await connectClients(server.url, idleClients, "idle"));
+      const heapAfter = await inspector.collect();
+      const residentAfter = residentBytes(server.child.pid);
+      inspector.close();
+      return {
+        residentKB: (residentAfter - residentBefore) / 1000 / idleClients,
+        heapKB: (heapAfter - heapBefore) / 1000 / idleClients,
+      };
+    } finally {
+      await stopAll([...children, server.child]);
+    }
+  },
+};
