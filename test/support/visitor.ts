@@ -142,6 +142,14 @@ export class RawVisitor {
     return within(found, limitMs, `${count} bytes`);
   }
 
+  /** What has come, at least one byte; empty at the connection's end. */
+  async readSome(limitMs = 10_000): Promise<Buffer> {
+    if (this.received.length === 0 && !this.hasEnded) await within(this.#more(), limitMs, "some bytes");
+    const taken = this.received;
+    this.received = Buffer.alloc(0);
+    return taken;
+  }
+
   /** All up to the connection's end. */
   async readAll(limitMs = 10_000): Promise<string> {
     const ended = (async () => {
