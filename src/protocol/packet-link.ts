@@ -1,0 +1,68 @@
+// A link over a WebSocket of our own: packets out, packets in, and the end of it told once.
+
+import { DuplexityError, ERRORS, type ErrorCode } from "./errors.ts";
+import { LINK_LOW_WATER_BYTES, type Link, type LinkHandler } from "./link.ts";
+import type { OutgoingPacket } from "./packet-builder.ts";
+import type { WebSocketConnection, WebSocketHandler } from "./websocket-connection.ts";
+import { closeReason, errorOfClose } from "./websocket-link.ts";
+
+const DEAF: LinkHandler = { onPacket() {}, onDrain() {}, onClose() {} };
+
+/** Takes over a connection on which no more texts are expected: one closes the link with DPX_PROTOCOL. */
+export function createPacketLink(connection: WebSocketConnection): Link {
+  return new PacketLink(connection);
+}
+
+class PacketLink implements Link, WebSocketHandler {
+  handler: LinkHandler = DEAF;
+  readonly #connection: WebSocketConnection;
+  #isClosed = false;
+
+  constructor(connection: WebSocketConnection) {
+    this.#connection = connection;
+    connection.handler = this;
+  }
+
+  get bufferedBytes(): number {
+    return this.#connection.bufferedBytes;
+  }
+
+  send(packet: OutgoingPacket): void {
+    this.#connection.sendBinary(packet.parts, packet.byteLength);
+  }
+
+  close(code: ErrorCode, reason: string): void {
+    if (this.#isClosed) return;
+    this.#connection.close(ERRORS[code].closeCode, closeReason(code, reason));
+    // A peer that is gone would not answer: nothing waits for it.
+    this.#closed(new DuplexityError(code, reason));
+  }
+
+  abort(error: DuplexityError): void {
+    if (this.#isClosed) return;
+    this.#connection.terminate();
+    this.#closed(error);
+  }
+
+  onText(): void {
+    this.close("DPX_PROTOCOL", "A text came on a link that carries packets");
+  }
+
+  onBinary(message: Buffer): void {
+    if (!this.#isClosed) this.handler.onPacket(message);
+  }
+
+  onDrain(): void {
+    if (!this.#isClosed && this.bufferedBytes <= LINK_LOW_WATER_BYTES) this.handler.onDrain();
+  }
+
+  onClose(code: number, reason: string): void {
+    this.#closed(errorOfClose(code, reason));
+  }
+
+  #closed(error: DuplexityError): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.handler.onClose(error);
+  }
+}
