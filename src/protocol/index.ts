@@ -1,5 +1,6 @@
 // The wire: messages, packets, frames, sessions, streams, errors. Imports node: only.
 
+export { closeReason, errorOfClose } from "./close-reason.ts";
 export * from "./errors.ts";
 export { MAX_PACKET_BYTES, RESUME_WINDOW_MS } from "./limits.ts";
 export * from "./link.ts";
@@ -7,7 +8,11 @@ export * from "./message-codec.ts";
 export { isClientId } from "./message-fields.ts";
 export * from "./messages.ts";
 export * from "./names.ts";
+// The dialer's own WebSocket: `acceptUpgrade` (hub) or `dialUpgrade` (client), then `WebSocketConnection` for the texts
+// of the beginning, then `createPacketLink(connection)`. The control socket is one of `ws`.
+export { createPacketLink } from "./packet-link.ts";
 export { newSessionId, Session, type SessionLimits, type SessionOptions } from "./session.ts";
 export { type Heartbeat, SessionLink, type SessionLinkOptions } from "./session-link.ts";
 export * from "./stream.ts";
-export { closeReason, createWebSocketLink, errorOfClose, type WebSocketLike } from "./websocket-link.ts";
+export { WebSocketConnection, type WebSocketConnectionOptions, type WebSocketHandler } from "./websocket-connection.ts";
+export { acceptUpgrade, type DialOptions, type DialResult, dialUpgrade } from "./websocket-handshake.ts";

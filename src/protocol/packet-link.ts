@@ -1,10 +1,10 @@
 // A link over a WebSocket of our own: packets out, packets in, and the end of it told once.
 
+import { closeReason, errorOfClose } from "./close-reason.ts";
 import { DuplexityError, ERRORS, type ErrorCode } from "./errors.ts";
 import { LINK_LOW_WATER_BYTES, type Link, type LinkHandler } from "./link.ts";
 import type { OutgoingPacket } from "./packet-builder.ts";
 import type { WebSocketConnection, WebSocketHandler } from "./websocket-connection.ts";
-import { closeReason, errorOfClose } from "./websocket-link.ts";
 
 const DEAF: LinkHandler = { onPacket() {}, onDrain() {}, onClose() {} };
 

@@ -1,0 +1,22 @@
+// How an error travels in a WebSocket's close frame, and back.
+
+import { DuplexityError, type ErrorCode, isErrorCode } from "./errors.ts";
+
+/** RFC 6455 §5.5: a control frame has at most 125 bytes, two of which are the code. */
+const MAX_CLOSE_REASON_BYTES = 123;
+
+/** A close reason that fits: `DPX_CODE: message`, cut to 123 bytes. */
+export function closeReason(code: ErrorCode, message: string): string {
+  const reason = Buffer.from(`${code}: ${message}`);
+  // Cut at a character's border: bytes 10xxxxxx go on with a character that began before.
+  let end = Math.min(reason.length, MAX_CLOSE_REASON_BYTES);
+  while (end < reason.length && end > 0 && ((reason[end] ?? 0) & 0xc0) === 0x80) end -= 1;
+  return reason.toString("utf8", 0, end);
+}
+
+/** The error that a close frame stands for: its `DPX_…` reason, else DPX_LINK_LOST. */
+export function errorOfClose(closeCode: number, reason: string): DuplexityError {
+  const [, code, message] = /^(DPX_[A-Z_]+): (.*)$/s.exec(reason) ?? [];
+  if (isErrorCode(code)) return new DuplexityError(code, message ?? "");
+  return new DuplexityError("DPX_LINK_LOST", `The link closed with ${closeCode}${reason === "" ? "" : `: ${reason}`}`);
+}
