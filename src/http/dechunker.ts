@@ -3,9 +3,9 @@
 import type { BodyScanner } from "./body-scanner.ts";
 
 /**
- * The content in `chunk[from, end)`, by reference and in order, after `scanner.scan(chunk, from)`'s rules; `out` gets the
- * pieces. Returns what `scan` would: call it instead of `scan`, not with it.
+ * Call it instead of `scanner.scan(chunk, from)`: it returns the same, and `out` gets the content of what was scanned,
+ * in order and by reference. Trailers are lost: HTTP/1.0 has none (RFC 9112 §7.1.2 allows it).
  */
-export function dechunk(_scanner: BodyScanner, _chunk: Buffer, _from: number, _out: Buffer[]): number {
-  throw new Error("soon");
+export function dechunk(scanner: BodyScanner, chunk: Buffer, from: number, out: Buffer[]): number {
+  return scanner.scan(chunk, from, out);
 }

@@ -1,18 +1,39 @@
 // Gathers the bytes of one head. A head that comes in one read is not copied;
 // one that trickles in is copied once (amortised), however small the reads are.
 
-import type { HttpFault } from "./fault.ts";
-import type { HttpLimits } from "./limits.ts";
+import { CR, LF } from "./chars.ts";
+import { HttpFault } from "./fault.ts";
+import { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
 
 /**
  * The index just after the CRLFCRLF that ends the head which starts at `start`, or -1 when it is not there yet. One
- * empty line before a request line is skipped (RFC 9112 §2.2).
+ * empty line before a request line is skipped (RFC 9112 §2.2): it is part of what is delimited.
  *
  * @param resumeAt How far `buffer` was searched before, to search no byte twice.
  */
-export function findHeadEnd(_buffer: Buffer, _start: number, _resumeAt?: number): number {
-  throw new Error("soon");
+export function findHeadEnd(buffer: Buffer, start: number, resumeAt = start): number {
+  const first = buffer[start] === CR && buffer[start + 1] === LF ? start + 2 : start;
+  // The last of the four bytes; every fourth byte is enough to look at, since two of any four of the mark tell where.
+  let at = Math.max(first, resumeAt - 3) + 3;
+  while (at < buffer.length) {
+    const code = buffer[at];
+    if (code === LF) {
+      if (buffer[at - 1] === CR && buffer[at - 2] === LF && buffer[at - 3] === CR) return at + 1;
+      // It may be the second byte of the mark.
+      at += 2;
+    } else if (code === CR) {
+      // First or third byte of the mark.
+      at += 1;
+    } else {
+      at += 4;
+    }
+  }
+  return -1;
 }
+
+const EMPTY = Buffer.alloc(0);
+/** Room for a usual head, so that one that comes in two reads is copied once. */
+const FIRST_ROOM_BYTES = 2_048;
 
 /**
  * One per direction of a connection, reused for each message.
@@ -23,24 +44,86 @@ export function findHeadEnd(_buffer: Buffer, _start: number, _resumeAt?: number)
  */
 export class HeadCollector {
   /** The bytes that hold the head, when `push` found its end: `buffer[start, end)`. Valid until `clear()`. */
-  buffer: Buffer = Buffer.alloc(0);
+  buffer: Buffer = EMPTY;
   start = 0;
   end = 0;
   fault: HttpFault | null = null;
+  readonly #role: "request" | "response";
+  readonly #maxHeadBytes: number;
+  #pending = EMPTY;
+  #pendingBytes = 0;
 
-  /** @param role `request` refuses at once what can't begin a request (TLS, HTTP/2, binary), before a head's end is there. */
-  constructor(_role: "request" | "response", _limits?: HttpLimits) {}
+  /** @param role `request` refuses at once what can't begin a request (TLS, binary), before a head's end is there. */
+  constructor(role: "request" | "response", limits: HttpLimits = HTTP_LIMITS) {
+    this.#role = role;
+    this.#maxHeadBytes = limits.maxHeadBytes;
+  }
 
   /** Bytes of an unfinished head that are kept at the moment. 0: between messages. */
   get pendingBytes(): number {
-    return 0;
+    return this.#pendingBytes;
   }
 
   /** Takes `chunk` from `from` on. Returns the index in `chunk` after the head, or -1: more is needed, or `fault` is set. */
-  push(_chunk: Buffer, _from: number): number {
-    throw new Error("soon");
+  push(chunk: Buffer, from: number): number {
+    if (this.#pendingBytes > 0) return this.#append(chunk, from);
+    if (from >= chunk.length) return -1;
+    if (!this.#canBegin(chunk[from] ?? 0)) return -1;
+    const end = findHeadEnd(chunk, from);
+    if (end < 0) return this.#append(chunk, from);
+    if (end - from > this.#maxHeadBytes) return this.#tooLarge();
+    this.buffer = chunk;
+    this.start = from;
+    this.end = end;
+    return end;
   }
 
   /** Forgets the head, for the next message. */
-  clear(): void {}
+  clear(): void {
+    this.buffer = EMPTY;
+    this.start = 0;
+    this.end = 0;
+    this.#pending = EMPTY;
+    this.#pendingBytes = 0;
+  }
+
+  #append(chunk: Buffer, from: number): number {
+    const before = this.#pendingBytes;
+    const taken = Math.min(chunk.length - from, this.#maxHeadBytes - before);
+    this.#reserve(before + taken);
+    chunk.copy(this.#pending, before, from, from + taken);
+    this.#pendingBytes = before + taken;
+    const head = this.#pending.subarray(0, before + taken);
+    const end = findHeadEnd(head, 0, before);
+    if (end < 0) return head.length === this.#maxHeadBytes ? this.#tooLarge() : -1;
+    this.buffer = head;
+    this.end = end;
+    return from + end - before;
+  }
+
+  #reserve(bytes: number): void {
+    if (bytes <= this.#pending.length) return;
+    const room = Math.max(FIRST_ROOM_BYTES, bytes, this.#pending.length * 2);
+    const grown = Buffer.allocUnsafe(Math.min(room, this.#maxHeadBytes));
+    this.#pending.copy(grown, 0, 0, this.#pendingBytes);
+    this.#pending = grown;
+  }
+
+  /** RFC 9112 §3: a method is a token, and all that we pass on are upper case. */
+  #canBegin(first: number): boolean {
+    if (this.#role === "response" || (first >= 0x41 && first <= 0x5a) || first === CR) return true;
+    // 22: a TLS handshake record (RFC 8446 §5.1).
+    const why = first === 22 ? "it is TLS, on a port for plain HTTP" : "its first byte is no upper-case letter";
+    this.fault = new HttpFault("DPX_REQUEST_INVALID", `Cannot read the request: ${why}`);
+    return false;
+  }
+
+  #tooLarge(): -1 {
+    const max = this.#maxHeadBytes;
+    this.fault =
+      this.#role === "request"
+        ? new HttpFault("DPX_HEAD_TOO_LARGE", `Cannot read the request: its head passes ${max} bytes`)
+        : new HttpFault("DPX_TARGET_ANSWER", `Cannot read the target's answer: its head passes ${max} bytes`);
+    return -1;
+  }
 }
