@@ -1,0 +1,127 @@
+// `duplexity serve`: flags to ServeOptions, then a server until somebody stops
+// it. What a server does is src/server's business.
+
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { DuplexityError } from "../../protocol/errors.ts";
+import type { IdentityOptions, ServeLimits, ServeOptions } from "../../server/index.ts";
+import { type CommandContext, readSettings, warn } from "../context.ts";
+import { readSecret } from "../credentials.ts";
+import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
+import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
+import { createServeView, isLogLevel, LOG_LEVELS } from "../output/serve-view.ts";
+import type { SettingsValues } from "../settings-values.ts";
+import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
+
+const DEFAULT_DRAIN_MS = 30_000;
+/** Shorter ones can be guessed by somebody who has time. */
+const SHORT_TOKEN_CHARS = 16;
+
+export async function run(context: CommandContext): Promise<number> {
+  const { values } = await readSettings(context, "serve", SERVE_FLAGS);
+  const level = values.parse("logLevel", LOG_LEVELS.join(", "), (text) => (isLogLevel(text) ? text : null));
+  const drainMs = values.duration("drain") ?? DEFAULT_DRAIN_MS;
+  const { stdout, stderr, env, version } = context;
+  const view = createServeView({
+    ...{ stdout, stderr, env, version, level: level ?? "info" },
+    ...{ isJson: values.isOn("json"), noColor: values.isOn("noColor") },
+  });
+  const options = { ...readOptions(context, values), log: view.log };
+  const interrupts = watchInterrupts();
+  const { serve } = await import("../../server/index.ts");
+  const server = await serve(options);
+  // Read one by one: a server's properties may be getters, which a spread would lose.
+  const { publicUrl, internalUrl, domain, nodeId } = server;
+  view.listening({ publicUrl, internalUrl, domain, nodeId, identity: options.identity.kind, ...tcpPortsOf(options) });
+
+  await aborted(interrupts.first);
+  view.draining(drainMs);
+  await Promise.race([server.drain(drainMs), aborted(interrupts.second)]);
+  if (interrupts.second.aborted) return EXIT_INTERRUPTED;
+  view.stopped();
+  return 0;
+}
+
+function readOptions(context: CommandContext, values: SettingsValues): ServeOptions {
+  const address = "an address such as 127.0.0.1:8080 or [::1]:8080";
+  const listen = values.parse("listen", address, parseListenAddress);
+  const internalListen = values.parse("internalListen", address, parseListenAddress);
+  const publicUrl = values.parse("publicUrl", "an http:// or https:// address without a path", parseServerUrl);
+  const tcpPorts = values.parse("tcpPorts", "ports such as 20000-20099", parsePortRange);
+  const domain = values.text("domain");
+  const tls = readTls(context, values);
+  return {
+    identity: readIdentity(context, values),
+    trustProxy: values.list("trustProxy"),
+    limits: readLimits(values),
+    ...(listen === undefined ? {} : { listen }),
+    ...(internalListen === undefined ? {} : { internalListen }),
+    ...(publicUrl === undefined ? {} : { publicUrl }),
+    ...(tcpPorts === undefined ? {} : { tcpPorts }),
+    ...(domain === undefined ? {} : { domain }),
+    ...(tls === undefined ? {} : { tls }),
+  };
+}
+
+function readIdentity(context: CommandContext, values: SettingsValues): IdentityOptions {
+  const { env, cwd } = context;
+  const token = readSecret(values, { fileKey: "adminTokenFile", variable: "DUPLEXITY_ADMIN_TOKEN", env, cwd });
+  const isOpen = values.isOn("noAuth");
+  if (isOpen && token !== undefined) {
+    throw new DuplexityError(
+      "DPX_USAGE",
+      "Cannot start with both --no-auth and an admin token: they exclude each other",
+      {
+        hint: "Leave one of them out; the token also comes from DUPLEXITY_ADMIN_TOKEN and DUPLEXITY_ADMIN_TOKEN_FILE.",
+      },
+    );
+  }
+  if (isOpen) return { kind: "no-auth" };
+  if (token === undefined) {
+    throw new DuplexityError("DPX_USAGE", "Cannot start: nothing says who may open pipes on this server", {
+      hint:
+        "On this machine alone: duplexity serve --no-auth. For others: openssl rand -hex 32 > token, " +
+        "then duplexity serve --admin-token-file token",
+    });
+  }
+  if (token.length < SHORT_TOKEN_CHARS) {
+    warn(context, `the admin token has ${token.length} characters only; make a better one: openssl rand -hex 32`);
+  }
+  return { kind: "admin-token", token };
+}
+
+function readTls(context: CommandContext, values: SettingsValues): { cert: string; key: string } | undefined {
+  const cert = values.text("tlsCert");
+  const key = values.text("tlsKey");
+  if (cert === undefined && key === undefined) return undefined;
+  if (cert === undefined || key === undefined) {
+    const missing = cert === undefined ? "--tls-cert" : "--tls-key";
+    throw new DuplexityError(
+      "DPX_USAGE",
+      `Cannot serve TLS: ${missing} is missing, a certificate and its key belong together`,
+    );
+  }
+  return { cert: readPem(context, cert, "--tls-cert"), key: readPem(context, key, "--tls-key") };
+}
+
+function readPem(context: CommandContext, path: string, flag: string): string {
+  try {
+    return readFileSync(resolve(context.cwd, path), "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DuplexityError("DPX_USAGE", `Cannot read "${path}" (${flag}): ${reason}`, { cause: error });
+  }
+}
+
+function readLimits(values: SettingsValues): Partial<ServeLimits> {
+  const limits: Partial<Record<keyof ServeLimits, number>> = {};
+  for (const flag of LIMIT_FLAGS) {
+    const value = values[flag.kind](flag.key);
+    if (value !== undefined) limits[flag.limit] = value;
+  }
+  return limits;
+}
+
+function tcpPortsOf(options: ServeOptions): { tcpPorts?: string } {
+  return options.tcpPorts === undefined ? {} : { tcpPorts: `${options.tcpPorts.from}-${options.tcpPorts.to}` };
+}

@@ -1,0 +1,54 @@
+// Secrets come by environment or file, never by argv (that is public in `ps`).
+// Reads them; never prints one.
+
+import { readFileSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import { DuplexityError } from "../protocol/errors.ts";
+import type { SettingsValues } from "./settings-values.ts";
+
+/** RFC 6750 §2.1, b64token. */
+const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
+const MAX_TOKEN_CHARS = 8_192;
+
+export interface SecretOptions {
+  /** Key of the flag that names a file: `tokenFile`. */
+  readonly fileKey: string;
+  /** Variable that holds the secret itself: `DUPLEXITY_TOKEN`. */
+  readonly variable: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+/**
+ * A bearer token: flag (file), then variable, then the file named by variable or settings; undefined if none is given.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` if the file can't be read or its content is no token. The content is never told.
+ */
+export function readSecret(values: SettingsValues, options: SecretOptions): string | undefined {
+  const place = values.placeOf(options.fileKey);
+  const direct = options.env[options.variable];
+  const isFlag = place?.startsWith("--") ?? false;
+  if (direct && !isFlag) return checkToken(direct.trim(), options.variable);
+  const path = values.text(options.fileKey);
+  if (path === undefined || place === null) return undefined;
+  let text: string;
+  try {
+    text = readFileSync(isAbsolute(path) ? path : join(options.cwd, path), "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DuplexityError("DPX_USAGE", `Cannot read the token file "${path}" (${place}): ${reason}`, {
+      cause: error,
+    });
+  }
+  return checkToken(text.trim(), `"${path}"`);
+}
+
+function checkToken(token: string, place: string): string {
+  if (token === "") throw new DuplexityError("DPX_USAGE", `Cannot use the token in ${place}: it is empty`);
+  if (token.length <= MAX_TOKEN_CHARS && TOKEN.test(token)) return token;
+  throw new DuplexityError(
+    "DPX_USAGE",
+    `Cannot use the token in ${place}: it has characters that no token has, wanted one line of letters, digits and ._~+/-=`,
+    { hint: "Make one with: openssl rand -hex 32" },
+  );
+}

@@ -1,0 +1,172 @@
+// The command line: reads which command and flags, loads that command's module
+// and no other, shows its failure. The only file that ends the process.
+
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, Option } from "commander";
+import type { Command as RunCommand } from "./context.ts";
+import { DOWN_FLAGS, type Flag, LIST_FLAGS, SERVE_FLAGS, STATUS_FLAGS, UP_FLAGS } from "./flags.ts";
+
+interface CommandEntry {
+  readonly name: string;
+  readonly words: string;
+  readonly does: string;
+  readonly flags: readonly Flag[];
+  readonly load: () => Promise<{ run: RunCommand }>;
+  readonly more: string;
+}
+
+const TARGETS = `
+Targets:  9090 · host:port · http://host:port · https://host:port
+          https+insecure://host:port · tcp://host:port · unix:/path`;
+
+const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "up",
+    words: "[target...]",
+    does: "open pipes to local services, and stay",
+    flags: UP_FLAGS,
+    load: () => import("./commands/up.ts"),
+    more: `${TARGETS}
+
+Examples: duplexity up 9090
+          duplexity up --pipe cat1:localhost:9090 --pipe db:tcp://localhost:5432`,
+  },
+  {
+    name: "down",
+    words: "[name...]",
+    does: "close pipes that run here",
+    flags: DOWN_FLAGS,
+    load: () => import("./commands/down.ts"),
+    more: "",
+  },
+  {
+    name: "status",
+    words: "",
+    does: "show the pipes that run here",
+    flags: STATUS_FLAGS,
+    load: () => import("./commands/status.ts"),
+    more: "",
+  },
+  {
+    name: "list",
+    words: "",
+    does: "show the server's clients and pipes",
+    flags: LIST_FLAGS,
+    load: () => import("./commands/list.ts"),
+    more: "",
+  },
+  {
+    name: "serve",
+    words: "",
+    does: "run a server",
+    flags: SERVE_FLAGS,
+    load: () => import("./commands/serve.ts"),
+    more: `
+Each flag can also be set by environment (--tcp-ports: DUPLEXITY_TCP_PORTS) or in
+duplexity.json ({"serve": {"tcpPorts": "…"}}). A time is 500ms, 30s, 5m, 2h or 1d.
+
+Example:  duplexity serve --no-auth`,
+  },
+];
+
+const EXIT_USAGE = 2;
+
+function createProgram(onRun: (status: number) => void): Command {
+  const program = new Command("duplexity")
+    .description("A tunnel that does not drop: a visitor on the internet reaches a service on your laptop.")
+    .usage("<command> [flags]")
+    .helpOption("-h, --help", "show this, or a command's flags after its name")
+    .helpCommand(false)
+    .option("-V, --version", "show the version")
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} })
+    .addHelpText(
+      "after",
+      "\nStart:  duplexity serve --no-auth        on the server\n        duplexity up 9090                on your laptop",
+    );
+  program.on("option:version", () => {
+    process.stdout.write(`${readVersion()}\n`);
+    throw new CommanderError(0, "commander.version", "version shown");
+  });
+  for (const entry of COMMANDS) program.addCommand(createCommand(entry, onRun));
+  return program;
+}
+
+function createCommand(entry: CommandEntry, onRun: (status: number) => void): Command {
+  const command = new Command(entry.name)
+    .description(entry.does)
+    .helpOption("-h, --help", "show this")
+    .exitOverride()
+    .configureOutput({ writeErr: () => {} });
+  if (entry.words !== "") command.argument(entry.words);
+  else command.allowExcessArguments(false);
+  if (entry.more !== "") command.addHelpText("after", entry.more);
+  const options = entry.flags.map((flag) => ({ flag, option: optionOf(flag) }));
+  for (const { option } of options) command.addOption(option);
+  command.action(async () => {
+    const flags = new Map<string, unknown>();
+    for (const { flag, option } of options) {
+      const name = option.attributeName();
+      if (command.getOptionValueSource(name) !== "cli") continue;
+      // commander reads `--no-auth` as auth = false.
+      flags.set(flag.key, option.negate ? true : command.getOptionValue(name));
+    }
+    const { run } = await entry.load();
+    const { env, stdin, stdout, stderr } = process;
+    onRun(
+      await run({ env, cwd: process.cwd(), stdin, stdout, stderr, version: readVersion(), flags, words: command.args }),
+    );
+  });
+  return command;
+}
+
+function optionOf(flag: Flag): Option {
+  const option = new Option(flag.syntax, flag.fallback === undefined ? flag.help : `${flag.help} (${flag.fallback})`);
+  if (flag.kind === "list") {
+    option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
+  }
+  return option;
+}
+
+function readVersion(): string {
+  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  const content: unknown = JSON.parse(text);
+  const version = typeof content === "object" && content !== null && "version" in content ? content.version : null;
+  return typeof version === "string" ? version : "unknown";
+}
+
+/** Runs the command line; answers the exit status. */
+async function main(argv: readonly string[]): Promise<number> {
+  let status = 0;
+  const program = createProgram((answered) => {
+    status = answered;
+  });
+  try {
+    await program.parseAsync(argv);
+    return status;
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    if (error instanceof CommanderError && error.code === "commander.help") {
+      process.stderr.write(program.helpInformation());
+      return EXIT_USAGE;
+    }
+    const { showFailure } = await import("./failure.ts");
+    return showFailure(error, { argv, env: process.env, stdout: process.stdout, stderr: process.stderr });
+  }
+}
+
+/** Lets what was written reach a slow reader before the process ends; gives up on one that is gone. */
+function flush(stream: NodeJS.WriteStream): Promise<void> {
+  return new Promise((resolve) => {
+    if (stream.destroyed || !stream.writable) resolve();
+    else stream.write("", () => resolve());
+  });
+}
+
+// A reader that went away (`duplexity up | head -1`) is no reason to drop the tunnel, nor to crash.
+process.stdout.on("error", () => {});
+process.stderr.on("error", () => {});
+
+const status = await main(process.argv);
+await Promise.all([flush(process.stdout), flush(process.stderr)]);
+process.exit(status);

@@ -1,0 +1,115 @@
+// What `serve` tells whoever runs it: a banner, log lines, or JSON lines.
+
+import type { IdentityOptions } from "../../server/index.ts";
+import { escapeControls, formatClock, formatDuration } from "./format.ts";
+import { writeJsonLine } from "./json-lines.ts";
+import { type LookOptions, lookOf, type Palette } from "./style.ts";
+
+export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export function isLogLevel(text: string): text is LogLevel {
+  return (LOG_LEVELS as readonly string[]).includes(text);
+}
+
+export interface Listening {
+  readonly publicUrl: string;
+  readonly internalUrl: string;
+  readonly domain: string;
+  readonly nodeId: string;
+  readonly identity: IdentityOptions["kind"];
+  readonly tcpPorts?: string;
+}
+
+export interface ServeView {
+  log(level: LogLevel, message: string): void;
+  listening(facts: Listening): void;
+  draining(deadlineMs: number): void;
+  stopped(): void;
+}
+
+export interface ServeViewOptions extends LookOptions {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly version: string;
+  readonly level: LogLevel;
+  readonly isJson: boolean;
+}
+
+const IDENTITY: Readonly<Record<IdentityOptions["kind"], string>> = {
+  "no-auth": "each client's own key (--no-auth: this machine only)",
+  "admin-token": "the admin token",
+};
+
+export function createServeView(options: ServeViewOptions): ServeView {
+  const { stdout, stderr, isJson } = options;
+  // On a terminal the banner is the output; in a pipe stdout is kept for the one thing a script wants.
+  const banner = stdout.isTTY ? stdout : stderr;
+  const { palette } = lookOf(banner, options);
+  const logPalette = lookOf(stderr, options).palette;
+  const note = (text: string) => banner.write(`  ${text}\n`);
+  return {
+    log(level, message) {
+      if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(options.level)) return;
+      const mark = levelColour(level, logPalette)(level.padEnd(5));
+      stderr.write(`  ${logPalette.faint(formatClock(new Date()))}  ${mark}  ${escapeControls(message)}\n`);
+    },
+    listening(facts) {
+      if (isJson) {
+        const { publicUrl, internalUrl, domain, nodeId } = facts;
+        writeJsonLine(stdout, { type: "listening", public: publicUrl, internal: internalUrl, domain, nodeId });
+        return;
+      }
+      if (!stdout.isTTY) stdout.write(`${facts.publicUrl}\n`);
+      banner.write(bannerOf(facts, options.version, palette));
+    },
+    draining(deadlineMs) {
+      if (isJson) writeJsonLine(stdout, { type: "draining", deadlineMs });
+      else note(`Draining, at most ${formatDuration(deadlineMs)}… ${palette.faint("(Ctrl-C again to stop now)")}`);
+    },
+    stopped() {
+      if (isJson) writeJsonLine(stdout, { type: "stopped" });
+      else note(`${palette.good("✔")} stopped`);
+    },
+  };
+}
+
+function bannerOf(facts: Listening, version: string, palette: Palette): string {
+  const line = (name: string, text: string) => `  ${palette.good("➜")}  ${name.padEnd(9)} ${text}\n`;
+  return [
+    `\n  ${palette.brand("DUPLEXITY")} ${palette.faint(version.split(".").slice(0, 2).join("."))}  serving ${facts.domain}\n\n`,
+    line("Public", `${palette.link(facts.publicUrl)}  ${palette.faint(`pipes: ${pipeUrl(facts)}`)}`),
+    ...(facts.tcpPorts === undefined ? [] : [line("TCP", `tcp://${facts.domain}:${facts.tcpPorts}`)]),
+    line("Internal", palette.faint(facts.internalUrl)),
+    line("Identity", palette.faint(IDENTITY[facts.identity])),
+    line("Next", nextCommand(facts)),
+    "\n",
+  ].join("");
+}
+
+function pipeUrl(facts: Listening): string {
+  const { protocol, port } = new URL(facts.publicUrl);
+  return `${protocol}//NAME.${facts.domain}${port === "" ? "" : `:${port}`}`;
+}
+
+/** What to type on the laptop. The server's address is left out where `up` would take it anyway. */
+function nextCommand(facts: Listening): string {
+  const { protocol, port } = new URL(facts.publicUrl);
+  const address = `${protocol}//${facts.domain}${port === "" ? "" : `:${port}`}`;
+  const server = address === "http://localhost:8080" ? "" : ` --server ${address}`;
+  const token = facts.identity === "admin-token" ? " --token-file token" : "";
+  return `duplexity up --pipe cat1:localhost:9090${server}${token}`;
+}
+
+function levelColour(level: LogLevel, palette: Palette): (text: string) => string {
+  switch (level) {
+    case "error":
+      return palette.bad;
+    case "warn":
+      return palette.warning;
+    case "info":
+      return palette.link;
+    case "debug":
+      return palette.faint;
+  }
+}

@@ -1,0 +1,62 @@
+// What `up` tells whoever runs it, in three dresses: a screen, plain lines, JSON
+// lines. This file is the interface and the choice; each dress is a file of its own.
+
+import type { ErrorCode } from "../../protocol/errors.ts";
+import type { RequestReport } from "../../protocol/stream.ts";
+import type { UpPipe } from "../runtime/messages.ts";
+import type { LookOptions } from "./style.ts";
+import { createJsonView } from "./up-json.ts";
+import { createPlainView } from "./up-plain.ts";
+import { createScreenView } from "./up-screen.ts";
+
+export interface UpReady {
+  readonly clientId: string;
+  readonly server: string;
+  /** From the start of the command. */
+  readonly elapsedMs: number;
+  readonly pipes: readonly UpPipe[];
+}
+
+export interface UpFigures {
+  readonly requests: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+  readonly rttMs: number | null;
+  readonly upSince: Date;
+}
+
+export interface UpView {
+  connecting(server: string): void;
+  ready(ready: UpReady): void;
+  /** The pipes run in another process; this one ends. */
+  detached(pid: number, logPath: string): void;
+  request(report: RequestReport): void;
+  reconnecting(attempt: number, delayMs: number, code: ErrorCode): void;
+  resumed(outageMs: number): void;
+  /** Some pipes were closed by `down`, the others go on. */
+  changed(closed: readonly string[], left: readonly UpPipe[]): void;
+  draining(openStreams: number): void;
+  /** `code` null: it was asked for. */
+  closed(names: readonly string[], code: ErrorCode | null, reason: string): void;
+  /** What somebody at the keyboard asked for. */
+  show(what: "help" | "urls" | "clear", figures: null): void;
+  show(what: "figures", figures: UpFigures): void;
+  /** Leaves the terminal as it was. Safe to call twice. */
+  end(): void;
+}
+
+export interface UpViewOptions extends LookOptions {
+  readonly stdout: NodeJS.WriteStream;
+  readonly stderr: NodeJS.WriteStream;
+  readonly version: string;
+  readonly isJson: boolean;
+  readonly logsRequests: boolean;
+  /** @default Date.now */
+  readonly now?: () => number;
+}
+
+/** The dress that fits where stdout goes. */
+export function createUpView(options: UpViewOptions): UpView {
+  if (options.isJson) return createJsonView(options);
+  return options.stdout.isTTY ? createScreenView(options) : createPlainView(options);
+}

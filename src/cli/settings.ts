@@ -1,0 +1,151 @@
+// What duplexity keeps for a person on this machine: settings and the client
+// key, in one private folder. The only file that imports conf.
+
+import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import Conf from "conf";
+import type { ClientKey } from "../client/index.ts";
+import { DuplexityError } from "../protocol/errors.ts";
+import { checkContent, type Section } from "./settings-file.ts";
+import type { FileValues } from "./settings-values.ts";
+
+const KEY_FILE = "client-key.json";
+const DIRECTORY_MODE = 0o700;
+const FILE_MODE = 0o600;
+
+export interface UserSettings {
+  readonly directory: string;
+  /** What `config.json` there says for one side. */
+  values(section: Section): FileValues;
+  /** The Ed25519 key by which this machine owns its names; made on first use. */
+  clientKey(): ClientKey;
+}
+
+export interface UserSettingsOptions {
+  readonly env: NodeJS.ProcessEnv;
+  /** Told when something had to be tightened. */
+  readonly warn: (message: string) => void;
+}
+
+/**
+ * Opens the settings in `DUPLEXITY_CONFIG_DIR`, else in the platform's folder for them.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` if `config.json` is no JSON.
+ */
+export function openUserSettings(options: UserSettingsOptions): UserSettings {
+  const directoryFromEnv = options.env.DUPLEXITY_CONFIG_DIR;
+  const where = directoryFromEnv ? { cwd: directoryFromEnv } : { projectName: "duplexity", projectSuffix: "" };
+  // conf makes the folder with the mode of the umask: make ours first where its place is known, tighten it elsewhere.
+  if (directoryFromEnv) makeDirectory(directoryFromEnv);
+  const { path, content } = readConf(where, directoryFromEnv);
+  const directory = dirname(path);
+  tighten(directory, DIRECTORY_MODE, options.warn);
+  tighten(path, FILE_MODE, options.warn);
+  return {
+    directory,
+    values: (section) => ({ path, values: checkContent(content, section, { path, isFound: false }) }),
+    clientKey: () => readOrMakeKey(directory, options.warn),
+  };
+}
+
+function readConf(
+  where: { cwd: string } | { projectName: string; projectSuffix: string },
+  shown: string | undefined,
+): { path: string; content: unknown } {
+  try {
+    const conf = new Conf({ ...where, configName: "config", configFileMode: FILE_MODE });
+    return { path: conf.path, content: conf.store };
+  } catch (error) {
+    const place = shown === undefined ? "the user settings" : `the user settings in "${shown}"`;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DuplexityError("DPX_USAGE", `Cannot read ${place}: ${reason}`, {
+      hint: "Mend or delete its config.json, or set DUPLEXITY_CONFIG_DIR to a folder that can be written.",
+      cause: error,
+    });
+  }
+}
+
+function makeDirectory(directory: string): void {
+  try {
+    mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new DuplexityError("DPX_USAGE", `Cannot make the settings folder "${directory}": ${reason}`, {
+      hint: "Set DUPLEXITY_CONFIG_DIR to a folder that can be written.",
+      cause: error,
+    });
+  }
+}
+
+function readOrMakeKey(directory: string, warn: (message: string) => void): ClientKey {
+  makeDirectory(directory);
+  const path = join(directory, KEY_FILE);
+  const existing = readKey(path);
+  if (existing !== null) {
+    tighten(path, FILE_MODE, warn);
+    return existing;
+  }
+  const made = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  // Under a name of its own, then linked: of two commands that start at once one wins, and neither reads half a key.
+  const draft = `${path}.${randomBytes(6).toString("hex")}`;
+  writeFileSync(draft, `${JSON.stringify(made)}\n`, { mode: FILE_MODE, flag: "wx" });
+  try {
+    linkSync(draft, path);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") writeFileSync(path, readFileSync(draft), { mode: FILE_MODE, flag: "wx" });
+  } finally {
+    unlinkSync(draft);
+  }
+  const key = readKey(path);
+  if (key === null) throw invalidKey(path, "it vanished while it was made");
+  return key;
+}
+
+function readKey(path: string): ClientKey | null {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return null;
+    throw invalidKey(path, error instanceof Error ? error.message : String(error));
+  }
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch {
+    throw invalidKey(path, "it is not JSON");
+  }
+  if (!isClientKey(content)) throw invalidKey(path, "it is not an Ed25519 private key (JWK)");
+  return { kty: content.kty, crv: content.crv, x: content.x, d: content.d };
+}
+
+function isClientKey(value: unknown): value is ClientKey {
+  if (typeof value !== "object" || value === null) return false;
+  if (!("kty" in value && "crv" in value && "x" in value && "d" in value)) return false;
+  const isPart = (part: unknown) => typeof part === "string" && /^[\w-]{43}$/.test(part);
+  return value.kty === "OKP" && value.crv === "Ed25519" && isPart(value.x) && isPart(value.d);
+}
+
+function invalidKey(path: string, reason: string): DuplexityError {
+  return new DuplexityError("DPX_USAGE", `Cannot read the client key "${path}": ${reason}`, {
+    hint: "Restore it, or delete it to get a new one: names that the old one owns stay its own until their grace ends.",
+  });
+}
+
+/** Takes away what group and others may do. POSIX only: on Windows the folder's own access list decides. */
+function tighten(path: string, mode: number, warn: (message: string) => void): void {
+  if (process.platform === "win32") return;
+  try {
+    const current = statSync(path).mode & 0o777;
+    if ((current & 0o077) === 0) return;
+    chmodSync(path, mode);
+    warn(`"${path}" was open to others (mode ${current.toString(8)}); it is ${mode.toString(8)} now`);
+  } catch (error) {
+    if (codeOf(error) !== "ENOENT") warn(`cannot close "${path}" to others: ${String(error)}`);
+  }
+}
+
+function codeOf(error: unknown): unknown {
+  return error instanceof Error && "code" in error ? error.code : undefined;
+}

@@ -1,0 +1,203 @@
+// One running `up` from its first dial to its end: drives a tunnel, tells the
+// view, answers other terminals. Reads no flags and ends no process.
+
+import type { Tunnel } from "../client/index.ts";
+import { DuplexityError } from "../protocol/errors.ts";
+import { aborted, EXIT_INTERRUPTED, type Interrupts } from "./interrupts.ts";
+import type { UpView } from "./output/up-view.ts";
+import type { UpStatus } from "./runtime/messages.ts";
+import { openUpSocket, type UpSocket } from "./runtime/up-socket.ts";
+
+/** How long running requests may take after the first Ctrl-C. */
+export const DRAIN_MS = 10_000;
+
+export interface UpRunOptions {
+  readonly server: string;
+  readonly view: UpView;
+  readonly interrupts: Interrupts;
+  /** Folder of the sockets. */
+  readonly directory: string;
+  /** When the command started, for "connected in …" (Unix ms). */
+  readonly startedAt: number;
+  /** Opens the tunnel with those of the command's pipes that have these places in its list; null: all. */
+  readonly forward: (signal: AbortSignal, places: readonly number[] | null) => Promise<Tunnel>;
+  /** Called once the pipes are up: `up -d` lets its parent go then. */
+  readonly onReady?: (tunnel: Tunnel, elapsedMs: number) => void;
+  /** Hands over what somebody types; returns the function that stops that. */
+  readonly watchKeys?: (onKey: (key: string) => void) => () => void;
+}
+
+/**
+ * Runs until the tunnel is closed. Answers the exit status: 0 drained, 130 told twice.
+ *
+ * @throws {DuplexityError} Why the tunnel never came up, or ended by itself.
+ */
+export async function runUp(options: UpRunOptions): Promise<number> {
+  const run = new UpRun(options);
+  try {
+    return await run.run();
+  } finally {
+    await run.end();
+  }
+}
+
+/** What ended the wait: the tunnel by itself, or somebody who asked. */
+type Outcome = { readonly by: "tunnel"; readonly error: DuplexityError | null } | { readonly by: "request" };
+
+class UpRun {
+  readonly #options: UpRunOptions;
+  readonly #upSince = new Date();
+  readonly #closed = new AbortController();
+  #tunnel: Tunnel | null = null;
+  #places: readonly number[] = [];
+  #awaySince: Date | null = null;
+  #reason = "interrupted";
+  #socket: UpSocket | null = null;
+  #stopKeys: () => void = () => {};
+  /** Changes of the set of pipes happen one after the other. */
+  #change: Promise<unknown> = Promise.resolve();
+  #finish: (outcome: Outcome) => void = () => {};
+
+  constructor(options: UpRunOptions) {
+    this.#options = options;
+  }
+
+  async run(): Promise<number> {
+    const { view, interrupts, server, startedAt } = this.#options;
+    const outcome = new Promise<Outcome>((resolve) => {
+      this.#finish = resolve;
+    });
+    view.connecting(server);
+    let tunnel: Tunnel;
+    try {
+      tunnel = await this.#options.forward(interrupts.first, null);
+    } catch (error) {
+      if (interrupts.first.aborted) return EXIT_INTERRUPTED;
+      throw error;
+    }
+    this.#places = tunnel.pipes.map((_, place) => place);
+    this.#upSince.setTime(Date.now());
+    this.#follow(tunnel);
+    this.#socket = await openUpSocket(this.#options.directory, {
+      status: () => this.#status(),
+      down: (names) => this.#down(names),
+    });
+    const elapsedMs = Date.now() - startedAt;
+    view.ready({ clientId: tunnel.clientId, server, elapsedMs, pipes: tunnel.pipes });
+    this.#options.onReady?.(tunnel, elapsedMs);
+    this.#stopKeys = this.#options.watchKeys?.((key) => this.#onKey(key)) ?? this.#stopKeys;
+    void aborted(interrupts.first).then(() => this.#finish({ by: "request" }));
+    return this.#conclude(await outcome);
+  }
+
+  /** Waits for answers to other terminals that are on their way, then lets go of everything. */
+  async end(): Promise<void> {
+    this.#closed.abort();
+    this.#stopKeys();
+    await this.#socket?.close();
+    this.#options.view.end();
+  }
+
+  async #conclude(outcome: Outcome): Promise<number> {
+    const { view, interrupts } = this.#options;
+    const tunnel = this.#current();
+    const names = tunnel.pipes.map((pipe) => pipe.name);
+    if (outcome.by === "tunnel") {
+      if (outcome.error === null) view.closed(names, null, "closed");
+      else view.closed(names, outcome.error.code, outcome.error.message);
+      if (outcome.error !== null) throw outcome.error;
+      return 0;
+    }
+    tunnel.removeAllListeners();
+    view.draining(tunnel.statistics.openStreams);
+    await Promise.race([tunnel.close({ drainMs: DRAIN_MS }), aborted(interrupts.second)]);
+    if (interrupts.second.aborted) return EXIT_INTERRUPTED;
+    view.closed(names, null, this.#reason);
+    return 0;
+  }
+
+  #follow(tunnel: Tunnel): void {
+    const { view } = this.#options;
+    this.#tunnel = tunnel;
+    this.#awaySince = null;
+    tunnel.on("request", (report) => view.request(report));
+    tunnel.on("status", (status) => {
+      if (status.state === "up") this.#awaySince = null;
+      if (status.state !== "reconnecting") return;
+      this.#awaySince ??= new Date();
+      view.reconnecting(status.attempt, status.delayMs, status.code);
+    });
+    tunnel.on("reconnect", ({ outageMs }) => view.resumed(outageMs));
+    tunnel.on("close", (error) => this.#finish({ by: "tunnel", error }));
+  }
+
+  #current(): Tunnel {
+    if (this.#tunnel === null) throw new DuplexityError("DPX_INTERNAL", "The tunnel is used before it is up");
+    return this.#tunnel;
+  }
+
+  #status(): UpStatus {
+    const tunnel = this.#current();
+    const { requests, openStreams, bytesIn, bytesOut, rttMs, lastByteAt } = tunnel.statistics;
+    return {
+      ...{ v: 1, type: "status", pid: process.pid, clientId: tunnel.clientId, server: this.#options.server },
+      ...{ state: tunnel.status.state, requests, openStreams, bytesIn, bytesOut, rttMs },
+      upSince: this.#upSince.toISOString(),
+      awaySince: this.#awaySince?.toISOString() ?? null,
+      lastByteAt: lastByteAt?.toISOString() ?? null,
+      pipes: tunnel.pipes.map(({ name, hostname, protocol, url, target }) => ({
+        name,
+        hostname,
+        protocol,
+        url,
+        target,
+      })),
+    };
+  }
+
+  #down(names: readonly string[] | null): Promise<readonly string[]> {
+    const done = this.#change.then(() => this.#closePipes(names));
+    this.#change = done.catch(() => {});
+    return done;
+  }
+
+  async #closePipes(names: readonly string[] | null): Promise<readonly string[]> {
+    const tunnel = this.#current();
+    const isMeant = (place: number) => names === null || names.includes(tunnel.pipes[place]?.name ?? "");
+    const goes = tunnel.pipes.filter((_, place) => isMeant(place)).map((pipe) => pipe.name);
+    const staying = this.#places.filter((_, place) => !isMeant(place));
+    if (goes.length === 0) return [];
+    if (staying.length === 0) {
+      this.#reason = "down";
+      this.#options.interrupts.interrupt();
+      await aborted(this.#closed.signal);
+      return goes;
+    }
+    await this.#keepOnly(staying, tunnel);
+    this.#options.view.changed(goes, this.#current().pipes);
+    return goes;
+  }
+
+  /** Dials again with fewer pipes, while the old tunnel finishes what runs. */
+  async #keepOnly(places: readonly number[], old: Tunnel): Promise<void> {
+    old.removeAllListeners();
+    const finished = old.close({ drainMs: DRAIN_MS });
+    try {
+      this.#follow(await this.#options.forward(this.#options.interrupts.second, places));
+      this.#places = places;
+    } catch (error) {
+      this.#finish({ by: "tunnel", error: error instanceof DuplexityError ? error : null });
+      throw error;
+    }
+    await finished;
+  }
+
+  #onKey(key: string): void {
+    const { view, interrupts } = this.#options;
+    if (key === "h" || key === "?") view.show("help", null);
+    if (key === "u") view.show("urls", null);
+    if (key === "c") view.show("clear", null);
+    if (key === "q") interrupts.interrupt();
+    if (key === "s") view.show("figures", { ...this.#current().statistics, upSince: this.#upSince });
+  }
+}
