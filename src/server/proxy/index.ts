@@ -1,0 +1,12 @@
+// The part that faces visitors: HTTP by hostname, TCP by port. Knows the rest of the server by `Routes` only.
+
+export type { ProxyCounters } from "./context.ts";
+export {
+  DEFAULT_PROXY_LIMITS,
+  type ProxyLimits,
+  type ProxyLog,
+  type ProxyOptions,
+  type VisitorSocket,
+} from "./options.ts";
+export { createProxy, type Proxy, type ProxyStatistics } from "./proxy.ts";
+export { createTcpPorts, type TcpPorts, type TcpPortsOptions } from "./tcp-ports.ts";

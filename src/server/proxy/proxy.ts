@@ -1,0 +1,175 @@
+// The proxy as a whole: takes visitors' connections, holds what they share, sweeps deadlines, drains. It owns no
+// listener and sees no WebSocket.
+
+import { Forwarding, HTTP_LIMITS, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
+import type { ErrorCode } from "../../protocol/index.ts";
+import type { ProxyContext, ProxyCounters } from "./context.ts";
+import { errorAnswer } from "./error-answer.ts";
+import { HoldQueue } from "./hold.ts";
+import { DEFAULT_PROXY_LIMITS, type ProxyLimits, type ProxyOptions, type VisitorSocket } from "./options.ts";
+import { StreamPool } from "./stream-pool.ts";
+import { VisitorConnection } from "./visitor-connection.ts";
+import { attachVisitor } from "./visitor-socket.ts";
+
+/** What is open and what has passed, at this moment. */
+export interface ProxyStatistics extends Readonly<ProxyCounters> {
+  readonly heldRequests: number;
+  readonly heldBytes: number;
+  readonly idleStreams: number;
+}
+
+export interface Proxy {
+  readonly statistics: ProxyStatistics;
+  /** Serves one visitor's connection until it ends. The listener should be made with `noDelay: true`. */
+  handleConnection(socket: VisitorSocket): void;
+  /** Answers get `Connection: close`, idle connections end; resolves when all have, or after `deadlineMs` with the rest cut. */
+  drain(deadlineMs: number): Promise<void>;
+  /** Cuts everything now. Safe to call twice. */
+  close(): void;
+}
+
+/** Deadlines are looked at this often at most; shorter limits are looked at four times within themselves. */
+const SWEEP_MS = 1_000;
+
+export function createProxy(options: ProxyOptions): Proxy {
+  return new VisitorProxy(options);
+}
+
+class VisitorProxy implements Proxy {
+  readonly #options: ProxyOptions;
+  readonly #context: ProxyContext;
+  readonly #connections = new Set<VisitorConnection>();
+  readonly #timer: NodeJS.Timeout;
+  readonly #sweepMs: number;
+  readonly #onClosed = (connection: VisitorConnection): void => this.#forget(connection);
+  #isDraining = false;
+  #isClosed = false;
+  #onEmpty: (() => void) | null = null;
+
+  constructor(options: ProxyOptions) {
+    this.#options = options;
+    const limits: ProxyLimits = { ...DEFAULT_PROXY_LIMITS, ...options.limits };
+    const headLimits = { ...HTTP_LIMITS, maxHeadBytes: limits.maxHeadBytes };
+    this.#context = {
+      routes: options.routes,
+      pool: new StreamPool(),
+      holds: new HoldQueue(options.routes, limits),
+      limits,
+      headLimits,
+      counters: { openVisitors: 0, openExchanges: 0, openTunnels: 0, requests: 0, failures: 0, replays: 0 },
+      requestHeads: new RequestHeadCache({ limits: headLimits }),
+      responseHeads: new ResponseHeadCache(),
+      domain: options.domain.toLowerCase(),
+      pseudonym: `duplexity-${options.nodeId}`,
+      log: options.log ?? (() => {}),
+      now: performance.now(),
+      isDraining: () => this.#isDraining || options.isDraining?.() === true,
+      serveOwn: (socket, head) => options.serveOwn(socket, head),
+    };
+    const shortest = Math.min(limits.headTimeoutMs, limits.idleTimeoutMs, limits.holdTimeoutMs);
+    this.#sweepMs = Math.max(10, Math.min(SWEEP_MS, shortest / 4));
+    this.#timer = setInterval(() => this.#sweep(), this.#sweepMs).unref();
+  }
+
+  get statistics(): ProxyStatistics {
+    const { counters, holds, pool } = this.#context;
+    return { ...counters, heldRequests: holds.count, heldBytes: holds.bytes, idleStreams: pool.count };
+  }
+
+  handleConnection(socket: VisitorSocket): void {
+    const { counters, limits } = this.#context;
+    if (this.#isClosed) {
+      socket.destroy();
+      return;
+    }
+    if (counters.openVisitors >= limits.maxVisitors) {
+      refuseConnection(socket, "DPX_LIMIT");
+      return;
+    }
+    const ip = plainAddress(socket.remoteAddress ?? "");
+    // The visitor was gone before we looked.
+    if (ip === "") {
+      socket.destroy();
+      return;
+    }
+    // A visitor that has ended its side still gets its answer.
+    socket.allowHalfOpen = true;
+    socket.setNoDelay(true);
+    counters.openVisitors++;
+    const port = socket.remotePort ?? 0;
+    const connection = new VisitorConnection(this.#context, socket, {
+      address: ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`,
+      forwarding: this.#forwardingOf(socket, ip),
+      onClosed: this.#onClosed,
+    });
+    this.#connections.add(connection);
+    attachVisitor(socket, connection);
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    this.#isDraining = true;
+    this.#context.now = performance.now();
+    for (const connection of this.#connections) connection.drain();
+    this.#context.pool.close();
+    if (this.#connections.size > 0) {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, deadlineMs);
+        this.#onEmpty = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+    this.close();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#isDraining = true;
+    clearInterval(this.#timer);
+    this.#context.holds.close("DPX_DRAINING");
+    for (const connection of this.#connections) connection.destroy();
+    this.#context.pool.close();
+  }
+
+  #forget(connection: VisitorConnection): void {
+    if (!this.#connections.delete(connection)) return;
+    this.#context.counters.openVisitors--;
+    if (this.#connections.size === 0) this.#onEmpty?.();
+  }
+
+  #forwardingOf(socket: VisitorSocket, ip: string): Forwarding {
+    const { trustProxy, publicScheme, publicPort } = this.#options;
+    return new Forwarding({
+      address: ip,
+      proto: publicScheme ?? ("encrypted" in socket ? "https" : "http"),
+      port: publicPort ?? socket.localPort ?? 0,
+      pseudonym: this.#context.pseudonym,
+      isTrusted: trustProxy?.check(ip, ip.includes(":") ? "ipv6" : "ipv4") === true,
+    });
+  }
+
+  #sweep(): void {
+    const now = performance.now();
+    this.#context.now = now;
+    this.#context.holds.sweep(now);
+    this.#context.pool.sweep(now);
+    for (const connection of this.#connections) connection.sweep(now);
+  }
+}
+
+/** Tells a visitor that there is no room, without reading what it wants. */
+function refuseConnection(socket: VisitorSocket, code: ErrorCode): void {
+  socket.on("error", () => {});
+  socket.once("finish", () => socket.destroy());
+  socket.resume();
+  socket.end(errorAnswer({ code, method: "", accept: "", hostname: "", close: true }), "latin1");
+}
+
+/** An IPv4 address as itself, also when the listener is IPv6; without a zone. */
+function plainAddress(address: string): string {
+  const plain = address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
+  const zone = plain.indexOf("%");
+  return zone === -1 ? plain : plain.slice(0, zone);
+}

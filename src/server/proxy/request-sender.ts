@@ -1,0 +1,99 @@
+// Sends one request up a stream as its bytes come, and keeps what was sent as long as it is little and may have to be
+// sent again. It never reads from a socket and never decides whether to send again.
+
+import { BodyScanner, buildRequestHead, type Forwarding, type RequestHead } from "../../http/index.ts";
+import { MAX_COPIED_BYTES } from "../../protocol/index.ts";
+import { MAX_REPLAY_BYTES } from "./options.ts";
+import type { OriginStream } from "./origin-stream.ts";
+
+const NO_BYTES = Buffer.alloc(0);
+
+export class RequestSender {
+  /** Where the body ends, and why it is malformed if it is. */
+  readonly body = new BodyScanner("DPX_REQUEST_INVALID");
+  readonly #forwarding: Forwarding;
+  #origin: OriginStream | null = null;
+  #outgoingHead: Buffer = NO_BYTES;
+  #builtFor: RequestHead | null = null;
+  readonly #kept: Buffer[] = [];
+  #keptBytes = 0;
+  #keepsAll = true;
+
+  constructor(forwarding: Forwarding) {
+    this.#forwarding = forwarding;
+  }
+
+  /** Whether all that came of the request so far is at hand. */
+  get canReplay(): boolean {
+    return this.#keepsAll;
+  }
+
+  /** Bytes in memory for this request. */
+  get keptBytes(): number {
+    return this.#outgoingHead.length + this.#keptBytes;
+  }
+
+  /** Makes ready for the next request. */
+  begin(head: RequestHead): void {
+    this.#origin = null;
+    this.#keepsAll = true;
+    this.body.begin(head.framing);
+    if (head === this.#builtFor) return;
+    // Heads that repeat are the same object, so what was built for one serves again: it is never written to.
+    this.#outgoingHead = Buffer.from(buildRequestHead(head, this.#forwarding), "latin1");
+    this.#builtFor = head;
+  }
+
+  /**
+   * Takes the body's part of `chunk` from `from` on and sends it if there is a stream. Returns where the body's part
+   * ends, or -1 when it is malformed (`body.fault`); `mustWait` after it says whether the stream wants a pause.
+   */
+  take(chunk: Buffer, from: number): number {
+    const end = this.body.scan(chunk, from);
+    if (end <= from) return end;
+    const part = from === 0 && end === chunk.length ? chunk : chunk.subarray(from, end);
+    if (this.#keepsAll) this.#keep(part);
+    if (this.#origin !== null) this.mustWait = !this.#origin.stream.write(part);
+    return end;
+  }
+
+  /** Whether the last write asked to wait for the stream's drain. */
+  mustWait = false;
+
+  /** Sends the head and all of the body that came so far; what `take` gets from now on follows. */
+  send(origin: OriginStream): void {
+    this.#origin = origin;
+    const { stream } = origin;
+    origin.requestStart = stream.writtenBytes;
+    if (this.#keptBytes === 0) {
+      this.mustWait = !stream.write(this.#outgoingHead);
+    } else if (this.keptBytes <= MAX_COPIED_BYTES) {
+      // One write is one frame, and one write to the target.
+      this.mustWait = !stream.write(Buffer.concat([this.#outgoingHead, ...this.#kept]));
+    } else {
+      this.mustWait = !stream.write(this.#outgoingHead);
+      for (const part of this.#kept) this.mustWait = !stream.write(part);
+    }
+    if (this.#keptBytes > MAX_REPLAY_BYTES) this.forget();
+  }
+
+  /** The stream is gone; what comes is kept until the next `send`. */
+  detach(): void {
+    this.#origin = null;
+  }
+
+  /** Nothing will be sent again. */
+  forget(): void {
+    this.#keepsAll = false;
+    if (this.#keptBytes === 0) return;
+    this.#kept.length = 0;
+    this.#keptBytes = 0;
+  }
+
+  #keep(part: Buffer): void {
+    this.#kept.push(part);
+    this.#keptBytes += part.length;
+    // Before it is sent for the first time all has to be kept; the visitor's socket is paused then.
+    if (this.#keptBytes > MAX_REPLAY_BYTES && this.#origin !== null) this.forget();
+  }
+}

@@ -1,0 +1,38 @@
+// When a request may be sent a second time, and what its visitor is told when it may not. Pure rules.
+
+import type { RequestHead } from "../../http/index.ts";
+import { ERRORS, type ErrorCode } from "../../protocol/index.ts";
+
+/** RFC 9110 §9.2.1. */
+const SAFE = new Set(["GET", "HEAD", "OPTIONS", "TRACE"]);
+/** RFC 9110 §9.2.2: those that are idempotent without being safe. */
+const IDEMPOTENT = new Set(["PUT", "DELETE"]);
+
+/** The client's target said no: another attempt is the visitor's business. */
+const FINAL = new Set<ErrorCode>([
+  "DPX_TARGET_REFUSED",
+  "DPX_TARGET_UNREACHABLE",
+  "DPX_TARGET_TIMEOUT",
+  "DPX_TARGET_TLS",
+  "DPX_TARGET_INVALID",
+  "DPX_PIPE_UNKNOWN",
+  "DPX_FORBIDDEN",
+]);
+
+/** Whether `head`'s request may be repeated without harm when it is not known whether it was served. RFC 9112 §9.3.1. */
+export function isRepeatable(head: RequestHead): boolean {
+  return SAFE.has(head.method) || (IDEMPOTENT.has(head.method) && head.framing.kind === "none");
+}
+
+/** Whether a reset says that the target itself failed, so that a fresh stream would meet the same. */
+export function isFinal(code: ErrorCode): boolean {
+  return FINAL.has(code);
+}
+
+/** What the visitor is told about a stream's reset: never that it was at fault when it was not. */
+export function visitorCode(code: ErrorCode): ErrorCode {
+  if (FINAL.has(code) && code !== "DPX_TARGET_INVALID") return code;
+  if (code === "DPX_CANCELLED" || code === "DPX_VISITOR_GONE") return "DPX_TARGET_BROKE";
+  const status = ERRORS[code].httpStatus;
+  return status >= 500 || status === 429 ? code : "DPX_TARGET_BROKE";
+}

@@ -1,0 +1,94 @@
+// Idle HTTP streams, kept per hostname for the next request. The newest is used first, so that the oldest age out.
+// It never gives out a stream of another registration, nor one whose session has no link at the moment.
+
+import type { Route } from "../routes.ts";
+import { IDLE_STREAM_MS, MAX_IDLE_STREAMS } from "./options.ts";
+import type { OriginStream } from "./origin-stream.ts";
+
+interface IdleStreams {
+  route: Route;
+  /** Oldest first. */
+  readonly streams: OriginStream[];
+}
+
+export class StreamPool {
+  readonly #idle = new Map<string, IdleStreams>();
+  #count = 0;
+
+  /** How many streams are idle. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** The idle stream of this registration that was used last, or null. It is the caller's then. */
+  take(route: Route): OriginStream | null {
+    const idle = this.#idle.get(route.hostname);
+    if (idle === undefined) return null;
+    if (idle.route !== route && !this.#adopt(idle, route)) return null;
+    const origin = idle.streams.at(-1);
+    if (origin === undefined || !origin.stream.isLive) return null;
+    idle.streams.pop();
+    this.#count--;
+    origin.isReused = true;
+    return origin;
+  }
+
+  /** Keeps a stream whose answer was read to its end, from `now` on. Its user must have left it. */
+  put(origin: OriginStream, now: number): void {
+    origin.user = null;
+    origin.idleSince = now;
+    const { route } = origin;
+    let idle = this.#idle.get(route.hostname);
+    if (idle === undefined) {
+      idle = { route, streams: [] };
+      this.#idle.set(route.hostname, idle);
+    } else if (!isSameRegistration(idle.route, route)) {
+      // The hostname has changed hands since this stream was opened.
+      if (idle.route.epoch > route.epoch) {
+        origin.discard();
+        return;
+      }
+      this.#adopt(idle, route);
+    }
+    idle.streams.push(origin);
+    this.#count++;
+    if (idle.streams.length > MAX_IDLE_STREAMS) idle.streams[0]?.discard();
+  }
+
+  /** Takes a stream out that died while it was idle. */
+  forget(origin: OriginStream): void {
+    const idle = this.#idle.get(origin.route.hostname);
+    const index = idle?.streams.indexOf(origin) ?? -1;
+    if (idle === undefined || index === -1) return;
+    idle.streams.splice(index, 1);
+    this.#count--;
+    if (idle.streams.length === 0) this.#idle.delete(origin.route.hostname);
+  }
+
+  /** Ends the streams that were idle for too long at `now`. */
+  sweep(now: number): void {
+    for (const idle of this.#idle.values()) {
+      for (const origin of [...idle.streams]) {
+        if (now - origin.idleSince < IDLE_STREAM_MS) break;
+        origin.discard();
+      }
+    }
+  }
+
+  /** Ends all idle streams. */
+  close(): void {
+    for (const idle of this.#idle.values()) for (const origin of [...idle.streams]) origin.discard();
+  }
+
+  /** The route object was replaced: keeps the streams if it is still the same registration, else ends them. */
+  #adopt(idle: IdleStreams, route: Route): boolean {
+    const isSame = isSameRegistration(idle.route, route);
+    if (!isSame) for (const origin of [...idle.streams]) origin.discard();
+    idle.route = route;
+    return isSame;
+  }
+}
+
+function isSameRegistration(a: Route, b: Route): boolean {
+  return a === b || (a.clientId === b.clientId && a.epoch === b.epoch);
+}

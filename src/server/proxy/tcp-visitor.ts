@@ -1,0 +1,136 @@
+// One visitor of a public TCP port: waits, unread, until its route has a stream, then is joined to it.
+
+import type { Socket } from "node:net";
+import { asDuplexityError, type ErrorCode, type RequestReport } from "../../protocol/index.ts";
+import type { Route, Routes } from "../routes.ts";
+import type { Held, HoldQueue } from "./hold.ts";
+import { breakSocket, Splice } from "./splice.ts";
+
+export interface TcpVisitorOptions {
+  /** Paused, with half-open allowed. */
+  readonly socket: Socket;
+  readonly hostname: string;
+  readonly routes: Routes;
+  readonly holds: HoldQueue;
+  readonly holdTimeoutMs: number;
+  readonly onClosed: (visitor: TcpVisitor) => void;
+}
+
+/** What a paused socket may have in memory, for the bound on held bytes. */
+const HELD_SOCKET_BYTES = 4_096;
+
+export class TcpVisitor implements Held {
+  readonly heldBytes = HELD_SOCKET_BYTES;
+  readonly heldUntil: number;
+  readonly #options: TcpVisitorOptions;
+  readonly #startedAt = performance.now();
+  readonly #address: string;
+  #phase: "waiting" | "spliced" | "closed" = "waiting";
+  readonly #onEarlyClose = (): void => this.#close();
+  readonly #onEarlyError = (): void => {};
+
+  constructor(options: TcpVisitorOptions) {
+    this.#options = options;
+    this.heldUntil = this.#startedAt + options.holdTimeoutMs;
+    const { remoteAddress = "", remotePort = 0 } = options.socket;
+    const ip = remoteAddress.replace(/^::ffff:(?=.*\.)/, "");
+    this.#address = ip.includes(":") ? `[${ip}]:${remotePort}` : `${ip}:${remotePort}`;
+  }
+
+  get hostname(): string {
+    return this.#options.hostname;
+  }
+
+  start(): void {
+    this.#options.socket.on("error", this.#onEarlyError);
+    this.#options.socket.on("close", this.#onEarlyClose);
+    this.#locate();
+  }
+
+  /** Cuts the connection so that the visitor sees it. */
+  destroy(): void {
+    breakSocket(this.#options.socket);
+  }
+
+  onRouteChanged(): void {
+    this.#locate();
+  }
+
+  onHoldEnded(_code: ErrorCode): void {
+    // TCP has no way to say why.
+    this.destroy();
+  }
+
+  #locate(): void {
+    const { routes, hostname } = this.#options;
+    const located = routes.locate(hostname);
+    if (located === null || !(located instanceof Promise)) {
+      this.#onLocated(located);
+      return;
+    }
+    located.then(
+      (route) => {
+        if (this.#phase === "waiting") this.#onLocated(route);
+      },
+      () => this.destroy(),
+    );
+  }
+
+  #onLocated(route: Route | null): void {
+    if (route === null || route.protocol !== "tcp") {
+      this.destroy();
+      return;
+    }
+    if (route.state === "away") {
+      this.#hold();
+      return;
+    }
+    const { socket, routes, hostname } = this.#options;
+    const ignore = (): void => {};
+    try {
+      const stream = routes.open(
+        route,
+        { hostname, protocol: "tcp", visitor: this.#address, isTls: false },
+        { onAccept: ignore, onData: ignore, onEnd: ignore, onDrain: ignore, onReset: ignore },
+      );
+      const splice: Splice = new Splice(socket, stream, (error) => this.#end(route, splice, error?.code ?? null));
+      this.#phase = "spliced";
+      socket.off("error", this.#onEarlyError);
+      socket.off("close", this.#onEarlyClose);
+      splice.start([]);
+    } catch (error) {
+      if (asDuplexityError(error).code === "DPX_CLIENT_AWAY") this.#hold();
+      else this.destroy();
+    }
+  }
+
+  #hold(): void {
+    const isInTime = performance.now() < this.heldUntil;
+    if (!isInTime || !this.#options.holds.add(this)) this.destroy();
+  }
+
+  #end(route: Route, splice: Splice, code: ErrorCode | null): void {
+    if (route.wantsReports) {
+      const report: RequestReport = {
+        hostname: route.hostname,
+        method: "TCP",
+        path: "",
+        status: 0,
+        durationMs: performance.now() - this.#startedAt,
+        responseBytes: splice.bytesDown,
+        requestBytes: splice.bytesUp,
+        visitor: this.#address,
+        ...(code === null ? {} : { errorCode: code }),
+      };
+      this.#options.routes.report(route, report);
+    }
+    this.#close();
+  }
+
+  #close(): void {
+    if (this.#phase === "closed") return;
+    if (this.#phase === "waiting") this.#options.holds.remove(this);
+    this.#phase = "closed";
+    this.#options.onClosed(this);
+  }
+}

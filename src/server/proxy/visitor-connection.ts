@@ -1,0 +1,359 @@
+// One visitor's connection: reads requests off the socket one after another, gives each to the exchange, and writes
+// what comes back. It knows sockets and deadlines; routes, streams and retries are the exchange's.
+
+import { isIP } from "node:net";
+import { type Forwarding, HeadCollector, type RequestHead } from "../../http/index.ts";
+import type { ErrorCode } from "../../protocol/index.ts";
+import type { ProxyContext } from "./context.ts";
+import { errorAnswer } from "./error-answer.ts";
+import { Exchange, type ExchangeVisitor } from "./exchange.ts";
+import {
+  HALF_CLOSED_IDLE_MS,
+  LINGER_TIMEOUT_MS,
+  MAX_LINGER_BYTES,
+  MAX_PENDING_BYTES,
+  type VisitorSocket,
+} from "./options.ts";
+import type { OriginStream } from "./origin-stream.ts";
+import { breakSocket, Splice } from "./splice.ts";
+import { detachVisitor } from "./visitor-socket.ts";
+
+/** `head`: between requests or reading one's head. `linger`: we have ended our side and drop what still comes. */
+type Phase = "head" | "exchange" | "tunnel" | "linger" | "closed";
+
+/** Up to this much body goes out in one string with the head: cheaper than a vectored write. */
+const MAX_TEXT_BODY_BYTES = 8_192;
+
+/** A connection that was opened just before a drain has this long to send its request. */
+const DRAIN_FRESH_MS = 1_000;
+
+export interface VisitorOptions {
+  readonly address: string;
+  readonly forwarding: Forwarding;
+  readonly onClosed: (connection: VisitorConnection) => void;
+}
+
+export class VisitorConnection implements ExchangeVisitor {
+  readonly address: string;
+  readonly isTls: boolean;
+  isBlocked = false;
+  readonly #context: ProxyContext;
+  readonly #socket: VisitorSocket;
+  readonly #onClosed: (connection: VisitorConnection) => void;
+  readonly #exchange: Exchange;
+  readonly #collector: HeadCollector;
+  #phase: Phase = "head";
+  #deadline: number;
+  #isFresh = true;
+  #pending: Buffer[] = [];
+  #pendingBytes = 0;
+  #canTake = true;
+  #isPaused = false;
+  #isReading = false;
+  #hasEnded = false;
+  #lingered = 0;
+
+  constructor(context: ProxyContext, socket: VisitorSocket, options: VisitorOptions) {
+    this.#context = context;
+    this.#socket = socket;
+    this.#onClosed = options.onClosed;
+    this.address = options.address;
+    this.isTls = "encrypted" in socket;
+    this.#exchange = new Exchange(context, this, options.forwarding);
+    this.#collector = new HeadCollector("request", context.headLimits);
+    this.#deadline = context.now + context.limits.headTimeoutMs;
+  }
+
+  // What the socket says
+
+  onData(chunk: Buffer): void {
+    switch (this.#phase) {
+      case "head":
+        if (this.#pending.length > 0 || this.isBlocked) this.#keep(chunk);
+        else this.#readFrom(chunk);
+        break;
+      case "exchange":
+        this.#takeBody(chunk);
+        break;
+      case "linger":
+        this.#lingered += chunk.length;
+        if (this.#lingered > MAX_LINGER_BYTES) this.destroy();
+        break;
+      case "tunnel":
+      case "closed":
+        break;
+    }
+  }
+
+  onEnd(): void {
+    this.#hasEnded = true;
+    if (this.#phase === "exchange") {
+      if (!this.#exchange.isRequestComplete) {
+        // RFC 9112 §8: a request that breaks off is not a request.
+        this.#exchange.fail("DPX_REQUEST_INVALID");
+      } else {
+        this.#deadline = this.#context.now + HALF_CLOSED_IDLE_MS;
+      }
+    } else if (this.#phase === "head") {
+      if (this.#collector.pendingBytes > 0) this.#refuse("DPX_REQUEST_INVALID", null);
+      else if (!this.isBlocked) this.#linger();
+    }
+  }
+
+  onDrain(): void {
+    this.isBlocked = false;
+    if (this.#phase === "exchange") this.#exchange.onVisitorDrain();
+    else if (this.#phase === "head") this.#continue();
+  }
+
+  onClose(): void {
+    if (this.#phase === "closed" || this.#phase === "tunnel") return;
+    const wasRunning = this.#phase === "exchange";
+    this.#phase = "closed";
+    this.#pending = [];
+    if (wasRunning) this.#exchange.abandon();
+    this.#onClosed(this);
+  }
+
+  // What the proxy says
+
+  /** Ends what has waited too long at `now`. */
+  sweep(now: number): void {
+    if (this.#phase === "exchange") this.#exchange.sweep(now);
+    if (this.#phase === "linger" && this.#deadline === Number.POSITIVE_INFINITY && this.#socket.writableFinished) {
+      // Counted from when all is out: a slow reader may take as long as it needs.
+      this.#deadline = now + LINGER_TIMEOUT_MS;
+    }
+    if (this.#deadline > now) return;
+    if (this.isBlocked && this.#phase !== "linger") {
+      // The visitor still reads what it asked for.
+      this.#deadline = now + HALF_CLOSED_IDLE_MS;
+      return;
+    }
+    this.#deadline = Number.POSITIVE_INFINITY;
+    if (this.#phase === "linger") this.destroy();
+    else if (this.#phase === "exchange") this.#abandon();
+    else if (this.#phase === "head" && this.#collector.pendingBytes > 0) this.#refuse("DPX_HEAD_TIMEOUT", null);
+    else if (this.#phase === "head") this.#linger();
+  }
+
+  /** The proxy drains: an idle connection ends now, a busy one after its answer, a new one if it stays silent. */
+  drain(): void {
+    if (this.#phase !== "head" || this.#collector.pendingBytes > 0) return;
+    if (this.#isFresh) this.#deadline = Math.min(this.#deadline, this.#context.now + DRAIN_FRESH_MS);
+    else this.#linger();
+  }
+
+  /** Cuts the connection. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  // ExchangeVisitor
+
+  mayKeepAlive(): boolean {
+    return this.#exchange.isRequestComplete && !this.#hasEnded && !this.#context.isDraining();
+  }
+
+  writeText(text: string): void {
+    this.#wrote(this.#socket.write(text, "latin1"));
+  }
+
+  writeBytes(chunk: Buffer): void {
+    if (chunk.length > 0) this.#wrote(this.#socket.write(chunk));
+  }
+
+  writeTextAndBytes(text: string, chunk: Buffer, from: number, end: number): void {
+    const socket = this.#socket;
+    if (end - from <= MAX_TEXT_BODY_BYTES) {
+      this.#wrote(socket.write(from === end ? text : text + chunk.toString("latin1", from, end), "latin1"));
+      return;
+    }
+    socket.cork();
+    socket.write(text, "latin1");
+    const isTaken = socket.write(chunk.subarray(from, end));
+    socket.uncork();
+    this.#wrote(isTaken);
+  }
+
+  setFlow(canTake: boolean): void {
+    this.#canTake = canTake;
+    this.#setPause();
+  }
+
+  writeError(code: ErrorCode, head: RequestHead, keepAlive: boolean): void {
+    const { method, host } = head;
+    const accept = head.field("accept") ?? "";
+    this.writeText(errorAnswer({ code, method, accept, hostname: host, close: !keepAlive }));
+  }
+
+  onExchangeDone(keepAlive: boolean): void {
+    this.#canTake = true;
+    if (!keepAlive || this.#hasEnded || this.#socket.destroyed) {
+      this.#linger();
+      return;
+    }
+    this.#phase = "head";
+    this.#deadline = this.#context.now + this.#context.limits.idleTimeoutMs;
+    this.#continue();
+  }
+
+  onExchangeBroken(isUntilClose: boolean): void {
+    this.#phase = "linger";
+    // Without a length, an orderly end would make the answer look complete.
+    if (isUntilClose) breakSocket(this.#socket);
+    else this.destroy();
+  }
+
+  onSwitched(origin: OriginStream, early: Buffer): void {
+    const socket = this.#socket;
+    this.#phase = "tunnel";
+    this.#deadline = Number.POSITIVE_INFINITY;
+    this.#context.counters.openTunnels++;
+    this.#release();
+    const splice = new Splice(socket, origin.stream, () => {
+      this.#context.counters.openTunnels--;
+      this.#phase = "closed";
+      this.#onClosed(this);
+    });
+    const pending = this.#pending;
+    this.#pending = [];
+    if (early.length > 0) splice.onData(early);
+    splice.start(pending);
+  }
+
+  isForeign(host: string): boolean {
+    // A browser may reuse a TLS connection for another host of the same certificate, and has to be told if that is not ours.
+    return this.isTls && !host.endsWith(`.${this.#context.domain}`);
+  }
+
+  // Reading requests
+
+  #readFrom(chunk: Buffer): void {
+    const collector = this.#collector;
+    if (collector.pendingBytes === 0) this.#deadline = this.#context.now + this.#context.limits.headTimeoutMs;
+    const next = collector.push(chunk, 0);
+    if (next < 0) {
+      const { fault } = collector;
+      if (fault !== null) this.#refuse(fault.code, fault.message);
+      return;
+    }
+    const head = this.#context.requestHeads.read(collector.buffer, collector.start, collector.end);
+    if (head.kind === "fault") {
+      this.#refuse(head.code, head.message);
+      return;
+    }
+    if (this.#isOwn(head.host)) {
+      this.#giveAway(collector.buffer.subarray(collector.start, collector.end), chunk, next);
+      return;
+    }
+    collector.clear();
+    this.#isFresh = false;
+    this.#phase = "exchange";
+    this.#deadline = Number.POSITIVE_INFINITY;
+    // An exchange that ends at once must not read the next request before this one's rest is put aside.
+    const wasReading = this.#isReading;
+    this.#isReading = true;
+    const end = this.#exchange.begin(head, chunk, next);
+    if (end < chunk.length) this.#keep(chunk.subarray(end), true);
+    this.#isReading = wasReading;
+    if (!wasReading) this.#continue();
+  }
+
+  /** Reads the next request from what is at hand, unless the visitor has to take the last answer first. */
+  #continue(): void {
+    if (this.#isReading) return;
+    this.#isReading = true;
+    while (this.#phase === "head" && !this.isBlocked) {
+      const chunk = this.#pending.shift();
+      if (chunk === undefined) break;
+      this.#pendingBytes -= chunk.length;
+      this.#readFrom(chunk);
+    }
+    this.#isReading = false;
+    if (this.#phase === "head" && this.#hasEnded && this.#pending.length === 0 && !this.isBlocked) this.#linger();
+    this.#setPause();
+  }
+
+  #takeBody(chunk: Buffer): void {
+    if (this.#exchange.isRequestComplete) {
+      this.#keep(chunk);
+      return;
+    }
+    const end = this.#exchange.takeBody(chunk);
+    if (end < chunk.length) this.#keep(chunk.subarray(end));
+  }
+
+  #keep(chunk: Buffer, isFirst = false): void {
+    if (this.#phase !== "exchange" && this.#phase !== "head") return;
+    if (isFirst) this.#pending.unshift(chunk);
+    else this.#pending.push(chunk);
+    this.#pendingBytes += chunk.length;
+    this.#setPause();
+  }
+
+  #setPause(): void {
+    if (this.#phase === "tunnel" || this.#phase === "closed") return;
+    const mustPause =
+      this.#pendingBytes > MAX_PENDING_BYTES ||
+      (this.#phase === "exchange" && !this.#canTake && !this.#exchange.isRequestComplete);
+    if (mustPause === this.#isPaused) return;
+    this.#isPaused = mustPause;
+    if (mustPause) this.#socket.pause();
+    else this.#socket.resume();
+  }
+
+  /** Whether `host` is the server itself, and not a pipe. */
+  #isOwn(host: string): boolean {
+    return host === this.#context.domain || host === "localhost" || host.startsWith("[") || isIP(host) === 4;
+  }
+
+  /** Hands the socket to the server's own endpoints, with all that was read and not used. */
+  #giveAway(head: Buffer, chunk: Buffer, next: number): void {
+    const parts = [head, chunk.subarray(next), ...this.#pending];
+    this.#phase = "closed";
+    this.#pending = [];
+    this.#release();
+    this.#onClosed(this);
+    this.#context.serveOwn(this.#socket, Buffer.concat(parts));
+  }
+
+  /** Leaves the socket, paused and without the proxy's listeners. */
+  #release(): void {
+    this.#socket.pause();
+    detachVisitor(this.#socket);
+  }
+
+  // Ends
+
+  #wrote(isTaken: boolean): void {
+    // `write` may answer false although the kernel has taken all.
+    if (!isTaken && this.#socket.writableLength > 0) this.isBlocked = true;
+    if (this.#hasEnded) this.#deadline = this.#context.now + HALF_CLOSED_IDLE_MS;
+  }
+
+  #abandon(): void {
+    this.#exchange.abandon();
+    this.destroy();
+  }
+
+  /** Answers bytes that are no request. What follows them can't be read, so the connection ends. */
+  #refuse(code: ErrorCode, reason: string | null): void {
+    this.#context.counters.requests++;
+    this.#context.counters.failures++;
+    if (reason !== null) this.#context.log("debug", `Refused a request from ${this.address}: ${reason}`);
+    this.writeText(errorAnswer({ code, method: "", accept: "", hostname: "", close: true }));
+    this.#linger();
+  }
+
+  /** Ends our side, and reads on for a while: to close with bytes unread would reset the answer on its way. */
+  #linger(): void {
+    if (this.#phase === "linger" || this.#phase === "closed") return;
+    this.#phase = "linger";
+    this.#deadline = Number.POSITIVE_INFINITY;
+    this.#pending = [];
+    this.#pendingBytes = 0;
+    this.#socket.end();
+    this.#setPause();
+  }
+}
