@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Endpoint, Sample } from "./endpoint.ts";
 import { startHaproxy } from "./haproxy.ts";
+import { nodeBinary } from "./node-binaries.ts";
 import { type Options, readOptions, USAGE } from "./options.ts";
 import { type Origin, startOrigin } from "./origin.ts";
 import { renderProfiles } from "./profile.ts";
@@ -35,13 +36,14 @@ async function main(): Promise<void> {
   if (profileFolder !== undefined) mkdirSync(profileFolder, { recursive: true });
 
   const origin = await startOrigin(folder, options.bytes);
-  const [node = process.execPath] = options.nodes;
+  const nodes = await Promise.all(options.nodes.map(nodeBinary));
+  const [node = process.execPath] = nodes;
   const { seconds, bytes, idleClients, stalledReaders } = options;
   const tunnel = { folder: join(folder, "tunnel"), node };
   const environment: Environment = { origin, tunnel, folder, seconds, bytes, idleClients, stalledReaders };
   let usual: Usual | null = null;
   try {
-    usual = await startUsual(folder, origin, options, profileFolder);
+    usual = await startUsual(folder, origin, options.isWithoutTunnel ? [] : nodes, profileFolder);
     const results = new Map<string, Rounds>();
     const verdicts: Verdict[] = [];
     for (const scenario of scenarios) {
@@ -51,7 +53,7 @@ async function main(): Promise<void> {
       console.log(`\n${renderTable(scenario, rounds)}`);
     }
     console.log(`\n${renderVerdicts(verdicts)}`);
-    console.log(`\nWritten to ${write(options, results, verdicts)}`);
+    console.log(`\nWritten to ${write(options, nodes, results, verdicts)}`);
   } finally {
     await usual?.stop();
     await origin.stop();
@@ -70,7 +72,7 @@ function chosen({ only, isWithoutTunnel }: Options): readonly Scenario[] {
 async function startUsual(
   folder: string,
   origin: Origin,
-  options: Options,
+  nodes: readonly string[],
   profileFolder: string | undefined,
 ): Promise<Usual> {
   const haproxy = await startHaproxy(folder, origin);
@@ -89,7 +91,7 @@ async function startUsual(
     for (const each of stops.reverse()) await each();
   };
   try {
-    for (const [index, node] of options.isWithoutTunnel ? [] : options.nodes.entries()) {
+    for (const [index, node] of nodes.entries()) {
       const name = index === 0 ? "tunnel" : `tunnel@${majorOf(node)}`;
       // Only the first is profiled: the others would write over its files.
       const profile = index === 0 ? profileFolder : undefined;
@@ -129,7 +131,12 @@ async function runScenario(
 }
 
 /** Writes the run as JSON and answers the file's path. */
-function write(options: Options, results: ReadonlyMap<string, Rounds>, verdicts: readonly Verdict[]): string {
+function write(
+  options: Options,
+  nodes: readonly string[],
+  results: ReadonlyMap<string, Rounds>,
+  verdicts: readonly Verdict[],
+): string {
   const file = join(RESULTS, `${stamp()}.json`);
   const machine = {
     platform: `${platform()} ${release()} ${arch()}`,
@@ -138,8 +145,8 @@ function write(options: Options, results: ReadonlyMap<string, Rounds>, verdicts:
   };
   const scenarios = Object.fromEntries([...results].map(([name, rounds]) => [name, Object.fromEntries(rounds)]));
   mkdirSync(RESULTS, { recursive: true });
-  const nodes = options.nodes.map((node) => execFileSync(node, ["--version"], { encoding: "utf8" }).trim());
-  writeFileSync(file, `${JSON.stringify({ machine, nodes, options, verdicts, scenarios }, null, 2)}\n`);
+  const versions = nodes.map((node) => execFileSync(node, ["--version"], { encoding: "utf8" }).trim());
+  writeFileSync(file, `${JSON.stringify({ machine, nodes: versions, options, verdicts, scenarios }, null, 2)}\n`);
   return file;
 }
 

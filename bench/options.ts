@@ -10,7 +10,7 @@ export interface Options {
   readonly bytes: number;
   readonly idleClients: number;
   readonly stalledReaders: number;
-  /** Node binaries: the tunnel's own, then those to compare it with. */
+  /** Node binaries or major versions: the tunnel's own, then those to compare it with. */
   readonly nodes: readonly string[];
   readonly isProfiling: boolean;
   /** Leave the tunnel out: for trying the harness. */
@@ -24,10 +24,10 @@ export const USAGE = `npm run bench -- [options]
   --mebibytes N     size of large bodies (default 1024)
   --readers N       stalled readers (default 100)
   --clients N       idle clients (default 500)
-  --nodes PATHS     more Node binaries, comma-separated: the tunnel runs with each, as tunnel@MAJOR
+  --nodes LIST      more Nodes, as major versions or paths of binaries: the tunnel runs with each, as tunnel@MAJOR
   --profile         CPU profiles of the tunnel's processes, and where their time goes
   --no-tunnel       only direct and haproxy
-Environment: NODE_BIN, the Node binary that the tunnel runs with (default: this one).`;
+Environment: NODE_BIN, the Node (major version or path) that the tunnel runs with (default: this one).`;
 
 /** Reads the flags; answers null when help was asked for. */
 export function readOptions(args: readonly string[]): Options | null {
