@@ -6,14 +6,12 @@ import { MAX_COPIED_BYTES } from "../../protocol/index.ts";
 import { MAX_REPLAY_BYTES } from "./options.ts";
 import type { OriginStream } from "./origin-stream.ts";
 
-const NO_BYTES = Buffer.alloc(0);
-
 export class RequestSender {
   /** Where the body ends, and why it is malformed if it is. */
   readonly body = new BodyScanner("DPX_REQUEST_INVALID");
   readonly #forwarding: Forwarding;
   #origin: OriginStream | null = null;
-  #outgoingHead: Buffer = NO_BYTES;
+  #outgoingHead = "";
   #builtFor: RequestHead | null = null;
   readonly #kept: Buffer[] = [];
   #keptBytes = 0;
@@ -39,8 +37,8 @@ export class RequestSender {
     this.#keepsAll = true;
     this.body.begin(head.framing);
     if (head === this.#builtFor) return;
-    // Heads that repeat are the same object, so what was built for one serves again: it is never written to.
-    this.#outgoingHead = Buffer.from(buildRequestHead(head, this.#forwarding), "latin1");
+    // Heads that repeat are the same object, so what was built for one serves again.
+    this.#outgoingHead = buildRequestHead(head, this.#forwarding);
     this.#builtFor = head;
   }
 
@@ -69,7 +67,9 @@ export class RequestSender {
       this.mustWait = !stream.write(this.#outgoingHead);
     } else if (this.keptBytes <= MAX_COPIED_BYTES) {
       // One write is one frame, and one write to the target.
-      this.mustWait = !stream.write(Buffer.concat([this.#outgoingHead, ...this.#kept]));
+      let text = this.#outgoingHead;
+      for (const part of this.#kept) text += part.toString("latin1");
+      this.mustWait = !stream.write(text);
     } else {
       this.mustWait = !stream.write(this.#outgoingHead);
       for (const part of this.#kept) this.mustWait = !stream.write(part);
