@@ -505,8 +505,8 @@ export class Session implements StreamCarrier {
       );
     }
     if (this.role === "acceptor") this.#sendResume(link);
+    // No stream's id is forgotten here: the peer has seen its end by now, but what it sends again was written before.
     this.#replay.acknowledge(header.ack);
-    this.#streams.removeRetired(header.ack);
     this.#state = { phase: "live", link };
     for (const packet of this.#replay.pending()) {
       renewAck(packet, this.#expected);
