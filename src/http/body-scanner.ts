@@ -142,11 +142,11 @@ export class BodyScanner {
       case State.content:
         return this.#takeContent(chunk, at, State.contentCr, content);
       case State.contentCr:
-        if (chunk[at] !== CR) return this.#fail("a chunk is longer than its size says");
+        if (chunk[at] !== CR) return this.#fail("a chunk's content is not followed by CRLF");
         this.#state = State.contentLf;
         return at + 1;
       case State.contentLf:
-        if (chunk[at] !== LF) return this.#fail("a chunk's content is followed by a CR without LF");
+        if (chunk[at] !== LF) return this.#fail("a chunk's content is not followed by CRLF");
         this.#state = State.size;
         return at + 1;
       case State.size:
