@@ -15,6 +15,8 @@ export interface Flag {
   readonly help: string;
   /** Shown in --help. The default itself belongs to whoever uses the value. */
   readonly fallback?: string;
+  /** Heading in --help. */
+  readonly group?: string;
   /** No key in the config file: it belongs to one run. */
   readonly isPerRun?: true;
   /** No environment variable either: it says what to do, not how. */
@@ -37,12 +39,12 @@ export function longName(flag: Flag): string {
 }
 
 const CONFIG: Flag = {
-  ...text("config", "--config <file>", "config file", "duplexity.json in this folder, if there is one"),
+  ...text("config", "--config <file>", "config file", "./duplexity.json if it exists"),
   isPerRun: true,
 };
 const JSON_LINES: Flag = { ...toggle("json", "--json", "JSON lines on stdout, nothing else there"), isPerRun: true };
 const NO_COLOR: Flag = { ...toggle("noColor", "--no-color", "no colours (as NO_COLOR)"), isPerRun: true };
-const SERVER = text("server", "--server <url>", "the server", "http://localhost:8080");
+const SERVER = text("server", "--server <url>", "the server's address", "http://localhost:8080");
 const TOKEN_FILE = text("tokenFile", "--token-file <file>", "file with the server's token; or set DUPLEXITY_TOKEN");
 
 /** Limits of `serve`, each with the field of ServeLimits that it sets. */
@@ -124,5 +126,5 @@ function limit(
 ): LimitFlag {
   const dashed = key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
   const placeholder = kind === "count" ? "n" : kind === "size" ? "size" : "time";
-  return { key, syntax: `--${dashed} <${placeholder}>`, kind, help, fallback, limit: field };
+  return { key, syntax: `--${dashed} <${placeholder}>`, kind, help, fallback, limit: field, group: "Limits:" };
 }

@@ -6,9 +6,13 @@ import { readFileSync } from "node:fs";
 /** A longer line is thrown away: nobody types it, something was pasted. */
 const MAX_LINE_CHARS = 256;
 
+/** Whether somebody can type to this process, so that reading the terminal is safe. */
+export function canWatchKeyboard(stdin: NodeJS.ReadStream): boolean {
+  return stdin.isTTY === true && isInForeground();
+}
+
 /** Calls `onKey` with each line's text; returns the function that stops it. */
 export function watchKeyboard(stdin: NodeJS.ReadStream, onKey: (key: string) => void): () => void {
-  if (!stdin.isTTY || !isInForeground()) return () => {};
   let line = "";
   const onData = (chunk: Buffer | string) => {
     const lines = (line + chunk.toString()).split("\n");

@@ -79,7 +79,8 @@ function createProgram(onRun: (status: number) => void): Command {
     .helpCommand(false)
     .option("-V, --version", "show the version")
     .exitOverride()
-    .configureOutput({ writeErr: () => {} })
+    // Errors are shown in one place, and as JSON where that is asked for.
+    .configureOutput({ outputError: () => {} })
     .addHelpText(
       "after",
       "\nStart:  duplexity serve --no-auth        on the server\n        duplexity up 9090                on your laptop",
@@ -97,7 +98,7 @@ function createCommand(entry: CommandEntry, onRun: (status: number) => void): Co
     .description(entry.does)
     .helpOption("-h, --help", "show this")
     .exitOverride()
-    .configureOutput({ writeErr: () => {} });
+    .configureOutput({ outputError: () => {} });
   if (entry.words !== "") command.argument(entry.words);
   else command.allowExcessArguments(false);
   if (entry.more !== "") command.addHelpText("after", entry.more);
@@ -121,11 +122,14 @@ function createCommand(entry: CommandEntry, onRun: (status: number) => void): Co
 }
 
 function optionOf(flag: Flag): Option {
-  const option = new Option(flag.syntax, flag.fallback === undefined ? flag.help : `${flag.help} (${flag.fallback})`);
+  const option = new Option(
+    flag.syntax,
+    flag.fallback === undefined ? flag.help : `${flag.help} (default: ${flag.fallback})`,
+  );
   if (flag.kind === "list") {
     option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
   }
-  return option;
+  return flag.group === undefined ? option : option.helpGroup(flag.group);
 }
 
 function readVersion(): string {
@@ -146,10 +150,7 @@ async function main(argv: readonly string[]): Promise<number> {
     return status;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
-    if (error instanceof CommanderError && error.code === "commander.help") {
-      process.stderr.write(program.helpInformation());
-      return EXIT_USAGE;
-    }
+    if (error instanceof CommanderError && error.code === "commander.help") return EXIT_USAGE;
     const { showFailure } = await import("./failure.ts");
     return showFailure(error, { argv, env: process.env, stdout: process.stdout, stderr: process.stderr });
   }

@@ -6,7 +6,7 @@ import { asDuplexityError } from "../../protocol/errors.ts";
 import type { CommandContext } from "../context.ts";
 import { explainUnreachable } from "../dial.ts";
 import { type Interrupts, watchInterrupts } from "../interrupts.ts";
-import { watchKeyboard } from "../keyboard.ts";
+import { canWatchKeyboard, watchKeyboard } from "../keyboard.ts";
 import { createPlainView } from "../output/up-plain.ts";
 import { createUpView, type UpView } from "../output/up-view.ts";
 import { ensureRuntimeDirectory } from "../runtime/directory.ts";
@@ -24,23 +24,26 @@ export async function run(context: CommandContext): Promise<number> {
   const directory = ensureRuntimeDirectory(context.env);
   const { stdout, stderr, env, version } = context;
   const { isJson, noColor, logsRequests } = plan;
-  const view = createUpView({ stdout, stderr, env, version, isJson, noColor, logsRequests });
+  const hasKeyboard = canWatchKeyboard(context.stdin) && !isJson;
+  const view = createUpView({ stdout, stderr, env, version, isJson, noColor, logsRequests, hasKeyboard });
   if (plan.isDetached) return detach(context, directory, view);
 
   const interrupts = watchInterrupts();
   // A program that reads the events and is gone will not stop this process either.
   if (isJson) stdout.once("error", () => interrupts.interrupt());
   const wantsReports = logsRequests || (stdout.isTTY && !isJson);
-  const watchKeys = isJson ? {} : { watchKeys: (onKey: (key: string) => void) => watchKeyboard(context.stdin, onKey) };
-  return runUp({ ...runOptionsOf(plan, { view, interrupts, directory, startedAt, wantsReports }), ...watchKeys });
+  return runUp({
+    ...runOptionsOf(plan, { view, interrupts, directory, startedAt, wantsReports }),
+    watchKeys: (onKey) => (hasKeyboard ? watchKeyboard(context.stdin, onKey) : () => {}),
+  });
 }
 
 /** The parent of `up -d`. */
 async function detach(context: CommandContext, directory: string, view: UpView): Promise<number> {
   const started = await startDetached(context.env, directory);
   if (typeof started === "number") return started;
-  view.ready(started);
-  view.detached(started.pid, started.logPath);
+  const { pid, logPath } = started;
+  view.ready({ ...started, background: { pid, logPath } });
   view.end();
   return 0;
 }

@@ -14,7 +14,6 @@ export function createJsonView(options: UpViewOptions): UpView {
         pipes: pipes.map(({ name, hostname, url, target }) => ({ name, hostname, url, target })),
       });
     },
-    detached() {},
     request(report) {
       if (options.logsRequests) write({ type: "request", ...report });
     },

@@ -28,16 +28,16 @@ export function createPlainView(options: PlainViewOptions): UpView {
     connecting(server) {
       note(`connecting to ${server}`);
     },
-    ready({ pipes, server, elapsedMs }) {
+    ready({ pipes, server, elapsedMs, background }) {
       note(`connected to ${server} in ${formatDuration(elapsedMs)}`);
       for (const pipe of pipes) {
         targets.set(pipe.hostname, pipe.target);
         note(`${pipe.url} → ${pipe.target}`);
       }
+      if (background !== undefined) {
+        note(`runs in the background, process ${background.pid}, log ${background.logPath}`);
+      }
       options.stdout.write(pipes.map((pipe) => `${pipe.url}\n`).join(""));
-    },
-    detached(pid, logPath) {
-      note(`runs in the background, process ${pid}, log ${logPath}`);
     },
     request(report) {
       if (!options.logsRequests && report.errorCode === undefined) return;

@@ -7,7 +7,7 @@ import type { UpPipe } from "../runtime/messages.ts";
 import { countOf, cut, describeFailure, escapeControls, formatBytes, formatClock, formatDuration } from "./format.ts";
 import { createLineBudget } from "./line-budget.ts";
 import { columnsOf, lookOf, type Palette } from "./style.ts";
-import type { UpView, UpViewOptions } from "./up-view.ts";
+import type { UpReady, UpView, UpViewOptions } from "./up-view.ts";
 
 /** More lines in a second nobody reads, and each costs the terminal. */
 const MAX_LINES_PER_SECOND = 40;
@@ -55,6 +55,9 @@ export function createScreenView(options: UpViewOptions): UpView {
     spinner?.stop();
     spinner = null;
   };
+  const keyboardLine = options.hasKeyboard
+    ? `  ${palette.good("➜")}  ${palette.faint("press")} h + enter ${palette.faint("for help")}\n`
+    : "";
   const budget = createLineBudget({
     linesPerSecond: MAX_LINES_PER_SECOND,
     now,
@@ -65,12 +68,6 @@ export function createScreenView(options: UpViewOptions): UpView {
     connecting(server) {
       spin(`connecting to ${server}`);
     },
-    detached(pid, logPath) {
-      write(`  ${palette.good("✔")} runs in the background ${palette.faint(`(process ${pid})`)}\n`);
-      write(
-        `     ${palette.faint("Log      ")}${logPath}\n     ${palette.faint("Stop     ")}duplexity down ${pipes.map((pipe) => pipe.name).join(" ")}\n\n`,
-      );
-    },
     ready(ready) {
       stopSpinning();
       pipes = ready.pipes;
@@ -79,7 +76,8 @@ export function createScreenView(options: UpViewOptions): UpView {
       write(
         `\n  ${palette.brand("DUPLEXITY")} ${palette.faint(version)}  connected to ${host} in ${formatDuration(ready.elapsedMs)}\n\n` +
           publicLines(pipes, palette, columnsOf(stdout)) +
-          `  ${palette.good("➜")}  ${palette.faint("press")} h + enter ${palette.faint("for help")}\n\n`,
+          (ready.background === undefined ? keyboardLine : backgroundLines(ready, palette)) +
+          "\n",
       );
     },
     request(report) {
@@ -161,6 +159,15 @@ function publicLines(pipes: readonly UpPipe[], palette: Palette, columns: number
       return `  ${palette.good("➜")}  Public   ${palette.link(pipe.url)}${gap}${palette.faint("→")} ${escapeControls(pipe.target)}\n`;
     })
     .join("");
+}
+
+function backgroundLines(ready: UpReady, palette: Palette): string {
+  const line = (name: string, text: string) => `  ${palette.good("➜")}  ${name.padEnd(8)} ${text}\n`;
+  return [
+    line("Process", `${ready.background?.pid} ${palette.faint("(in the background)")}`),
+    line("Log", palette.faint(ready.background?.logPath ?? "")),
+    line("Stop", `duplexity down ${ready.pipes.map((pipe) => pipe.name).join(" ")}`),
+  ].join("");
 }
 
 /** `POST   /hooks/stripe      200     38 ms   1.2 kB`, as wide as the terminal has room after the time. */

@@ -15,6 +15,8 @@ export interface UpReady {
   /** From the start of the command. */
   readonly elapsedMs: number;
   readonly pipes: readonly UpPipe[];
+  /** The process that carries the pipes, when it is another one (`up -d`). */
+  readonly background?: { readonly pid: number; readonly logPath: string };
 }
 
 export interface UpFigures {
@@ -28,8 +30,6 @@ export interface UpFigures {
 export interface UpView {
   connecting(server: string): void;
   ready(ready: UpReady): void;
-  /** The pipes run in another process; this one ends. */
-  detached(pid: number, logPath: string): void;
   request(report: RequestReport): void;
   reconnecting(attempt: number, delayMs: number, code: ErrorCode): void;
   resumed(outageMs: number): void;
@@ -51,6 +51,8 @@ export interface UpViewOptions extends LookOptions {
   readonly version: string;
   readonly isJson: boolean;
   readonly logsRequests: boolean;
+  /** Whether somebody can type. */
+  readonly hasKeyboard: boolean;
   /** @default Date.now */
   readonly now?: () => number;
 }
