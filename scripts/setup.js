@@ -13,6 +13,7 @@ const PACKAGE_OF = {
   "redis-server": "redis-server",
   "redis-cli": "redis-tools",
   chromium: "chromium",
+  openssl: "openssl",
   nginx: "nginx-light",
   haproxy: "haproxy",
   wrk: "wrk",

@@ -10,7 +10,7 @@ const paths = args.filter((arg) => !arg.startsWith("-"));
 ensurePackages();
 // Only the tests in test/e2e use programs of the system and the built package.
 if (paths.length === 0 || paths.some((path) => path.includes("e2e"))) {
-  ensurePrograms(["redis-server", "redis-cli", "chromium"]);
+  ensurePrograms(["redis-server", "redis-cli", "chromium", "openssl"]);
 }
 ensureBuild();
 

@@ -1,0 +1,32 @@
+// A fresh self-signed certificate for `*.localhost`, made by openssl. Lives as long as its stage.
+
+import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import type { Stage } from "./stage.ts";
+
+const execute = promisify(execFile);
+
+export interface Certificate {
+  readonly certPath: string;
+  readonly keyPath: string;
+  readonly cert: string;
+  readonly key: string;
+}
+
+export async function createCertificate(stage: Stage): Promise<Certificate> {
+  const folder = await stage.folder("tls");
+  const [certPath, keyPath] = [join(folder, "cert.pem"), join(folder, "key.pem")];
+  await execute("openssl", [
+    ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
+    ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1"],
+    ...["-keyout", keyPath, "-out", certPath],
+  ]);
+  return {
+    certPath,
+    keyPath,
+    cert: await readFile(certPath, "utf8"),
+    key: await readFile(keyPath, "utf8"),
+  };
+}
