@@ -1,10 +1,10 @@
 // Gathers the frames of one turn of the event loop into one packet. Small
 // payloads are copied behind their headers, large ones go by reference.
 
-import { DuplexityError } from "./errors.ts";
+import { DuplexityError, ERRORS, type ErrorCode } from "./errors.ts";
 import { FRAME_HEADER_BYTES, type FrameType, writeFrameHeader } from "./frame.ts";
-import { LINK_HEADROOM_BYTES } from "./limits.ts";
-import { PACKET_HEADER_BYTES, type PacketHeader, PacketKind, writeAck, writePacketHeader } from "./packet.ts";
+import { LINK_HEADROOM_BYTES, MAX_CLOSE_MESSAGE_BYTES } from "./limits.ts";
+import { PACKET_HEADER_BYTES, type PacketHeader, PacketKind, writePacketHeader } from "./packet.ts";
 import { MAX_COPIED_BYTES } from "./stream.ts";
 
 /** A packet as it is sent, and kept until it is acknowledged. Its parts are never written again but for the headroom. */
@@ -137,19 +137,22 @@ export class PacketBuilder {
   }
 }
 
-/**
- * Brings the acknowledgement of a kept packet up to date before it is sent again. Only a link that its session has left
- * can still hold the same bytes, and what such a link brings is ignored.
- */
-export function renewAck(packet: OutgoingPacket, ack: number): void {
-  const first = packet.parts[0];
-  if (first !== undefined) writeAck(first, LINK_HEADROOM_BYTES, ack);
-}
-
 /** A packet that has no sequence number and is not kept: an ACK, a RESUME, a CLOSE, or frames of the link. */
 export function barePacket(header: Readonly<PacketHeader>, body: Buffer = NO_REGION): OutgoingPacket {
   const part = Buffer.allocUnsafe(PREFIX_BYTES + body.length);
   writePacketHeader(part, LINK_HEADROOM_BYTES, header);
   body.copy(part, PREFIX_BYTES);
   return { seq: header.seq, parts: [part], byteLength: PACKET_HEADER_BYTES + body.length };
+}
+
+/** Ends `session` at the peer. The message is cut to `MAX_CLOSE_MESSAGE_BYTES`, at a character's border. */
+export function closePacket(session: number, code: ErrorCode, message: string): OutgoingPacket {
+  const text = Buffer.from(message);
+  let length = Math.min(text.length, MAX_CLOSE_MESSAGE_BYTES);
+  // Bytes 10xxxxxx go on with a character that began before.
+  while (length < text.length && length > 0 && ((text[length] ?? 0) & 0xc0) === 0x80) length -= 1;
+  const body = Buffer.allocUnsafe(2 + length);
+  body.writeUInt16BE(ERRORS[code].wire, 0);
+  text.copy(body, 2, 0, length);
+  return barePacket({ kind: PacketKind.close, session, seq: 0, ack: 0 }, body);
 }

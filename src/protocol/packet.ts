@@ -38,11 +38,6 @@ export function writePacketHeader(target: Buffer, offset: number, header: Readon
   target.writeUIntBE(header.ack, offset + 14, 6);
 }
 
-/** Writes the acknowledgement alone into the header at `offset`. */
-export function writeAck(target: Buffer, offset: number, ack: number): void {
-  target.writeUIntBE(ack, offset + 14, 6);
-}
-
 /**
  * Reads the header at the start of `packet` into `into`, so that the hot path makes no object per packet.
  *

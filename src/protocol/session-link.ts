@@ -7,7 +7,7 @@ import { decodeUint32, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from ".
 import { MAX_PACKET_BYTES, MAX_SESSIONS_PER_LINK } from "./limits.ts";
 import { LINK_HIGH_WATER_BYTES, type Link } from "./link.ts";
 import { PACKET_HEADER_BYTES, type PacketHeader, PacketKind, readPacketHeader } from "./packet.ts";
-import { barePacket, type OutgoingPacket } from "./packet-builder.ts";
+import { barePacket, closePacket, type OutgoingPacket } from "./packet-builder.ts";
 import type { Session } from "./session.ts";
 
 export interface Heartbeat {
@@ -28,6 +28,7 @@ export interface SessionLinkOptions {
 }
 
 const PING_PAYLOAD_BYTES = 8;
+const MAX_UINT32 = 4_294_967_295;
 /** Weight of a new sample in the smoothed round trip, as TCP has it (RFC 6298 §2). */
 const RTT_GAIN = 1 / 8;
 /** A timer that fires this late means that the process slept: what came meanwhile has not been read yet. */
@@ -41,6 +42,7 @@ export class SessionLink {
   readonly #link: Link;
   readonly #options: SessionLinkOptions;
   readonly #sessions = new Map<number, Session>();
+  readonly #carried = new WeakSet<Session>();
   readonly #header: PacketHeader = { kind: PacketKind.link, session: 0, seq: 0, ack: 0 };
   #heardAt = performance.now();
   #pingSentAt: number | null = null;
@@ -65,7 +67,7 @@ export class SessionLink {
   /** Announces that this side will close the link within `deadlineMs`. */
   goAway(deadlineMs: number): void {
     const payload = Buffer.allocUnsafe(4);
-    payload.writeUInt32BE(deadlineMs, 0);
+    payload.writeUInt32BE(Math.min(Math.max(0, deadlineMs), MAX_UINT32), 0);
     this.#sendFrame(FrameType.goAway, payload);
   }
 
@@ -81,6 +83,12 @@ export class SessionLink {
 
   add(session: Session): void {
     this.#sessions.set(session.id, session);
+    this.#carried.add(session);
+  }
+
+  /** Whether the session is or was on this link: it resumes on a link once, so that its answer can be told from an older one's. */
+  hasCarried(session: Session): boolean {
+    return this.#carried.has(session);
   }
 
   forget(session: Session): void {
@@ -106,6 +114,11 @@ export class SessionLink {
 
   onDrain(): void {
     for (const session of this.#sessions.values()) session.linkDrained();
+    // The first one had the first choice of the room: next time it has the last.
+    const [first] = this.#sessions.values();
+    if (first === undefined || this.#sessions.size === 1) return;
+    this.#sessions.delete(first.id);
+    this.#sessions.set(first.id, first);
   }
 
   onClose(error: DuplexityError): void {
@@ -138,12 +151,13 @@ export class SessionLink {
   }
 
   #startSession(header: PacketHeader, packet: Buffer): void {
+    // An opener starts sessions itself: this answers a RESUME of one that has left the link since.
+    if (this.#options.acceptSession === undefined) return;
     const isFull = this.#sessions.size >= MAX_SESSIONS_PER_LINK;
-    const session = isFull ? null : (this.#options.acceptSession?.(header.session) ?? null);
-    if (session === null || session.isClosed) {
-      throw new DuplexityError("DPX_SESSION_UNKNOWN", `Session ${header.session} is not known here`);
-    }
-    session.receive(this, header, packet);
+    const session = isFull ? null : this.#options.acceptSession(header.session);
+    if (session !== null && !session.isClosed) session.receive(this, header, packet);
+    else if (this.isCongested) throw new DuplexityError("DPX_LINK_QUEUE", "The peer asks for more than it reads");
+    else this.send(closePacket(header.session, "DPX_SESSION_UNKNOWN", `Session ${header.session} is not known here`));
   }
 
   #receiveLinkFrame(packet: Buffer): void {
@@ -158,7 +172,8 @@ export class SessionLink {
     switch (type) {
       case FrameType.ping:
         if (payload.length !== PING_PAYLOAD_BYTES) break;
-        this.#sendFrame(FrameType.pong, payload);
+        // While more waits than the peer reads, that is its sign of life: pongs must not pile up behind it.
+        if (!this.isCongested) this.#sendFrame(FrameType.pong, payload);
         return;
       case FrameType.pong:
         if (payload.length !== PING_PAYLOAD_BYTES) break;

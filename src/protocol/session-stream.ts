@@ -2,7 +2,7 @@
 // touches a link: it hands frames to the session.
 
 import { DuplexityError, type ErrorCode } from "./errors.ts";
-import { MAX_WINDOW_BYTES } from "./limits.ts";
+import { MAX_FRAME_PAYLOAD_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
 import { MAX_COPIED_BYTES, type Stream, type StreamHandler } from "./stream.ts";
 
 /** What a stream needs from its session. */
@@ -116,7 +116,12 @@ export class SessionStream implements Stream {
     const { length } = chunk;
     if (!this.isLocalOpen || this.#isEnding || length === 0) return true;
     this.writtenBytes += length;
-    if (!this.hasQueued && length <= this.#sendCredit && this.#carrier.canSendData) {
+    if (
+      !this.hasQueued &&
+      length <= this.#sendCredit &&
+      length <= MAX_FRAME_PAYLOAD_BYTES &&
+      this.#carrier.canSendData
+    ) {
       this.#sendCredit -= length;
       this.#carrier.sendData(this, chunk);
       if (this.#sendCredit > 0 && this.#carrier.canSendData) return true;
@@ -219,8 +224,10 @@ export class SessionStream implements Stream {
   /** The peer's RESET, or the end of the session. */
   receiveReset(error: DuplexityError, deliveredBytes: number | null): void {
     if (this.state === RESET) return;
+    // Both directions had ended here: nothing follows, and the holder may have let go of it.
+    const isOver = this.state === ENDED;
     this.#drop();
-    this.handler.onReset(error, deliveredBytes);
+    if (!isOver) this.handler.onReset(error, deliveredBytes);
   }
 
   #sendFirst(maxBytes: number): number {

@@ -2,33 +2,22 @@
 // its links: what was not acknowledged is sent again on the next one.
 
 import { randomBytes } from "node:crypto";
-import { DuplexityError, ERRORS, type ErrorCode, errorCodeOf } from "./errors.ts";
-import { encodeOpen, encodeReport, encodeReset, FrameType } from "./frame.ts";
-import { dispatchFrames, type FrameHandler } from "./frame-dispatch.ts";
+import { DuplexityError, type ErrorCode, errorCodeOf } from "./errors.ts";
+import { dispatchFrames } from "./frame-dispatch.ts";
+import { FrameReceiver } from "./frame-receiver.ts";
 import {
-  ACK_AFTER_BYTES,
-  ACK_AFTER_MS,
-  FAIR_QUANTUM_BYTES,
-  INITIAL_WINDOW_BYTES,
   MAX_CLOSE_MESSAGE_BYTES,
-  MAX_CREDIT_BYTES,
-  MAX_FRAME_PAYLOAD_BYTES,
   MAX_OPENS_PER_SECOND,
   MAX_STREAMS,
-  PACKET_TARGET_BYTES,
-  PRE_ACCEPT_WINDOW_BYTES,
   RESUME_WINDOW_MS,
   SESSION_WINDOW_BYTES,
-  SESSION_WINDOW_SLACK_BYTES,
   WINDOW_GROWTH_BUDGET_BYTES,
 } from "./limits.ts";
 import { PACKET_HEADER_BYTES, type PacketHeader, PacketKind } from "./packet.ts";
-import { barePacket, PacketBuilder, renewAck } from "./packet-builder.ts";
-import { ReplayBuffer } from "./replay-buffer.ts";
+import { barePacket, closePacket } from "./packet-builder.ts";
 import type { SessionLink } from "./session-link.ts";
-import type { SessionStream, StreamCarrier } from "./session-stream.ts";
-import { MAX_COPIED_BYTES, type OpenRequest, type RequestReport, type Stream, type StreamHandler } from "./stream.ts";
-import { StreamTable } from "./stream-table.ts";
+import { SessionSender } from "./session-sender.ts";
+import type { OpenRequest, RequestReport, Stream, StreamHandler } from "./stream.ts";
 
 export interface SessionLimits {
   /** @default 4_096 */
@@ -72,46 +61,39 @@ type SessionState =
   | { readonly phase: "live"; readonly link: SessionLink }
   | { readonly phase: "closed" };
 
-export class Session implements StreamCarrier {
+const DETACHED: SessionState = { phase: "detached" };
+const CLOSED: SessionState = { phase: "closed" };
+
+export class Session {
   readonly id: number;
   readonly role: "opener" | "acceptor";
-  bytesIn = 0;
-  bytesOut = 0;
   /** When the last packet came, in ms since the epoch. */
   lastByteAt: number | null = null;
 
   readonly #options: SessionOptions;
-  readonly #limits: SessionLimits;
-  readonly #streams: StreamTable;
-  readonly #builder = new PacketBuilder();
-  readonly #replay = new ReplayBuffer();
-  readonly #ready: SessionStream[] = [];
-  #state: SessionState = { phase: "detached" };
+  readonly #sender: SessionSender;
+  readonly #receiver: FrameReceiver;
+  #state: SessionState = DETACHED;
   #resumeTimer: NodeJS.Timeout | undefined;
-  #isFlushScheduled = false;
-  #isPumping = false;
-  #growthLeft: number;
-
-  /** The next sequence number to arrive. */
-  #expected = 0;
-  #ackSent = 0;
-  #bytesSinceAck = 0;
-  #ackTimer: NodeJS.Timeout | undefined;
-  #mustAck = false;
 
   constructor(options: SessionOptions) {
     this.id = options.id;
     this.role = options.role;
     this.#options = options;
-    this.#limits = {
+    const limits = {
       maxStreams: MAX_STREAMS,
       maxOpensPerSecond: MAX_OPENS_PER_SECOND,
       windowBytes: SESSION_WINDOW_BYTES,
       windowGrowthBytes: WINDOW_GROWTH_BUDGET_BYTES,
       ...options.limits,
     };
-    this.#growthLeft = this.#limits.windowGrowthBytes;
-    this.#streams = new StreamTable(this, this.#limits.maxStreams, this.#limits.maxOpensPerSecond);
+    this.#sender = new SessionSender(options.id, limits, (keptBytes) => {
+      this.close(
+        "DPX_SESSION_WINDOW",
+        `The peer left ${keptBytes} bytes unacknowledged, at most ${limits.windowBytes} are kept`,
+      );
+    });
+    this.#receiver = new FrameReceiver(options, this.#sender);
     this.#startResumeTimer();
   }
 
@@ -124,29 +106,27 @@ export class Session implements StreamCarrier {
   }
 
   get openStreams(): number {
-    return this.#streams.openCount;
+    return this.#sender.streams.openCount;
+  }
+
+  /** Bytes of streams received. */
+  get bytesIn(): number {
+    return this.#receiver.bytesIn;
+  }
+
+  /** Bytes of streams sent. */
+  get bytesOut(): number {
+    return this.#sender.bytesOut;
   }
 
   /** Bytes kept for the peer: not sent yet, or sent and not acknowledged. */
   get bufferedBytes(): number {
-    return this.#builder.byteLength + this.#replay.byteLength;
-  }
-
-  get rttMs(): number {
-    return this.#state.phase === "live" ? (this.#state.link.rttMs ?? 0) : 0;
-  }
-
-  get canSendData(): boolean {
-    return (
-      this.#state.phase === "live" &&
-      !this.#state.link.isCongested &&
-      this.#replay.byteLength + this.#builder.byteLength < this.#limits.windowBytes
-    );
+    return this.#sender.bufferedBytes;
   }
 
   /** Opener: goes on over `link`, wherever it was before. */
   attach(link: SessionLink): void {
-    if (this.#state.phase === "closed") return;
+    if (this.#state.phase === "closed" || !link.isOpen || link.hasCarried(this)) return;
     this.#moveTo(link);
     this.#sendResume(link);
   }
@@ -160,213 +140,59 @@ export class Session implements StreamCarrier {
     if (this.#state.phase === "closed") {
       throw new DuplexityError("DPX_SESSION_EXPIRED", `Cannot open a stream: session ${this.id} is closed`);
     }
-    const windowBytes = this.#initialWindow();
-    const stream = this.#streams.open(PRE_ACCEPT_WINDOW_BYTES, windowBytes);
-    stream.handler = handler;
-    this.#add(FrameType.open, stream.id, encodeOpen(request, windowBytes));
-    return stream;
+    return this.#sender.open(request, handler);
   }
 
   /** Opener: tells the client of a request that passed. Dropped while there is no link or it is congested. */
   report(report: RequestReport): void {
-    if (!this.canSendData) return;
-    const payload = encodeReport(report);
-    if (payload !== null) this.#add(FrameType.report, 0, payload);
+    this.#sender.report(report);
   }
 
   /** Ends the session now and tells the peer if there is a link. All streams are reset with `code`. */
   close(code: ErrorCode, message: string): void {
     if (this.#state.phase === "live" || this.#state.phase === "resuming") {
-      this.#flush();
-      this.#sendClose(this.#state.link, code, message);
+      this.#sender.flush();
+      this.#state.link.send(closePacket(this.id, code, message));
     }
     this.#end(new DuplexityError(code, message));
   }
 
   // ── What the link calls ────────────────────────────────────────────────
 
-  /** A packet of this session came over `link`. */
+  /** A packet of this session came over `link`. What breaks the protocol closes the session. */
   receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
     try {
       this.#receive(link, header, packet);
     } catch (error) {
-      const cause = error instanceof DuplexityError ? error : null;
-      if (cause === null) throw error;
-      this.close(cause.code, cause.message);
+      if (!(error instanceof DuplexityError)) throw error;
+      this.close(error.code, error.message);
     }
   }
 
   /** The link that it ran over is gone. */
   linkLost(link: SessionLink, error: DuplexityError): void {
-    if ((this.#state.phase !== "live" && this.#state.phase !== "resuming") || this.#state.link !== link) return;
-    this.#state = { phase: "detached" };
+    if (!this.#isOver(link)) return;
+    this.#state = DETACHED;
+    this.#sender.detach();
     this.#startResumeTimer();
     this.#options.onDetached?.(error);
   }
 
   /** The link has room again. */
   linkDrained(): void {
-    this.#pump();
+    this.#sender.pump();
   }
 
-  // ── What the streams call ──────────────────────────────────────────────
-
-  sendData(stream: SessionStream, chunk: Buffer | string): void {
-    this.bytesOut += chunk.length;
-    if (typeof chunk === "string" && chunk.length <= MAX_COPIED_BYTES) {
-      this.#builder.addLatin1Frame(FrameType.data, stream.id, chunk);
-      this.#grown();
-      return;
-    }
-    const bytes = typeof chunk === "string" ? Buffer.from(chunk, "latin1") : chunk;
-    if (bytes.length <= MAX_FRAME_PAYLOAD_BYTES) {
-      this.#add(FrameType.data, stream.id, bytes);
-      return;
-    }
-    for (let offset = 0; offset < bytes.length; offset += MAX_FRAME_PAYLOAD_BYTES) {
-      this.#add(FrameType.data, stream.id, bytes.subarray(offset, offset + MAX_FRAME_PAYLOAD_BYTES));
-    }
-  }
-
-  sendFin(stream: SessionStream): void {
-    this.#add(FrameType.fin, stream.id, NOTHING);
-    if (stream.state.phase === "ended") this.#retire(stream);
-  }
-
-  sendReset(stream: SessionStream, code: ErrorCode, deliveredBytes: number | null): void {
-    if (this.#state.phase === "closed") return;
-    this.#add(FrameType.reset, stream.id, encodeReset(code, deliveredBytes));
-    this.#retire(stream);
-  }
-
-  sendWindow(stream: SessionStream, bytes: number): void {
-    if (this.#state.phase === "closed") return;
-    this.#builder.addUint32Frame(FrameType.window, stream.id, bytes);
-    this.#grown();
-  }
-
-  sendAccept(stream: SessionStream): number {
-    const granted = Math.max(0, this.#initialWindow() - PRE_ACCEPT_WINDOW_BYTES);
-    this.#builder.addUint32Frame(FrameType.accept, stream.id, granted);
-    this.#grown();
-    return granted;
-  }
-
-  enqueue(stream: SessionStream): void {
-    if (!stream.isQueued) {
-      stream.isQueued = true;
-      this.#ready.push(stream);
-    }
-    this.#pump();
-  }
-
-  growWindow(bytes: number): number {
-    const granted = Math.min(bytes, this.#growthLeft);
-    this.#growthLeft -= granted;
-    return granted;
-  }
-
-  // ── Sending ────────────────────────────────────────────────────────────
-
-  #add(type: FrameType, streamId: number, payload: Buffer): void {
-    this.#builder.addFrame(type, streamId, payload);
-    this.#grown();
-  }
-
-  #grown(): void {
-    if (this.#state.phase === "closed") {
-      this.#builder.clear();
-    } else if (this.#builder.byteLength >= PACKET_TARGET_BYTES) {
-      this.#flush();
-    } else if (!this.#isFlushScheduled) {
-      this.#scheduleFlush();
-    }
-  }
-
-  #scheduleFlush(): void {
-    this.#isFlushScheduled = true;
-    setImmediate(this.#flushTurn);
-  }
-
-  readonly #flushTurn = (): void => {
-    this.#isFlushScheduled = false;
-    if (!this.#builder.isEmpty) this.#flush();
-    else if (this.#mustAck) this.#sendAck();
-  };
-
-  #flush(): void {
-    if (this.#builder.isEmpty || this.#state.phase === "closed") return;
-    const packet = this.#builder.seal({
-      kind: PacketKind.data,
-      session: this.id,
-      seq: this.#replay.nextSeq,
-      ack: this.#expected,
-    });
-    this.#replay.push(packet);
-    if (this.#state.phase === "live") {
-      this.#acknowledged();
-      this.#state.link.send(packet);
-    }
-    if (this.#replay.byteLength > this.#limits.windowBytes + SESSION_WINDOW_SLACK_BYTES) {
-      this.close(
-        "DPX_SESSION_WINDOW",
-        `The peer left ${this.#replay.byteLength} bytes unacknowledged, at most ${this.#limits.windowBytes} are kept`,
-      );
-    }
-  }
-
-  /** Streams take turns while there is room. */
-  #pump(): void {
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    while (this.canSendData) {
-      const stream = this.#ready.shift();
-      if (stream === undefined) break;
-      stream.isQueued = false;
-      const hasMore = stream.takeTurn(FAIR_QUANTUM_BYTES);
-      if (hasMore && !stream.isQueued) {
-        stream.isQueued = true;
-        this.#ready.push(stream);
-      }
-    }
-    this.#isPumping = false;
-  }
-
-  #sendAck(): void {
-    this.#mustAck = false;
-    if (this.#state.phase !== "live" || this.#ackSent === this.#expected) return;
-    this.#acknowledged();
-    this.#state.link.send(barePacket({ kind: PacketKind.ack, session: this.id, seq: 0, ack: this.#expected }));
-  }
-
-  readonly #ackTurn = (): void => {
-    this.#ackTimer = undefined;
-    this.#sendAck();
-  };
-
-  #acknowledged(): void {
-    this.#ackSent = this.#expected;
-    this.#bytesSinceAck = 0;
-    this.#mustAck = false;
-  }
-
-  #sendClose(link: SessionLink, code: ErrorCode, message: string): void {
-    const text = Buffer.from(message).subarray(0, MAX_CLOSE_MESSAGE_BYTES);
-    const body = Buffer.alloc(2 + text.length);
-    body.writeUInt16BE(ERRORS[code].wire, 0);
-    text.copy(body, 2);
-    link.send(barePacket({ kind: PacketKind.close, session: this.id, seq: 0, ack: 0 }, body));
-  }
-
-  // ── Receiving ──────────────────────────────────────────────────────────
+  // ── Packets ────────────────────────────────────────────────────────────
 
   #receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
     switch (header.kind) {
       case PacketKind.data:
-        this.#receiveData(link, header, packet);
+        // A link that the session has left may still have packets under way: the new link brings them again.
+        if (this.isLive && this.#isOver(link)) this.#receiveData(header.seq, header.ack, packet);
         return;
       case PacketKind.ack:
-        if (this.#isLiveOver(link)) this.#receiveAck(header.ack);
+        if (this.isLive && this.#isOver(link)) this.#receiveAck(header.ack);
         return;
       case PacketKind.resume:
         this.#receiveResume(link, header);
@@ -379,99 +205,38 @@ export class Session implements StreamCarrier {
     }
   }
 
-  #isLiveOver(link: SessionLink): boolean {
-    return this.#state.phase === "live" && this.#state.link === link;
+  #isOver(link: SessionLink): boolean {
+    return (this.#state.phase === "live" || this.#state.phase === "resuming") && this.#state.link === link;
   }
 
-  #receiveData(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
-    // A link that the session has left may still have packets under way: the new link brings them again.
-    if (!this.#isLiveOver(link)) return;
-    if (header.seq !== this.#expected) {
-      throw new DuplexityError("DPX_SEQUENCE", `Packet ${header.seq} came, expected ${this.#expected}`);
+  #receiveData(seq: number, ack: number, packet: Buffer): void {
+    const sender = this.#sender;
+    if (seq !== sender.expected) {
+      throw new DuplexityError("DPX_SEQUENCE", `Packet ${seq} came, expected ${sender.expected}`);
     }
-    const { ack } = header;
-    this.#expected += 1;
-    this.#bytesSinceAck += packet.length;
+    sender.expected += 1;
     this.lastByteAt = Date.now();
-    dispatchFrames(packet, PACKET_HEADER_BYTES, this.#frames);
-    if (this.#state.phase !== "live") return;
+    dispatchFrames(packet, PACKET_HEADER_BYTES, this.#receiver);
+    if (!this.isLive) return;
     // After the frames: the peer may have written them before it saw what it acknowledges here.
     this.#receiveAck(ack);
-    if (this.#expected === this.#ackSent) return;
-    if (this.#bytesSinceAck >= ACK_AFTER_BYTES) {
-      this.#mustAck = true;
-      if (!this.#isFlushScheduled) this.#scheduleFlush();
-    } else if (this.#ackTimer === undefined) {
-      this.#ackTimer = setTimeout(this.#ackTurn, ACK_AFTER_MS);
-    }
+    sender.oweAck(packet.length);
   }
 
-  readonly #frames: FrameHandler = {
-    open: (id: number, request: OpenRequest, windowBytes: number): void => {
-      if (this.role !== "acceptor") throw new DuplexityError("DPX_STREAM_ID", "Only the server's side opens streams");
-      const refusal = this.#streams.whyNot(id);
-      const stream = this.#streams.accept(id, windowBytes, PRE_ACCEPT_WINDOW_BYTES);
-      if (refusal !== null) stream.reset(refusal, 0);
-      else if (this.#options.onOpen === undefined) stream.reset("DPX_PIPE_UNKNOWN", 0);
-      else this.#options.onOpen(stream, request);
-    },
-    accept: (id: number, credit: number): void => {
-      const stream = this.#streams.get(id);
-      if (this.role !== "opener" || stream.isAccepted) {
-        throw new DuplexityError("DPX_FRAME_INVALID", `ACCEPT for stream ${id} came twice or from the opener`);
-      }
-      stream.isAccepted = true;
-      stream.addCredit(credit, MAX_CREDIT_BYTES);
-      if (stream.state.phase !== "reset") stream.handler.onAccept();
-    },
-    data: (id: number, payload: Buffer): void => {
-      this.bytesIn += payload.length;
-      this.#streams.get(id).receiveData(payload);
-    },
-    window: (id: number, credit: number): void => {
-      this.#streams.get(id).addCredit(credit, MAX_CREDIT_BYTES);
-    },
-    fin: (id: number): void => {
-      const stream = this.#streams.get(id);
-      const wasRetiring = stream.state.phase === "reset";
-      stream.receiveFin();
-      if (!wasRetiring && stream.state.phase === "ended") this.#retire(stream);
-    },
-    reset: (id: number, code: ErrorCode, deliveredBytes: number | null): void => {
-      const stream = this.#streams.get(id);
-      const error = new DuplexityError(code, `The peer ended stream ${id}: ${ERRORS[code].meaning}`);
-      stream.receiveReset(error, deliveredBytes);
-      // Nothing more may come for it, but what we sent before may still be under way: that is the peer's to ignore.
-      this.#release(stream);
-      this.#streams.remove(stream);
-    },
-    report: (report: RequestReport): void => {
-      if (this.role !== "acceptor")
-        throw new DuplexityError("DPX_FRAME_INVALID", "Only the server's side sends REPORT");
-      this.#options.onReport?.(report);
-    },
-  };
-
   #receiveAck(ack: number): void {
-    if (ack < this.#replay.firstSeq || ack > this.#replay.nextSeq) {
-      throw new DuplexityError(
-        "DPX_SEQUENCE",
-        `Acknowledgement of ${ack} came, expected ${this.#replay.firstSeq} to ${this.#replay.nextSeq}`,
-      );
+    const { firstKept, nextSeq } = this.#sender;
+    if (ack < firstKept || ack > nextSeq) {
+      throw new DuplexityError("DPX_SEQUENCE", `Acknowledgement of ${ack} came, expected ${firstKept} to ${nextSeq}`);
     }
-    if (ack === this.#replay.firstSeq) return;
-    this.#replay.acknowledge(ack);
-    this.#streams.removeRetired(ack);
-    if (this.#ready.length > 0) this.#pump();
+    if (ack > firstKept) this.#sender.acknowledge(ack);
   }
 
   #receiveClose(packet: Buffer): void {
-    if (packet.length < PACKET_HEADER_BYTES + 2) {
-      throw new DuplexityError("DPX_PACKET_INVALID", "CLOSE has no error code");
-    }
+    const start = PACKET_HEADER_BYTES + 2;
+    if (packet.length < start) throw new DuplexityError("DPX_PACKET_INVALID", "CLOSE has no error code");
     const code = errorCodeOf(packet.readUInt16BE(PACKET_HEADER_BYTES));
-    const end = PACKET_HEADER_BYTES + 2 + MAX_CLOSE_MESSAGE_BYTES;
-    this.#end(new DuplexityError(code, packet.toString("utf8", PACKET_HEADER_BYTES + 2, Math.min(packet.length, end))));
+    const message = packet.toString("utf8", start, Math.min(packet.length, start + MAX_CLOSE_MESSAGE_BYTES));
+    this.#end(new DuplexityError(code, message));
   }
 
   // ── Links come and go ──────────────────────────────────────────────────
@@ -479,85 +244,51 @@ export class Session implements StreamCarrier {
   #moveTo(link: SessionLink): void {
     if (this.#state.phase === "live" || this.#state.phase === "resuming") this.#state.link.forget(this);
     clearTimeout(this.#resumeTimer);
+    // From here on nothing of the old link counts, so that what we say we expect stays true.
+    this.#sender.detach();
     link.add(this);
     this.#state = { phase: "resuming", link };
   }
 
   #sendResume(link: SessionLink): void {
-    const header = { kind: PacketKind.resume, session: this.id, seq: this.#replay.firstSeq, ack: this.#expected };
-    link.send(barePacket(header));
+    const { firstKept, expected } = this.#sender;
+    link.send(barePacket({ kind: PacketKind.resume, session: this.id, seq: firstKept, ack: expected }));
   }
 
   #receiveResume(link: SessionLink, header: Readonly<PacketHeader>): void {
-    if (this.role === "acceptor") {
-      if (this.#isLiveOver(link)) throw new DuplexityError("DPX_SEQUENCE", "A second RESUME came on one link");
-      // From here on nothing of the old link counts, so that what we say we expect stays true.
-      this.#moveTo(link);
-    } else if (this.#state.phase !== "resuming" || this.#state.link !== link) {
-      return;
+    if (this.role === "acceptor" ? link.hasCarried(this) : this.isLive && this.#isOver(link)) {
+      throw new DuplexityError("DPX_SEQUENCE", "A second RESUME came on one link");
     }
-    const canGoOn =
-      header.seq <= this.#expected && header.ack >= this.#replay.firstSeq && header.ack <= this.#replay.nextSeq;
-    if (!canGoOn) {
+    if (this.role === "acceptor") this.#moveTo(link);
+    else if (!this.#isOver(link)) return;
+    const { expected, firstKept, nextSeq } = this.#sender;
+    const { seq, ack } = header;
+    if (seq > expected || ack < firstKept || ack > nextSeq) {
       throw new DuplexityError(
         "DPX_SESSION_UNKNOWN",
-        `Cannot resume: the peer keeps packets from ${header.seq} and expects ${header.ack}, here ${this.#expected} is expected and ${this.#replay.firstSeq} to ${this.#replay.nextSeq} are kept`,
+        `Cannot resume: the peer keeps packets from ${seq} and expects ${ack}; ${expected} is expected here and ${firstKept} to ${nextSeq} are kept`,
       );
     }
     if (this.role === "acceptor") this.#sendResume(link);
-    // No stream's id is forgotten here: the peer has seen its end by now, but what it sends again was written before.
-    this.#replay.acknowledge(header.ack);
     this.#state = { phase: "live", link };
-    for (const packet of this.#replay.pending()) {
-      renewAck(packet, this.#expected);
-      link.send(packet);
-    }
-    this.#acknowledged();
+    this.#sender.goLive(link, ack);
     this.#options.onLive?.();
-    this.#pump();
+    this.#sender.pump();
   }
 
   #startResumeTimer(): void {
+    const windowMs = this.#options.resumeWindowMs ?? RESUME_WINDOW_MS;
     this.#resumeTimer = setTimeout(() => {
-      const seconds = (this.#options.resumeWindowMs ?? RESUME_WINDOW_MS) / 1000;
-      this.#end(new DuplexityError("DPX_SESSION_EXPIRED", `No link came back within ${seconds} s`));
-    }, this.#options.resumeWindowMs ?? RESUME_WINDOW_MS);
+      this.#end(new DuplexityError("DPX_SESSION_EXPIRED", `No link came back within ${windowMs / 1000} s`));
+    }, windowMs);
   }
 
   #end(error: DuplexityError): void {
     if (this.#state.phase === "closed") return;
     if (this.#state.phase !== "detached") this.#state.link.forget(this);
-    this.#state = { phase: "closed" };
+    this.#state = CLOSED;
     clearTimeout(this.#resumeTimer);
-    clearTimeout(this.#ackTimer);
-    this.#ready.length = 0;
-    this.#replay.clear();
-    this.#builder.clear();
-    this.#streams.resetAll(error);
+    this.#sender.close(error);
     this.#options.onClose(error);
   }
-
-  // ── Streams' ends ──────────────────────────────────────────────────────
-
-  /** Both directions have ended here; its id stays known until the peer has seen that. */
-  #retire(stream: SessionStream): void {
-    this.#release(stream);
-    // The frame that ended it goes with the next packet to be sealed.
-    const endsWith = this.#builder.isEmpty ? this.#replay.nextSeq - 1 : this.#replay.nextSeq;
-    this.#streams.retire(stream, endsWith, this.#replay.firstSeq);
-  }
-
-  #release(stream: SessionStream): void {
-    this.#growthLeft += stream.grownBytes;
-    stream.grownBytes = 0;
-  }
-
-  /** The more streams are open, the less each gets to begin with: stalled readers cost little, however many. */
-  #initialWindow(): number {
-    const { openCount } = this.#streams;
-    if (openCount < 64) return INITIAL_WINDOW_BYTES;
-    return openCount < 512 ? PRE_ACCEPT_WINDOW_BYTES : PRE_ACCEPT_WINDOW_BYTES / 4;
-  }
 }
-
-const NOTHING = Buffer.alloc(0);

@@ -66,6 +66,7 @@ export class StreamTable {
 
   /** Counts the stream as open no more; its id is forgotten when packet `seq` is acknowledged. */
   retire(stream: SessionStream, seq: number, firstUnacknowledged: number): void {
+    if (stream.isRetired) return;
     this.#uncount(stream);
     if (seq < firstUnacknowledged) this.#streams.delete(stream.id);
     else this.#retired.push({ stream, seq });
@@ -104,7 +105,8 @@ export class StreamTable {
   #add(id: number, sendCredit: number, receiveWindow: number): SessionStream {
     const stream = new SessionStream(this.#carrier, id, sendCredit, receiveWindow);
     this.#lastId = id;
-    this.#opensLeft -= 1;
+    // A refused one is counted open until its RESET, but costs no later one its turn.
+    this.#opensLeft = Math.max(0, this.#opensLeft - 1);
     this.openCount += 1;
     this.#streams.set(id, stream);
     return stream;
@@ -118,7 +120,6 @@ export class StreamTable {
 
   #refusal(): ErrorCode | null {
     if (this.openCount >= this.#maxStreams || this.#lastId >= MAX_STREAM_ID) return "DPX_STREAMS_LIMIT";
-    if (this.#opensLeft >= 1) return null;
     const now = performance.now();
     this.#opensLeft = Math.min(
       this.#maxOpensPerSecond,
