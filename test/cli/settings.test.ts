@@ -1,0 +1,91 @@
+import { execFile } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openUserSettings } from "../../src/cli/settings.ts";
+
+let parent: string;
+let directory: string;
+let warnings: string[];
+beforeEach(() => {
+  parent = mkdtempSync(join(tmpdir(), "dpx-settings-"));
+  directory = join(parent, "config");
+  warnings = [];
+});
+afterEach(() => rmSync(parent, { recursive: true }));
+
+function open() {
+  return openUserSettings({ env: { DUPLEXITY_CONFIG_DIR: directory }, warn: (message) => warnings.push(message) });
+}
+
+function modeOf(path: string): number {
+  return statSync(path).mode & 0o777;
+}
+
+describe("openUserSettings", () => {
+  it("makes a client key once, for its owner alone", () => {
+    const key = open().clientKey();
+    expect(key).toMatchObject({ kty: "OKP", crv: "Ed25519" });
+    expect(open().clientKey()).toEqual(key);
+    expect(modeOf(directory)).toBe(0o700);
+    expect(modeOf(join(directory, "client-key.json"))).toBe(0o600);
+    expect(readdirSync(directory)).toEqual(["client-key.json"]);
+    expect(warnings).toEqual([]);
+  });
+
+  it("gives processes that start together the same key", async () => {
+    const settings = fileURLToPath(new URL("../../dist/cli/settings.js", import.meta.url));
+    const script = `
+      const { openUserSettings } = await import(${JSON.stringify(settings)});
+      console.log(openUserSettings({ env: process.env, warn() {} }).clientKey().x);`;
+    const env = { ...process.env, DUPLEXITY_CONFIG_DIR: directory };
+    const runs = Array.from({ length: 6 }, () =>
+      promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { env }),
+    );
+    const keys = await Promise.all(runs);
+    expect(new Set(keys.map(({ stdout }) => stdout)).size).toBe(1);
+  });
+
+  it("closes what is open to others, and says so", () => {
+    open().clientKey();
+    writeFileSync(join(directory, "config.json"), "{}");
+    for (const name of ["", "client-key.json", "config.json"]) chmodSync(join(directory, name), 0o755);
+    open().clientKey();
+    expect(modeOf(directory)).toBe(0o700);
+    expect(modeOf(join(directory, "client-key.json"))).toBe(0o600);
+    expect(modeOf(join(directory, "config.json"))).toBe(0o600);
+    expect(warnings).toHaveLength(3);
+    expect(warnings[0]).toContain("was open to others (mode 755); it is 700 now");
+  });
+
+  it("refuses a key file that holds no key, and leaves it as it is", () => {
+    open();
+    const path = join(directory, "client-key.json");
+    for (const content of ["", "{}", '{"kty":"OKP","crv":"Ed25519","x":"a","d":"b"}']) {
+      writeFileSync(path, content);
+      expect(() => open().clientKey()).toThrow(expect.objectContaining({ code: "DPX_USAGE" }));
+      expect(readFileSync(path, "utf8")).toBe(content);
+    }
+  });
+
+  it("reads the default server, and refuses an unknown key", () => {
+    open();
+    writeFileSync(join(directory, "config.json"), '{"server":"http://a"}');
+    expect(open().values("client").values.get("server")).toBe("http://a");
+    writeFileSync(join(directory, "config.json"), '{"sever":"http://a"}');
+    expect(() => open().values("client")).toThrow(
+      expect.objectContaining({ code: "DPX_USAGE", hint: 'Did you mean "server"?' }),
+    );
+  });
+
+  it("refuses a config.json that is no JSON, and says where it is", () => {
+    open();
+    writeFileSync(join(directory, "config.json"), "{");
+    expect(() => open()).toThrow(
+      expect.objectContaining({ code: "DPX_USAGE", message: expect.stringContaining(directory) }),
+    );
+  });
+});
