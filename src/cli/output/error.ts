@@ -2,7 +2,7 @@
 
 import type { DuplexityError } from "../../protocol/errors.ts";
 import { escapeControls } from "./format.ts";
-import { columnsOf, type LookOptions, lookOf } from "./style.ts";
+import { columnsOf, type LookOptions, lookOf, type Output } from "./style.ts";
 
 /**
  * ```
@@ -10,7 +10,7 @@ import { columnsOf, type LookOptions, lookOf } from "./style.ts";
  *   Try   duplexity up --pipe cat2:localhost:9090
  * ```
  */
-export function writeError(stream: NodeJS.WriteStream, error: DuplexityError, options: LookOptions): void {
+export function writeError(stream: Output, error: DuplexityError, options: LookOptions): void {
   const { isTerminal, palette } = lookOf(stream, options);
   const message = escapeControls(error.message);
   // On one line with the code where that fits, below each other where it does not.

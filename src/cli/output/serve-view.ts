@@ -3,7 +3,7 @@
 import type { IdentityOptions } from "../../server/index.ts";
 import { escapeControls, formatClock, formatDuration } from "./format.ts";
 import { writeJsonLine } from "./json-lines.ts";
-import { type LookOptions, lookOf, type Palette } from "./style.ts";
+import { type LookOptions, lookOf, type Output, type Palette } from "./style.ts";
 
 export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -29,8 +29,8 @@ export interface ServeView {
 }
 
 export interface ServeViewOptions extends LookOptions {
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdout: Output;
+  readonly stderr: Output;
   readonly version: string;
   readonly level: LogLevel;
   readonly isJson: boolean;

@@ -3,6 +3,9 @@
 
 import { Chalk, type ChalkInstance, supportsColor, supportsColorStderr } from "chalk";
 
+/** Where output goes: stdout, stderr, or what a test puts in their place. */
+export type Output = NodeJS.WritableStream & { readonly isTTY?: boolean; readonly columns?: number };
+
 export interface Palette {
   /** All functions below leave the text as it is. */
   readonly isPlain: boolean;
@@ -33,7 +36,7 @@ export interface LookOptions {
 const DEFAULT_COLUMNS = 80;
 
 /** How to write to `stream`. NO_COLOR (https://no-color.org) counts when it is not empty, TERM=dumb always. */
-export function lookOf(stream: NodeJS.WriteStream, options: LookOptions): StreamLook {
+export function lookOf(stream: Output, options: LookOptions): StreamLook {
   const isTerminal = stream.isTTY === true;
   const isDumb = options.env.TERM === "dumb";
   const isPlain = options.noColor || isDumb || Boolean(options.env.NO_COLOR);
@@ -42,8 +45,8 @@ export function lookOf(stream: NodeJS.WriteStream, options: LookOptions): Stream
   return { isTerminal, canRewrite: isTerminal && !isDumb, palette: paletteOf(new Chalk({ level })) };
 }
 
-export function columnsOf(stream: NodeJS.WriteStream): number {
-  return stream.columns > 0 ? stream.columns : DEFAULT_COLUMNS;
+export function columnsOf(stream: Output): number {
+  return stream.columns || DEFAULT_COLUMNS;
 }
 
 function paletteOf(chalk: ChalkInstance): Palette {

@@ -4,7 +4,7 @@
 import type { ErrorCode } from "../../protocol/errors.ts";
 import type { RequestReport } from "../../protocol/stream.ts";
 import type { UpPipe } from "../runtime/messages.ts";
-import type { LookOptions } from "./style.ts";
+import type { LookOptions, Output } from "./style.ts";
 import { createJsonView } from "./up-json.ts";
 import { createPlainView } from "./up-plain.ts";
 import { createScreenView } from "./up-screen.ts";
@@ -46,8 +46,8 @@ export interface UpView {
 }
 
 export interface UpViewOptions extends LookOptions {
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdout: Output;
+  readonly stderr: Output;
   readonly version: string;
   readonly isJson: boolean;
   readonly logsRequests: boolean;
