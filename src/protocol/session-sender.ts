@@ -88,13 +88,14 @@ export class SessionSender implements StreamCarrier {
 
   /** The link carries data from now on. Sends again what the peer, which expects `nextForPeer`, has not got. */
   goLive(link: SessionLink, nextForPeer: number): void {
+    // Streams that have ended stay known: the peer is about to send again what it wrote before it saw their ends.
     this.#replay.acknowledge(nextForPeer);
-    this.streams.removeRetired(nextForPeer);
     this.#link = link;
     // As they were, with what they acknowledged then: their frames were written by one who knew no more than that.
     for (const packet of this.#replay.pending()) link.send(packet);
-    // RESUME has said what is expected.
-    this.#acknowledged();
+    // Said once more, behind all that is sent again: now the peer may forget those streams.
+    this.#ackSent = NEVER;
+    this.oweAck(0);
   }
 
   /** There is no link any more: packets are kept, DATA stays in its streams. */
@@ -128,9 +129,9 @@ export class SessionSender implements StreamCarrier {
     if (payload !== null) this.#add(FrameType.report, 0, payload);
   }
 
-  /** The peer has all packets before `seq`, which lies between `firstKept` and `nextSeq`. */
+  /** The peer has all packets before `seq`, which is at most `nextSeq`. */
   acknowledge(seq: number): void {
-    this.#replay.acknowledge(seq);
+    if (seq > this.#replay.firstSeq) this.#replay.acknowledge(seq);
     this.streams.removeRetired(seq);
     this.pump();
   }
@@ -297,3 +298,4 @@ export class SessionSender implements StreamCarrier {
 }
 
 const NOTHING = Buffer.alloc(0);
+const NEVER = -1;

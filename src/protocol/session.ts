@@ -224,11 +224,12 @@ export class Session {
   }
 
   #receiveAck(ack: number): void {
-    const { firstKept, nextSeq } = this.#sender;
-    if (ack < firstKept || ack > nextSeq) {
-      throw new DuplexityError("DPX_SEQUENCE", `Acknowledgement of ${ack} came, expected ${firstKept} to ${nextSeq}`);
+    const { nextSeq } = this.#sender;
+    // A packet that is sent again says what was true when it was first sent: an old acknowledgement is only late.
+    if (ack > nextSeq) {
+      throw new DuplexityError("DPX_SEQUENCE", `Acknowledgement of ${ack} came, at most ${nextSeq} was expected`);
     }
-    if (ack > firstKept) this.#sender.acknowledge(ack);
+    this.#sender.acknowledge(ack);
   }
 
   #receiveClose(packet: Buffer): void {
