@@ -1,0 +1,37 @@
+// How long to wait before the next dial. Full jitter, so that a thousand
+// clients of a restarted server do not come back in one instant.
+
+/** Upper end of the first wait. */
+export const BACKOFF_BASE_MS = 500;
+export const BACKOFF_MAX_MS = 30_000;
+/** A refused connection costs nobody anything: a server that restarts is found within this. */
+export const BACKOFF_REFUSED_MAX_MS = 2_000;
+/** A link that lived shorter than this does not count as a success. */
+export const BACKOFF_HEALTHY_MS = 500;
+
+export class Backoff {
+  readonly #random: () => number;
+  #failures = 0;
+
+  constructor(random: () => number = Math.random) {
+    this.#random = random;
+  }
+
+  /** The number of the attempt that comes next, from 1. */
+  get attempt(): number {
+    return this.#failures + 1;
+  }
+
+  /** Counts a failure and answers how long to wait, in ms: between 0 and min(cap, 0.5 s · 2^failures). */
+  next(isRefused: boolean): number {
+    const cap = isRefused ? BACKOFF_REFUSED_MAX_MS : BACKOFF_MAX_MS;
+    // 2^16 · 0.5 s is far above both caps: the exponent needs no more.
+    const ceiling = Math.min(cap, BACKOFF_BASE_MS * 2 ** Math.min(this.#failures, 16));
+    this.#failures += 1;
+    return Math.round(this.#random() * ceiling);
+  }
+
+  reset(): void {
+    this.#failures = 0;
+  }
+}

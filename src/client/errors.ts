@@ -1,0 +1,116 @@
+// What the network and the server say when a dial fails, in our words. Dials nothing.
+
+import type { IncomingMessage } from "node:http";
+import { DuplexityError, type ErrorCode, isErrorCode } from "../protocol/index.ts";
+import { errnoCodes } from "./errno.ts";
+
+/** More of a refusal's body is not read. */
+const MAX_REFUSAL_BYTES = 65_536;
+
+/** After these a tunnel does not come back by itself: the same attempt would end the same way, or do harm. */
+const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...(["DPX_USAGE", "DPX_PROTOCOL_VERSION", "DPX_AUTH_REQUIRED", "DPX_AUTH_INVALID", "DPX_FORBIDDEN"] as const),
+  ...(["DPX_CLIENT_ID", "DPX_NAME_INVALID", "DPX_NAME_RESERVED", "DPX_NAME_TAKEN"] as const),
+  ...(["DPX_REPLACED", "DPX_KICKED", "DPX_PIPES_LIMIT", "DPX_TARGET_INVALID", "DPX_CANCELLED"] as const),
+]);
+
+/** Whether a tunnel that is up gives up because of it. */
+export function isFinal(code: ErrorCode): boolean {
+  return FINAL.has(code);
+}
+
+/** Whether nobody listened: known at once and without cost for either side. */
+export function wasRefused(error: unknown): boolean {
+  return errnoCodes(error).includes("ECONNREFUSED");
+}
+
+/** Why `server` could not be dialled. A DuplexityError stays what it is. */
+export function dialFailure(server: string, error: unknown): DuplexityError {
+  if (error instanceof DuplexityError) return error;
+  const { why, hint } = explain(error);
+  return new DuplexityError("DPX_SERVER_UNREACHABLE", `Cannot reach ${server}: ${why}`, { hint, cause: error });
+}
+
+function explain(error: unknown): { why: string; hint?: string } {
+  const codes = errnoCodes(error);
+  const [code] = codes;
+  if (codes.includes("ECONNREFUSED")) {
+    return { why: "nothing listens there (ECONNREFUSED)", hint: "Is the server running? duplexity serve starts one." };
+  }
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
+    return { why: `its name is not known (${code})`, hint: "Check the server's address and this machine's network." };
+  }
+  if (code === "ETIMEDOUT") return { why: "it did not answer in time (ETIMEDOUT)" };
+  if (code?.includes("CERT") || code?.includes("SELF_SIGNED") || code?.startsWith("ERR_TLS")) {
+    return {
+      why: `its certificate is not trusted here (${code})`,
+      hint: "For a private CA: NODE_EXTRA_CA_CERTS=/path/to/ca.pem",
+    };
+  }
+  if (code === "EPROTO" || code === "ERR_SSL_WRONG_VERSION_NUMBER") {
+    return { why: `it does not speak TLS there (${code})`, hint: "Is it http:// instead of https://?" };
+  }
+  if (code !== undefined) return { why: code };
+  return { why: error instanceof Error ? error.message : String(error) };
+}
+
+/** Reads why `server` answered an upgrade with something else than 101. */
+export async function readRefusal(server: string, response: IncomingMessage): Promise<DuplexityError> {
+  const status = response.statusCode ?? 0;
+  const header = response.headers["duplexity-error"];
+  try {
+    const error = errorIn(await readBody(response));
+    if (error !== null) return error;
+  } catch {
+    // A body that breaks off tells nothing: the status and the header are left.
+  }
+  if (isErrorCode(header)) return new DuplexityError(header, `${server} answered ${status} (${header})`);
+  const { code, hint } = meaningOf(status, response.headers.location);
+  return new DuplexityError(code, `Cannot reach a duplexity server at ${server}: it answered ${status}`, { hint });
+}
+
+function meaningOf(status: number, location: string | undefined): { code: ErrorCode; hint?: string } {
+  if (status === 401)
+    return { code: "DPX_AUTH_REQUIRED", hint: "Something in front of the server asks for a sign-in." };
+  if (status === 403) return { code: "DPX_FORBIDDEN", hint: "Something in front of the server refuses the request." };
+  if (status >= 300 && status < 400 && location !== undefined) {
+    return { code: "DPX_SERVER_UNREACHABLE", hint: `It points to ${location.slice(0, 256)}: use that as the server.` };
+  }
+  if (status === 404 || status === 200 || status === 426) {
+    return { code: "DPX_SERVER_UNREACHABLE", hint: "Is that the server's own address, and not one of a pipe?" };
+  }
+  return { code: "DPX_SERVER_UNREACHABLE" };
+}
+
+async function readBody(response: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of response) {
+    if (!Buffer.isBuffer(chunk)) continue;
+    chunks.push(chunk);
+    length += chunk.length;
+    if (length > MAX_REFUSAL_BYTES) break;
+  }
+  return Buffer.concat(chunks).toString("utf8", 0, MAX_REFUSAL_BYTES);
+}
+
+/** `{"error": {"code", "message", "hint"}}` */
+function errorIn(text: string): DuplexityError | null {
+  const body: unknown = JSON.parse(text);
+  const error = field(body, "error");
+  const code = field(error, "code");
+  const message = field(error, "message");
+  const hint = field(error, "hint");
+  if (!isErrorCode(code) || typeof message !== "string") return null;
+  return new DuplexityError(code, clean(message), { hint: typeof hint === "string" ? clean(hint) : undefined });
+}
+
+function field(value: unknown, name: string): unknown {
+  if (typeof value !== "object" || value === null) return undefined;
+  return Object.getOwnPropertyDescriptor(value, name)?.value;
+}
+
+/** It may be shown on a terminal: no escape sequences from the other side. */
+function clean(text: string): string {
+  return text.slice(0, 1_024).replace(/\p{Cc}/gu, " ");
+}
