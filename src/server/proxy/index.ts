@@ -8,5 +8,5 @@ export {
   type ProxyOptions,
   type VisitorSocket,
 } from "./options.ts";
-export { createProxy, type Proxy, type ProxyStatistics } from "./proxy.ts";
+export { createProxy, type ProxyStatistics, type VisitorProxy, type VisitorProxy as Proxy } from "./proxy.ts";
 export { createTcpPorts, type TcpPorts, type TcpPortsOptions } from "./tcp-ports.ts";

@@ -18,7 +18,7 @@ export interface ProxyStatistics extends Readonly<ProxyCounters> {
   readonly idleStreams: number;
 }
 
-export interface Proxy {
+export interface VisitorProxy {
   readonly statistics: ProxyStatistics;
   /** Serves one visitor's connection until it ends. The listener should be made with `noDelay: true`. */
   handleConnection(socket: VisitorSocket): void;
@@ -31,11 +31,11 @@ export interface Proxy {
 /** Deadlines are looked at this often at most; shorter limits are looked at four times within themselves. */
 const SWEEP_MS = 1_000;
 
-export function createProxy(options: ProxyOptions): Proxy {
-  return new VisitorProxy(options);
+export function createProxy(options: ProxyOptions): VisitorProxy {
+  return new HttpProxy(options);
 }
 
-class VisitorProxy implements Proxy {
+class HttpProxy implements VisitorProxy {
   readonly #options: ProxyOptions;
   readonly #context: ProxyContext;
   readonly #connections = new Set<VisitorConnection>();

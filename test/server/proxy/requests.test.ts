@@ -74,7 +74,12 @@ describe("createProxy", () => {
     const sent = () => peer.socket.bytesWritten - peer.socket.writableLength;
     // What the kernels of both sides take is some MiB; then nothing may move any more.
     let last = -1;
-    await poll(() => sent() === last || ((last = sent()), false), 5_000, "the visitor to be stopped", 100);
+    const hasStopped = () => {
+      const before = last;
+      last = sent();
+      return last === before;
+    };
+    await poll(hasStopped, 5_000, "the visitor to be stopped", 100);
     expect(peer.socket.writableLength).toBeGreaterThan(4 * 1_048_576);
     expect(routes.streams.length).toBe(1);
   });

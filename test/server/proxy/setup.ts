@@ -1,7 +1,7 @@
 // A proxy on a real listener with fake routes, and what tests do with both.
 
 import { createServer, type Socket } from "node:net";
-import { createProxy, type Proxy, type ProxyOptions } from "../../../src/server/proxy/index.ts";
+import { createProxy, type ProxyOptions, type VisitorProxy } from "../../../src/server/proxy/index.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import type { Stage } from "../../support/stage.ts";
 import { RawVisitor } from "../../support/visitor.ts";
@@ -9,7 +9,7 @@ import { poll } from "../../support/wait.ts";
 import { FakeRoutes } from "./fake-routes.ts";
 
 export interface ProxyStage {
-  readonly proxy: Proxy;
+  readonly proxy: VisitorProxy;
   readonly port: number;
   readonly routes: FakeRoutes;
   /** Sockets that were given to the server's own endpoints, with what was read of them. */
@@ -51,7 +51,7 @@ export async function startProxy(stage: Stage, options: Partial<ProxyOptions> = 
   };
 }
 
-function isSettled({ statistics }: Proxy): boolean {
+function isSettled({ statistics }: VisitorProxy): boolean {
   const { openVisitors, openExchanges, openTunnels, heldRequests, heldBytes } = statistics;
   return openVisitors + openExchanges + openTunnels + heldRequests + heldBytes === 0;
 }
