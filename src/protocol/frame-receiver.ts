@@ -23,6 +23,8 @@ export class FrameReceiver implements FrameHandler {
       throw new DuplexityError("DPX_STREAM_ID", `OPEN came for stream ${id}, but only the server's side opens streams`);
     }
     const { streams } = this.#sender;
+    // A handler may have closed the session while an earlier frame of this packet was read.
+    if (this.#sender.isClosed) return;
     const refusal = streams.whyNot(id);
     const stream = streams.accept(id, windowBytes, PRE_ACCEPT_WINDOW_BYTES);
     if (refusal !== null) stream.reset(refusal, 0);
@@ -37,7 +39,7 @@ export class FrameReceiver implements FrameHandler {
     }
     stream.isAccepted = true;
     stream.addCredit(credit, MAX_CREDIT_BYTES);
-    if (stream.state.phase !== "reset") stream.handler.onAccept();
+    if (!stream.isRetired) stream.handler.onAccept();
   }
 
   data(id: number, payload: Buffer): void {
@@ -68,6 +70,6 @@ export class FrameReceiver implements FrameHandler {
     if (this.#options.role !== "acceptor") {
       throw new DuplexityError("DPX_FRAME_INVALID", "REPORT came, but only the server's side sends it");
     }
-    this.#options.onReport?.(report);
+    if (!this.#sender.isClosed) this.#options.onReport?.(report);
   }
 }

@@ -62,6 +62,10 @@ export class SessionSender implements StreamCarrier {
     return this.#link !== null;
   }
 
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
   get rttMs(): number {
     return this.#link?.rttMs ?? 0;
   }
@@ -148,13 +152,16 @@ export class SessionSender implements StreamCarrier {
   pump(): void {
     if (this.#isPumping || this.#ready.length === 0) return;
     this.#isPumping = true;
-    while (this.canSendData) {
-      const stream = this.#ready.shift();
-      if (stream === undefined) break;
-      stream.isQueued = false;
-      if (stream.takeTurn(FAIR_QUANTUM_BYTES)) this.#queue(stream);
+    try {
+      while (this.canSendData) {
+        const stream = this.#ready.shift();
+        if (stream === undefined) break;
+        stream.isQueued = false;
+        if (stream.takeTurn(FAIR_QUANTUM_BYTES)) this.#queue(stream);
+      }
+    } finally {
+      this.#isPumping = false;
     }
-    this.#isPumping = false;
   }
 
   /** Sends what has been gathered, without waiting for the end of the turn. */
@@ -233,7 +240,8 @@ export class SessionSender implements StreamCarrier {
 
   enqueue(stream: SessionStream): void {
     this.#queue(stream);
-    this.pump();
+    // Not at once: a drain told inside `write()` would come before the false that it answers.
+    if (this.#link !== null) this.#scheduleFlush();
   }
 
   growWindow(bytes: number): number {
@@ -269,6 +277,7 @@ export class SessionSender implements StreamCarrier {
 
   readonly #flushTurn = (): void => {
     this.#isFlushScheduled = false;
+    this.pump();
     this.flush();
     if (this.#unacknowledgedBytes >= ACK_AFTER_BYTES) this.#sendAck();
   };
@@ -280,6 +289,11 @@ export class SessionSender implements StreamCarrier {
 
   #sendAck(): void {
     if (this.#link === null || this.#ackSent === this.expected) return;
+    // It must not overtake frames that were written before what it acknowledges came.
+    if (!this.#builder.isEmpty) {
+      this.flush();
+      return;
+    }
     this.#acknowledged();
     this.#link.send(barePacket({ kind: PacketKind.ack, session: this.#id, seq: 0, ack: this.expected }));
   }

@@ -2,7 +2,7 @@
 // its links: what was not acknowledged is sent again on the next one.
 
 import { randomBytes } from "node:crypto";
-import { DuplexityError, type ErrorCode, errorCodeOf } from "./errors.ts";
+import { asDuplexityError, DuplexityError, ERRORS, type ErrorCode, errorCodeOf } from "./errors.ts";
 import { dispatchFrames } from "./frame-dispatch.ts";
 import { FrameReceiver } from "./frame-receiver.ts";
 import {
@@ -61,6 +61,9 @@ type SessionState =
   | { readonly phase: "live"; readonly link: SessionLink }
   | { readonly phase: "closed" };
 
+/** RESUME of the opener says which one it is: u32, from 1. */
+const RESUME_BODY_BYTES = 4;
+
 const DETACHED: SessionState = { phase: "detached" };
 const CLOSED: SessionState = { phase: "closed" };
 
@@ -75,6 +78,8 @@ export class Session {
   readonly #receiver: FrameReceiver;
   #state: SessionState = DETACHED;
   #resumeTimer: NodeJS.Timeout | undefined;
+  /** How often the opener has resumed: tells a RESUME that a slow link brings late. */
+  #resumes = 0;
 
   constructor(options: SessionOptions) {
     this.id = options.id;
@@ -124,17 +129,21 @@ export class Session {
     return this.#sender.bufferedBytes;
   }
 
-  /** Opener: goes on over `link`, wherever it was before. */
+  /** Opener: goes on over `link`, wherever it was before. A link that is gone, or that it was on before, is not taken. */
   attach(link: SessionLink): void {
     if (this.#state.phase === "closed" || !link.isOpen || link.hasCarried(this)) return;
     this.#moveTo(link);
-    this.#sendResume(link);
+    this.#resumes += 1;
+    const body = Buffer.allocUnsafe(RESUME_BODY_BYTES);
+    body.writeUInt32BE(this.#resumes, 0);
+    this.#sendResume(link, body);
   }
 
   /**
    * Opener: opens a stream. The frames are queued; what comes of it arrives by `handler`.
    *
-   * @throws {DuplexityError} `DPX_STREAMS_LIMIT`, `DPX_OPEN_RATE`, or `DPX_SESSION_EXPIRED` on a closed session.
+   * @throws {DuplexityError} `DPX_STREAMS_LIMIT`, `DPX_OPEN_RATE`, `DPX_FRAME_INVALID` if hostname or visitor has more
+   *   than 255 bytes, or `DPX_SESSION_EXPIRED` on a closed session.
    */
   open(request: OpenRequest, handler: StreamHandler): Stream {
     if (this.#state.phase === "closed") {
@@ -150,22 +159,19 @@ export class Session {
 
   /** Ends the session now and tells the peer if there is a link. All streams are reset with `code`. */
   close(code: ErrorCode, message: string): void {
-    if (this.#state.phase === "live" || this.#state.phase === "resuming") {
-      this.#sender.flush();
-      this.#state.link.send(closePacket(this.id, code, message));
-    }
-    this.#end(new DuplexityError(code, message));
+    this.#closeWith(new DuplexityError(code, message), message);
   }
 
   // ── What the link calls ────────────────────────────────────────────────
 
-  /** A packet of this session came over `link`. What breaks the protocol closes the session. */
+  /** A packet of this session came over `link`. What breaks the protocol, or a defect in a handler, closes the session. */
   receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
     try {
       this.#receive(link, header, packet);
     } catch (error) {
-      if (!(error instanceof DuplexityError)) throw error;
-      this.close(error.code, error.message);
+      const cause = asDuplexityError(error);
+      // What a defect of ours says is for our own log: `onClose` gets it.
+      this.#closeWith(cause, cause.code === "DPX_INTERNAL" ? ERRORS.DPX_INTERNAL.meaning : cause.message);
     }
   }
 
@@ -195,7 +201,7 @@ export class Session {
         if (this.isLive && this.#isOver(link)) this.#receiveAck(header.ack);
         return;
       case PacketKind.resume:
-        this.#receiveResume(link, header);
+        this.#receiveResume(link, header, packet);
         return;
       case PacketKind.close:
         this.#receiveClose(packet);
@@ -244,24 +250,27 @@ export class Session {
 
   #moveTo(link: SessionLink): void {
     if (this.#state.phase === "live" || this.#state.phase === "resuming") this.#state.link.forget(this);
-    clearTimeout(this.#resumeTimer);
     // From here on nothing of the old link counts, so that what we say we expect stays true.
     this.#sender.detach();
     link.add(this);
     this.#state = { phase: "resuming", link };
   }
 
-  #sendResume(link: SessionLink): void {
+  #sendResume(link: SessionLink, body?: Buffer): void {
     const { firstKept, expected } = this.#sender;
-    link.send(barePacket({ kind: PacketKind.resume, session: this.id, seq: firstKept, ack: expected }));
+    link.send(barePacket({ kind: PacketKind.resume, session: this.id, seq: firstKept, ack: expected }, body));
   }
 
-  #receiveResume(link: SessionLink, header: Readonly<PacketHeader>): void {
+  #receiveResume(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
     if (this.role === "acceptor" ? link.hasCarried(this) : this.isLive && this.#isOver(link)) {
       throw new DuplexityError("DPX_SEQUENCE", "A second RESUME came on one link");
     }
-    if (this.role === "acceptor") this.#moveTo(link);
-    else if (!this.#isOver(link)) return;
+    if (this.role === "acceptor") {
+      if (!this.#isNewestResume(packet)) return;
+      this.#moveTo(link);
+    } else if (!this.#isOver(link)) {
+      return;
+    }
     const { expected, firstKept, nextSeq } = this.#sender;
     const { seq, ack } = header;
     if (seq > expected || ack < firstKept || ack > nextSeq) {
@@ -272,16 +281,44 @@ export class Session {
     }
     if (this.role === "acceptor") this.#sendResume(link);
     this.#state = { phase: "live", link };
+    clearTimeout(this.#resumeTimer);
+    this.#resumeTimer = undefined;
     this.#sender.goLive(link, ack);
-    this.#options.onLive?.();
+    // Sending may have been the link's end.
+    if (this.isLive) this.#options.onLive?.();
     this.#sender.pump();
   }
 
+  /** Acceptor: a RESUME that a slow link brings after a later one must not take the session back to that link. */
+  #isNewestResume(packet: Buffer): boolean {
+    if (packet.length !== PACKET_HEADER_BYTES + RESUME_BODY_BYTES) {
+      throw new DuplexityError(
+        "DPX_PACKET_INVALID",
+        `RESUME has ${packet.length} bytes, expected ${PACKET_HEADER_BYTES + RESUME_BODY_BYTES}`,
+      );
+    }
+    const count = packet.readUInt32BE(PACKET_HEADER_BYTES);
+    if (count <= this.#resumes) return false;
+    this.#resumes = count;
+    return true;
+  }
+
+  /** Runs until the session is live: a link that does not resume is none. */
   #startResumeTimer(): void {
     const windowMs = this.#options.resumeWindowMs ?? RESUME_WINDOW_MS;
-    this.#resumeTimer = setTimeout(() => {
+    this.#resumeTimer ??= setTimeout(() => {
       this.#end(new DuplexityError("DPX_SESSION_EXPIRED", `No link came back within ${windowMs / 1000} s`));
     }, windowMs);
+  }
+
+  #closeWith(error: DuplexityError, message: string): void {
+    if (this.#state.phase === "live" || this.#state.phase === "resuming") {
+      const { link } = this.#state;
+      this.#sender.flush();
+      // Flushing may have closed it: what was kept had passed its bound.
+      if (this.#isOver(link)) link.send(closePacket(this.id, error.code, message));
+    }
+    this.#end(error);
   }
 
   #end(error: DuplexityError): void {

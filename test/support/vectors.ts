@@ -51,6 +51,8 @@ export interface VectorPacket {
   readonly frames?: readonly VectorFrame[];
   readonly code?: ErrorCode;
   readonly message?: string;
+  /** Which RESUME of the session it is. */
+  readonly count?: number;
 }
 
 /** The bodies of the fenced blocks of one language, e.g. ```` ```vector ````. */
@@ -93,6 +95,7 @@ export function decodePacket(bytes: Buffer): VectorPacket {
   if (kind === "link") return { ...packet, frames: [readLinkFrame(body)] };
   if (kind === "close")
     return { ...packet, code: errorCodeOf(body.readUInt16BE(0)), message: body.toString("utf8", 2) };
+  if (kind === "resume" && body.length > 0) return { ...packet, count: body.readUInt32BE(0) };
   return packet;
 }
 
@@ -102,7 +105,8 @@ function kindName(kind: PacketKind): Kind {
   return found;
 }
 
-function bodyOf({ kind, frames, code, message }: VectorPacket): Buffer {
+function bodyOf({ kind, frames, code, message, count }: VectorPacket): Buffer {
+  if (count !== undefined) return uint32(count);
   if (kind === "close" && isErrorCode(code)) {
     const number = Buffer.alloc(2);
     number.writeUInt16BE(ERRORS[code].wire);
