@@ -22,11 +22,15 @@ export interface ServerAccess {
 }
 
 /** @throws {DuplexityError} `DPX_USAGE` if server, token or key cannot be read. */
-export function readAccess(context: CommandContext, values: SettingsValues, user: UserSettings): ServerAccess {
+export async function readAccess(
+  context: CommandContext,
+  values: SettingsValues,
+  user: UserSettings,
+): Promise<ServerAccess> {
   const server = values.parse("server", "an http:// or https:// address without a path", parseServerUrl);
   const { env, cwd } = context;
   const token = readSecret(values, { fileKey: "tokenFile", variable: "DUPLEXITY_TOKEN", env, cwd });
-  return { server: server ?? DEFAULT_SERVER, isDefault: server === undefined, token, key: user.clientKey() };
+  return { server: server ?? DEFAULT_SERVER, isDefault: server === undefined, token, key: await user.clientKey() };
 }
 
 /** The error of a first connect with what to do about it, since only the command knows who chose the server. */

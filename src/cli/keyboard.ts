@@ -12,7 +12,7 @@ export function canWatchKeyboard(stdin: NodeJS.ReadStream): boolean {
 }
 
 /** Calls `onKey` with each line's text; returns the function that stops it. */
-export function watchKeyboard(stdin: NodeJS.ReadStream, onKey: (key: string) => void): () => void {
+export function watchKeyboard(stdin: NodeJS.ReadableStream, onKey: (key: string) => void): () => void {
   let line = "";
   const onData = (chunk: Buffer | string) => {
     const lines = (line + chunk.toString()).split("\n");

@@ -1,7 +1,7 @@
 // What duplexity keeps for a person on this machine: settings and the client
 // key, in one private folder. The only file that imports conf.
 
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import Conf from "conf";
@@ -19,7 +19,7 @@ export interface UserSettings {
   /** What `config.json` there says for one side. */
   values(section: Section): FileValues;
   /** The Ed25519 key by which this machine owns its names; made on first use. */
-  clientKey(): ClientKey;
+  clientKey(): Promise<ClientKey>;
 }
 
 export interface UserSettingsOptions {
@@ -78,7 +78,7 @@ function makeDirectory(directory: string): void {
   }
 }
 
-function readOrMakeKey(directory: string, warn: (message: string) => void): ClientKey {
+async function readOrMakeKey(directory: string, warn: (message: string) => void): Promise<ClientKey> {
   makeDirectory(directory);
   const path = join(directory, KEY_FILE);
   const existing = readKey(path);
@@ -86,10 +86,11 @@ function readOrMakeKey(directory: string, warn: (message: string) => void): Clie
     tighten(path, FILE_MODE, warn);
     return existing;
   }
-  const made = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  // Loaded only now: `serve` reads settings as well and needs no client.
+  const { newClientKey } = await import("../client/index.ts");
   // Under a name of its own, then linked: of two commands that start at once one wins, and neither reads half a key.
   const draft = `${path}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(draft, `${JSON.stringify(made)}\n`, { mode: FILE_MODE, flag: "wx" });
+  writeFileSync(draft, `${JSON.stringify(newClientKey())}\n`, { mode: FILE_MODE, flag: "wx" });
   try {
     linkSync(draft, path);
   } catch (error) {

@@ -70,10 +70,17 @@ export function parsePortRange(text: string): { from: number; to: number } | nul
   return from >= 1 && from <= to && to <= MAX_PORT ? { from, to } : null;
 }
 
-/** `http://…` or `https://…` without path, query or user; `example.com` alone is taken for https. Answers the origin. */
+/** Hosts that are this machine: there, an address without a scheme is http. */
+const LOOPBACK_HOST = /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])(?::|\/|$)/i;
+
+/**
+ * `http://…` or `https://…` without path, query or user; without a scheme https, on this machine http. Answers the
+ * origin.
+ */
 export function parseServerUrl(text: string): string | null {
   const trimmed = text.trim();
-  const candidate = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `https://${trimmed}`;
+  const scheme = LOOPBACK_HOST.test(trimmed) ? "http" : "https";
+  const candidate = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `${scheme}://${trimmed}`;
   if (!URL.canParse(candidate)) return null;
   const url = new URL(candidate);
   if (url.protocol !== "http:" && url.protocol !== "https:") return null;

@@ -32,7 +32,7 @@ export async function planUp(context: CommandContext): Promise<UpPlan> {
   // For its checks alone: the names that it makes are the tunnel's business.
   resolvePipes(pipes, "");
   return {
-    access: readAccess(context, values, user),
+    access: await readAccess(context, values, user),
     pipes,
     isJson: values.isOn("json"),
     noColor: values.isOn("noColor"),

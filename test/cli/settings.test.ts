@@ -26,10 +26,10 @@ function modeOf(path: string): number {
 }
 
 describe("openUserSettings", () => {
-  it("makes a client key once, for its owner alone", () => {
-    const key = open().clientKey();
+  it("makes a client key once, for its owner alone", async () => {
+    const key = await open().clientKey();
     expect(key).toMatchObject({ kty: "OKP", crv: "Ed25519" });
-    expect(open().clientKey()).toEqual(key);
+    expect(await open().clientKey()).toEqual(key);
     expect(modeOf(directory)).toBe(0o700);
     expect(modeOf(join(directory, "client-key.json"))).toBe(0o600);
     expect(readdirSync(directory)).toEqual(["client-key.json"]);
@@ -40,7 +40,7 @@ describe("openUserSettings", () => {
     const settings = fileURLToPath(new URL("../../dist/cli/settings.js", import.meta.url));
     const script = `
       const { openUserSettings } = await import(${JSON.stringify(settings)});
-      console.log(openUserSettings({ env: process.env, warn() {} }).clientKey().x);`;
+      console.log((await openUserSettings({ env: process.env, warn() {} }).clientKey()).x);`;
     const env = { ...process.env, DUPLEXITY_CONFIG_DIR: directory };
     const runs = Array.from({ length: 6 }, () =>
       promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { env }),
@@ -49,11 +49,11 @@ describe("openUserSettings", () => {
     expect(new Set(keys.map(({ stdout }) => stdout)).size).toBe(1);
   });
 
-  it("closes what is open to others, and says so", () => {
-    open().clientKey();
+  it("closes what is open to others, and says so", async () => {
+    await open().clientKey();
     writeFileSync(join(directory, "config.json"), "{}");
     for (const name of ["", "client-key.json", "config.json"]) chmodSync(join(directory, name), 0o755);
-    open().clientKey();
+    await open().clientKey();
     expect(modeOf(directory)).toBe(0o700);
     expect(modeOf(join(directory, "client-key.json"))).toBe(0o600);
     expect(modeOf(join(directory, "config.json"))).toBe(0o600);
@@ -61,12 +61,12 @@ describe("openUserSettings", () => {
     expect(warnings[0]).toContain("was open to others (mode 755); it is 700 now");
   });
 
-  it("refuses a key file that holds no key, and leaves it as it is", () => {
+  it("refuses a key file that holds no key, and leaves it as it is", async () => {
     open();
     const path = join(directory, "client-key.json");
     for (const content of ["", "{}", '{"kty":"OKP","crv":"Ed25519","x":"a","d":"b"}']) {
       writeFileSync(path, content);
-      expect(() => open().clientKey()).toThrow(expect.objectContaining({ code: "DPX_USAGE" }));
+      await expect(open().clientKey()).rejects.toMatchObject({ code: "DPX_USAGE" });
       expect(readFileSync(path, "utf8")).toBe(content);
     }
   });

@@ -77,9 +77,13 @@ describe("parsePortRange", () => {
 });
 
 describe("parseServerUrl", () => {
-  it("answers the origin, https when no scheme is given", () => {
+  it("answers the origin; without a scheme https, on this machine http", () => {
     expect(parseServerUrl("http://localhost:8080/")).toBe("http://localhost:8080");
     expect(parseServerUrl("tunnel.example.com")).toBe("https://tunnel.example.com");
+    expect(parseServerUrl("localhost.example.com")).toBe("https://localhost.example.com");
+    expect(parseServerUrl("localhost:8080")).toBe("http://localhost:8080");
+    expect(parseServerUrl("127.0.0.1:8080")).toBe("http://127.0.0.1:8080");
+    expect(parseServerUrl("[::1]")).toBe("http://[::1]");
   });
 
   it("refuses other schemes, paths, and a password in the address", () => {

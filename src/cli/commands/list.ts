@@ -20,7 +20,7 @@ const UNLIMITED_COLUMNS = 10_000;
 
 export async function run(context: CommandContext): Promise<number> {
   const { values, user } = await readSettings(context, "client", LIST_FLAGS);
-  const access = readAccess(context, values, user);
+  const access = await readAccess(context, values, user);
   const clients = clientsIn(await fetchClients(access), access.server);
   if (values.isOn("json")) {
     for (const client of clients) writeJsonLine(context.stdout, { type: "client", ...client });

@@ -1,0 +1,208 @@
+// The built command, as far as it goes without a server: what it refuses, how it says so, with which status.
+
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+const COMMAND = fileURLToPath(new URL("../../bin/duplexity.js", import.meta.url));
+/** Nothing listens there: port 9 is discard's, and loopback refuses at once. */
+const NO_SERVER = "http://127.0.0.1:9";
+
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "dpx-cli-"));
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function run(args: readonly string[], env: Record<string, string> = {}) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], {
+    cwd: folder,
+    encoding: "utf8",
+    timeout: 20_000,
+    env: {
+      PATH: process.env.PATH ?? "",
+      DUPLEXITY_CONFIG_DIR: join(folder, "config"),
+      DUPLEXITY_RUNTIME_DIR: join(folder, "run"),
+      ...env,
+    },
+  });
+  return { status, stdout, stderr };
+}
+
+describe("duplexity", () => {
+  it("lists this version's commands and no others", () => {
+    const { status, stdout, stderr } = run(["--help"]);
+    expect(status).toBe(0);
+    expect(stderr).toBe("");
+    expect([...stdout.matchAll(/^ {2}([a-z]+) (?=.* {2})/gm)].map((match) => match[1])).toEqual([
+      "up",
+      "down",
+      "status",
+      "list",
+      "serve",
+    ]);
+  });
+
+  it("shows its version", () => {
+    expect(run(["--version"])).toMatchObject({ status: 0, stdout: expect.stringMatching(/^\d+\.\d+\.\d+\n$/) });
+  });
+
+  it("answers 2 and its help on stderr when no command is given", () => {
+    expect(run([])).toMatchObject({ status: 2, stdout: "", stderr: expect.stringContaining("Commands:") });
+  });
+});
+
+describe("usage errors", () => {
+  const cases: readonly { what: string; args: readonly string[]; message: string; code?: string }[] = [
+    {
+      what: "an unknown flag, with the nearest",
+      args: ["up", "9090", "--sever", "x"],
+      message: "Did you mean --server?",
+    },
+    { what: "an unknown command, with the nearest", args: ["stauts"], message: "Did you mean status?" },
+    { what: "a flag without its value", args: ["up", "--pipe"], message: "argument missing" },
+    { what: "no target", args: ["up"], message: "duplexity up 9090" },
+    {
+      what: "a bad target",
+      args: ["up", "ftp://localhost:1"],
+      message: '"ftp://" is not a scheme',
+      code: "DPX_TARGET_INVALID",
+    },
+    {
+      what: "a port that does not exist",
+      args: ["up", "99999"],
+      message: "from 1 to 65535",
+      code: "DPX_TARGET_INVALID",
+    },
+    { what: "a pipe without a name", args: ["up", "--pipe", "localhost:9090"], message: "wanted NAME:TARGET" },
+    {
+      what: "a bad name",
+      args: ["up", "--pipe", "c_t:9090"],
+      message: "only a-z, 0-9 and hyphens",
+      code: "DPX_NAME_INVALID",
+    },
+    {
+      what: "a reserved name",
+      args: ["up", "--pipe", "www:9090"],
+      message: "it is reserved",
+      code: "DPX_NAME_RESERVED",
+    },
+    { what: "the same name twice", args: ["up", "--pipe", "a:1", "--pipe", "A:2"], message: 'two pipes called "a"' },
+    {
+      what: "the same target twice",
+      args: ["up", "9090", "localhost:9090"],
+      message: "two pipes to http://localhost:9090",
+    },
+    {
+      what: "a bad server address",
+      args: ["up", "9090", "--server", "ws://a"],
+      message: "http:// or https:// address",
+    },
+    {
+      what: "a token file that is not there",
+      args: ["up", "9090", "--token-file", "none"],
+      message: 'Cannot read the token file "none"',
+    },
+    { what: "a word too many", args: ["status", "now"], message: "Too many arguments" },
+    { what: "down without a name", args: ["down"], message: "Cannot tell what to close" },
+    { what: "down with names and --all", args: ["down", "a", "--all"], message: "together with --all" },
+    { what: "serve without an identity", args: ["serve"], message: "duplexity serve --no-auth" },
+    { what: "a bad time", args: ["serve", "--no-auth", "--drain", "soon"], message: "wanted a time such as" },
+    { what: "a bad address", args: ["serve", "--no-auth", "--listen", "here"], message: "wanted an address such as" },
+    {
+      what: "half of a TLS identity",
+      args: ["serve", "--no-auth", "--tls-cert", "a.pem"],
+      message: "--tls-key is missing",
+    },
+    {
+      what: "a log level that does not exist",
+      args: ["serve", "--no-auth", "--log-level", "all"],
+      message: "debug, info, warn, error",
+    },
+  ];
+
+  it.each(cases)("refuses $what", ({ args, message, code = "DPX_USAGE" }) => {
+    const { status, stdout, stderr } = run(args);
+    expect(stderr).toContain(message);
+    expect(stderr).toContain(code);
+    expect(stdout).toBe("");
+    expect(status).toBe(2);
+  });
+
+  it("are one JSON line on stdout with --json, also when the flags were not understood", () => {
+    for (const args of [
+      ["up", "--json", "--sever", "x"],
+      ["serve", "--json"],
+    ]) {
+      const { status, stdout, stderr } = run(args);
+      expect(status).toBe(2);
+      expect(stderr).toBe("");
+      expect(stdout.endsWith("\n")).toBe(true);
+      expect(JSON.parse(stdout)).toEqual({
+        ...{ v: 1, type: "error", code: "DPX_USAGE", docs: "docs/errors.md#dpx_usage" },
+        ...{ message: expect.any(String), hint: expect.any(String) },
+      });
+    }
+  });
+
+  it("never show a token", () => {
+    writeFileSync(join(folder, "two-lines"), "s3cret-one\ns3cret-two\n");
+    const { status, stdout, stderr } = run(["up", "9090", "--token-file", "two-lines"]);
+    expect(status).toBe(2);
+    expect(stdout + stderr).not.toContain("s3cret");
+    expect(run(["up", "9090"], { DUPLEXITY_TOKEN: "s3cret one" }).stderr).not.toContain("s3cret");
+  });
+
+  it("of a misspelt key in the project file name the nearest", () => {
+    writeFileSync(join(folder, "other.json"), '{"pipse": {"cat1": "9090"}}');
+    expect(run(["up", "--config", "other.json"])).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('Did you mean "pipes"?'),
+    });
+  });
+});
+
+describe("duplexity up and list", () => {
+  it("answer 3 when no server can be reached, and say what to do", () => {
+    for (const args of [
+      ["up", "9090", "--server", NO_SERVER],
+      ["list", "--server", NO_SERVER],
+    ]) {
+      const { status, stdout, stderr } = run(args);
+      expect(stderr).toContain("DPX_SERVER_UNREACHABLE");
+      expect(stderr).toContain(NO_SERVER);
+      expect(stderr).toContain("duplexity serve");
+      expect(stdout).toBe("");
+      expect(status).toBe(3);
+    }
+  });
+
+  it("answer 3 in the background as well", () => {
+    const { status, stdout, stderr } = run(["up", "9090", "--server", NO_SERVER, "-d"]);
+    expect(stderr).toContain("DPX_SERVER_UNREACHABLE");
+    expect(stdout).toBe("");
+    expect(status).toBe(3);
+  });
+
+  it("warn once about a settings folder that others can read", () => {
+    chmodSync(join(folder, "config"), 0o755);
+    expect(run(["up", "9090", "--server", NO_SERVER]).stderr).toContain("was open to others");
+    expect(run(["up", "9090", "--server", NO_SERVER]).stderr).not.toContain("was open to others");
+  });
+});
+
+describe("duplexity status and down", () => {
+  it("say that nothing runs", () => {
+    expect(run(["status"])).toMatchObject({
+      status: 0,
+      stdout: "",
+      stderr: expect.stringContaining("No pipes run here"),
+    });
+    expect(run(["status", "--json"])).toEqual({ status: 0, stdout: "", stderr: "" });
+    expect(run(["down", "--all"])).toMatchObject({ status: 0, stdout: "" });
+    expect(run(["down", "cat1"])).toMatchObject({ status: 1, stderr: expect.stringContaining("DPX_NOT_RUNNING") });
+  });
+});
