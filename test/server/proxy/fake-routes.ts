@@ -176,7 +176,7 @@ export class FakeStream implements Stream {
     if (this.isReset || this.#isEnding) return true;
     const bytes = typeof chunk === "string" ? Buffer.from(chunk, "latin1") : Buffer.from(chunk);
     this.writtenBytes += bytes.length;
-    if (this.#hasOriginEnded) {
+    if (this.#hasOriginEnded && this.request.protocol === "http") {
       // What a client does with bytes for a target that has closed: nothing of them was delivered.
       setImmediate(() => this.kill("DPX_TARGET_CLOSED", this.deliveredBytes));
       return true;

@@ -1,0 +1,135 @@
+// What ends because nothing moves, what never does, and how a proxy drains.
+
+import { createServer } from "node:http";
+import { describe, expect, it } from "vitest";
+import { closeWithSockets, listen } from "../../support/sockets.ts";
+import { useStage } from "../../support/stage.ts";
+import { startScriptedOrigin, startTcpOrigin } from "../../support/tcp-origin.ts";
+import { poll } from "../../support/wait.ts";
+import { get, readAnswer, startProxy } from "./setup.ts";
+
+const stage = useStage();
+const HOST = "a.example.test";
+const HELLO = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
+
+describe("deadlines", () => {
+  it("end a head that trickles in, counted from its first byte", async () => {
+    const { visitor } = await startProxy(stage, { limits: { headTimeoutMs: 150 } });
+    const peer = await visitor();
+    peer.write("GET / HTTP/1.1\r\nX: ");
+    const trickle = setInterval(() => peer.write("x"), 20);
+    stage.defer(() => clearInterval(trickle));
+    const answer = await readAnswer(peer);
+    clearInterval(trickle);
+    expect(answer.status).toBe(408);
+    expect(answer.fields.get("duplexity-error")).toBe("DPX_HEAD_TIMEOUT");
+    await peer.readAll();
+  });
+
+  it("end a connection that never says anything, and an idle one, without a word", async () => {
+    const { visitor, routes, settled } = await startProxy(stage, { limits: { headTimeoutMs: 80, idleTimeoutMs: 80 } });
+    const origin = await startScriptedOrigin(stage, [HELLO]);
+    routes.register(HOST, origin.port);
+    const silent = await visitor();
+    const idle = await visitor();
+    idle.write(get("/"));
+    expect((await readAnswer(idle)).body).toBe("hello");
+    expect(await silent.readAll()).toBe("");
+    expect(await idle.readAll()).toBe("");
+    silent.end();
+    idle.end();
+    await settled();
+  });
+
+  it("never end an answer, an upload or a tunnel that is merely silent", async () => {
+    const { visitor, routes, proxy } = await startProxy(stage, {
+      limits: { headTimeoutMs: 40, idleTimeoutMs: 40, holdTimeoutMs: 40 },
+    });
+    const switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", (chunk: Buffer) => {
+        if (chunk.toString().startsWith("GET /sse"))
+          socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        if (chunk.toString().startsWith("GET /up")) socket.write(switched);
+      });
+    });
+    routes.register(HOST, origin.port);
+    const peers = await Promise.all([visitor(), visitor(), visitor(), visitor()]);
+    peers[0]?.write(get("/sse"));
+    peers[1]?.write(get("/up", HOST, "Connection: Upgrade\r\nUpgrade: x\r\n"));
+    peers[2]?.write(get("/waits"));
+    peers[3]?.write(`PUT / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 9\r\n\r\nx`);
+    await poll(() => routes.streams.length === 4, 5_000, "all streams", 2);
+    // Ten times every limit.
+    const silent = await visitor();
+    for (let turn = 0; turn < 10; turn++) {
+      const peer = turn === 0 ? silent : await visitor();
+      await peer.readAll();
+      peer.socket.destroy();
+    }
+    await poll(() => proxy.statistics.openVisitors === 4, 5_000, "the others to be gone", 2);
+    expect(routes.streams.some((stream) => stream.isReset)).toBe(false);
+    expect(peers.some((peer) => peer.hasEnded)).toBe(false);
+  });
+});
+
+describe("drain", () => {
+  it("ends idle connections, lets the running ones finish with Connection: close, and resolves", async () => {
+    const { visitor, routes, proxy } = await startProxy(stage);
+    let finish = (): void => {};
+    const origin = createServer((request, response) => {
+      if (request.url === "/idle") response.end();
+      else finish = () => response.end("done");
+    });
+    closeWithSockets(stage, origin);
+    routes.register(HOST, await listen(origin));
+    const idle = await visitor();
+    idle.write(get("/idle"));
+    await readAnswer(idle);
+    const busy = await visitor();
+    busy.write(get("/busy"));
+    await poll(() => routes.streams.length >= 1 && proxy.statistics.openExchanges === 1, 5_000, "the request", 2);
+    await poll(() => (routes.streams.at(-1)?.deliveredBytes ?? 0) > 0, 5_000, "the delivery", 2);
+    const drained = proxy.drain(10_000);
+    expect(await idle.readAll()).toBe("");
+    idle.end();
+    await new Promise(setImmediate);
+    await poll(() => finish.toString() !== "() => { }", 1_000, "the origin", 2);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    finish();
+    const answer = await readAnswer(busy);
+    expect(answer.body).toBe("done");
+    expect(answer.fields.get("connection")).toBe("close");
+    await busy.readAll();
+    busy.end();
+    await drained;
+    expect(proxy.statistics).toMatchObject({ openVisitors: 0, openExchanges: 0, idleStreams: 0 });
+  });
+
+  it("cuts what runs longer than its deadline and answers what is held", async () => {
+    const { visitor, routes, proxy, settled } = await startProxy(stage);
+    const origin = await startTcpOrigin(stage, () => {});
+    routes.register(HOST, origin.port);
+    routes.register("away.example.test", origin.port, { state: "away" });
+    const busy = await visitor();
+    busy.write(get("/"));
+    const held = await visitor();
+    held.write(get("/", "away.example.test"));
+    await poll(() => proxy.statistics.heldRequests === 1 && routes.streams.length === 1, 5_000, "both", 2);
+    await proxy.drain(50);
+    expect((await readAnswer(held)).fields.get("duplexity-error")).toBe("DPX_DRAINING");
+    expect(await busy.readAll()).toBe("");
+    await settled();
+    expect(routes.watched).toBe(0);
+    expect(routes.streams[0]?.resetCode).toBe("DPX_VISITOR_GONE");
+  });
+
+  it("is followed by the server's own draining state as well", async () => {
+    const { visitor, routes } = await startProxy(stage, { isDraining: () => true });
+    const origin = await startScriptedOrigin(stage, [HELLO]);
+    routes.register(HOST, origin.port);
+    const peer = await visitor();
+    peer.write(get("/"));
+    expect((await readAnswer(peer)).fields.get("connection")).toBe("close");
+  });
+});
