@@ -106,7 +106,14 @@ export function scanFields(text: string, start: number, runStart: number, maxFie
     at += 2;
     const kind = section.kindOf(text, line, nameEnd);
     if (kind === Kind.passed) continue;
-    if (section.take(kind, text.slice(line, nameEnd), trimEnd(text, valueStart, at - 2))) continue;
+    const value = trimEnd(text, valueStart, at - 2);
+    const isFraming = kind === Kind.contentLength || kind === Kind.transferEncoding;
+    if (isFraming && text.slice(valueStart + value.length, at - 2).includes("\t")) {
+      // RFC 9110 §5.6.3 allows it; but parsers (llhttp) disagree on whether such a line frames the body.
+      section.error = `a tab stands behind the value of ${quote(text.slice(line, nameEnd))}`;
+      return;
+    }
+    if (section.take(kind, text.slice(line, nameEnd), value)) continue;
     if (run < line) section.kept += text.slice(run, line);
     run = at;
   }

@@ -28,6 +28,7 @@ export const KNOWN_REFUSALS: readonly RegExp[] = [
   /its Content-Length .* is not a plain number/,
   /Connection is not a list of tokens/,
   /Connection names (content-length|host|transfer-encoding)/,
-  // Trailers
+  // Bodies
+  /a chunk extension is malformed/,
   /must not be in a trailer/,
 ];
