@@ -126,7 +126,7 @@ describe("decodeMessage", () => {
   it("says which field is wrong and what it should be", () => {
     expect(refusal(withValue(SAMPLES.dialRequest, ["pipes", 1, "protocol"], "udp"))).toEqual({
       code: "DPX_MESSAGE_INVALID",
-      message: 'Cannot read the control message: "pipes[1].protocol" is not one of http, tcp',
+      message: 'Cannot read the message: "pipes[1].protocol" is not one of http, tcp',
     });
   });
 
@@ -180,7 +180,7 @@ describe("decodeMessage", () => {
       expect(refusal(`{"type":"later","optional":${optional}}`).code).toBe("DPX_MESSAGE_INVALID");
     }
     expect(refusal('{"type":"later"}').message).toBe(
-      'Cannot read the control message: "type" is not a message of this version: later',
+      'Cannot read the message: "type" is not a message of this version: later',
     );
     expect(refusal('{"type":"error","optional":true}').code).toBe("DPX_MESSAGE_INVALID");
   });
@@ -207,7 +207,7 @@ describe("decodeMessage", () => {
   );
 
   it.each(["null", "1", '"x"', "[]", "true"])("refuses %s, which is not an object", (text) => {
-    expect(refusal(text).message).toBe('Cannot read the control message: "message" is not an object');
+    expect(refusal(text).message).toBe('Cannot read the message: "message" is not an object');
   });
 
   it("refuses a message over 64 KiB by its bytes, not by its characters", () => {
@@ -218,7 +218,7 @@ describe("decodeMessage", () => {
     expect(wide.length).toBeLessThan(MAX_MESSAGE_BYTES);
     expect(refusal(wide)).toEqual({
       code: "DPX_MESSAGE_TOO_LARGE",
-      message: "Cannot read the control message: it has 80039 bytes, at most 65536 are allowed",
+      message: "Cannot read the message: it has 80039 bytes, at most 65536 are allowed",
     });
     expect(refusal("x".repeat(1_000_000)).code).toBe("DPX_MESSAGE_TOO_LARGE");
   });
