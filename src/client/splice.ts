@@ -11,7 +11,7 @@ export interface SpliceOptions {
   /** @default 10_000 */
   readonly connectTimeoutMs: number;
   /** The connection to the target is closed and the stream has ended. Once. */
-  readonly onClose: (splice: Splice) => void;
+  readonly onClose: (splice: Splice) => unknown;
 }
 
 /** How the stream ends as soon as what was read before has been sent. */
@@ -20,17 +20,16 @@ type Ending = { readonly kind: "end" } | { readonly kind: "reset"; readonly code
 const END: Ending = { kind: "end" };
 
 export class Splice implements StreamHandler {
-  /** Bytes that moved, both ways. */
-  movedBytes = 0;
-  /** The visitor's side spoke last, so the target's answer is due. */
-  isAnswerDue = true;
-
   readonly #stream: Stream;
   readonly #target: Target;
   readonly #options: SpliceOptions;
   readonly #buffer = new ReadBuffer();
   readonly #socket: Socket;
   #connectTimer: NodeJS.Timeout | undefined;
+  /** Something came from the target since `takeBusy` was called last. */
+  #hasMoved = false;
+  /** The visitor's side spoke last. */
+  #isAnswerDue = true;
   #isAccepted = false;
   /** The stream has no credit: reading rests. */
   #isBlocked = false;
@@ -73,6 +72,13 @@ export class Splice implements StreamHandler {
     this.#dropSocket();
   }
 
+  /** Whether an answer is due, waits for credit, or has come on since this was asked last. */
+  takeBusy(): boolean {
+    const isBusy = this.#isAnswerDue || this.#isBlocked || this.#hasMoved;
+    this.#hasMoved = false;
+    return isBusy;
+  }
+
   // ── From the visitor ───────────────────────────────────────────────────
 
   onAccept(): void {}
@@ -87,8 +93,7 @@ export class Splice implements StreamHandler {
         return;
       }
     }
-    this.movedBytes += length;
-    this.isAnswerDue = true;
+    this.#isAnswerDue = true;
     if (this.#isAccepted) this.#deliveredBytes += length;
     this.#owedBytes += length;
     const socket = this.#socket;
@@ -125,8 +130,8 @@ export class Splice implements StreamHandler {
   }
 
   #read(length: number): boolean {
-    this.movedBytes += length;
-    this.isAnswerDue = false;
+    this.#hasMoved = true;
+    this.#isAnswerDue = false;
     const chunk = this.#buffer.take(length);
     if (this.#hasEnded) return true;
     if (this.#stream.write(chunk)) return true;

@@ -1,0 +1,289 @@
+// A tunnel that stays up: keeps the uplink, waits between attempts, and tells
+// the truth about it in events. Moves no bytes itself.
+
+import { randomBytes } from "node:crypto";
+import { EventEmitter } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { asDuplexityError, DuplexityError, type RequestReport } from "../protocol/index.ts";
+import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
+import { isFinal, wasRefused } from "./dial-errors.ts";
+import type { AuthorizationRequest } from "./identity.ts";
+import type { Pipe } from "./pipe.ts";
+import { SessionSet } from "./session-set.ts";
+import type { Tunnel, TunnelEvents, TunnelPipe, TunnelStatistics, TunnelStatus } from "./tunnel.ts";
+import { type Registered, Uplink } from "./uplink.ts";
+import { WakeWatch } from "./wake-watch.ts";
+
+export interface ClientTunnelOptions {
+  readonly url: URL;
+  readonly pipes: readonly Pipe[];
+  readonly identity: Pick<AuthorizationRequest, "token" | "key">;
+  readonly wantsReports: boolean;
+  readonly connectTimeoutMs: number;
+}
+
+/** How often a draining tunnel looks whether something still runs. */
+const DRAIN_LOOK_MS = 50;
+/** So many looks in a row without anything moving, and it is drained. */
+const QUIET_LOOKS = 3;
+
+export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
+  readonly clientId = `c${randomBytes(10).toString("hex")}`;
+
+  readonly #options: ClientTunnelOptions;
+  readonly #sessions: SessionSet;
+  readonly #uplink: Uplink;
+  readonly #backoff = new Backoff();
+  /** Ends every wait and dial of this tunnel. */
+  readonly #life = new AbortController();
+  #pipes: readonly TunnelPipe[] = [];
+  #status: TunnelStatus = { state: "connecting", attempt: 1 };
+  #connectedAt = new Date();
+  #upAt = 0;
+  #linkLostAt: number | null = null;
+  #reports = 0;
+  #isReconnecting = false;
+  /** The next attempt need not wait: the drop was announced, or only the link broke, or the machine slept. */
+  #isRetryFree = false;
+  /** Ends the dials of the attempt that runs. */
+  #attempt = new AbortController();
+  #wakeWatch: WakeWatch | null = null;
+  /** Cuts the wait before the next attempt short. */
+  #hurry: AbortController | null = null;
+  #closing: Promise<void> | null = null;
+  #drain: AbortController | null = null;
+
+  constructor(options: ClientTunnelOptions) {
+    super();
+    this.#options = options;
+    this.#sessions = new SessionSet({
+      connectTimeoutMs: options.connectTimeoutMs,
+      onReport: (report) => this.#reported(report),
+      onSessionEnd: (error) => this.#sessionEnded(error),
+    });
+    this.#uplink = new Uplink({
+      url: options.url,
+      clientId: this.clientId,
+      pipes: options.pipes,
+      wantsReports: options.wantsReports,
+      sessions: this.#sessions,
+      identity: options.identity,
+      onLost: (error) => this.#lost(error),
+      onDrain: () => {
+        this.#isRetryFree = true;
+      },
+      onForceDisconnect: (error) => this.#finish(error),
+    });
+  }
+
+  get pipes(): readonly TunnelPipe[] {
+    return this.#pipes;
+  }
+
+  get url(): string {
+    return this.#pipes[0]?.url ?? "";
+  }
+
+  get status(): TunnelStatus {
+    return this.#status.state === "up" ? { ...this.#status, rttMs: this.#uplink.rttMs } : this.#status;
+  }
+
+  get statistics(): TunnelStatistics {
+    const sessions = this.#sessions;
+    const { lastByteAt } = sessions;
+    return {
+      connectedAt: this.#connectedAt,
+      requests: this.#options.wantsReports ? this.#reports : sessions.openedStreams,
+      openStreams: sessions.openStreams,
+      bytesIn: sessions.bytesIn,
+      bytesOut: sessions.bytesOut,
+      rttMs: this.#uplink.rttMs,
+      lastByteAt: lastByteAt === null ? null : new Date(lastByteAt),
+    };
+  }
+
+  /**
+   * Connects for the first time.
+   *
+   * @throws {DuplexityError} The tunnel is then closed.
+   */
+  async open(): Promise<void> {
+    try {
+      await this.#establish();
+    } catch (error) {
+      const failure = this.#status.state === "closed" ? (this.#status.error ?? asDuplexityError(error)) : error;
+      this.#finish(asDuplexityError(failure));
+      throw failure;
+    }
+    this.#connectedAt = new Date();
+    this.#wakeWatch = new WakeWatch(() => this.#woke());
+  }
+
+  close(options: { readonly drainMs?: number } = {}): Promise<void> {
+    const { drainMs = 0 } = options;
+    // Asked again for less: whoever presses Ctrl+C twice does not want to wait.
+    if (drainMs === 0) this.#drain?.abort();
+    this.#closing ??= this.#close(drainMs);
+    return this.#closing;
+  }
+
+  // ── Ups and downs ──────────────────────────────────────────────────────
+
+  #lost(error: DuplexityError): void {
+    if (this.#life.signal.aborted) return;
+    if (isFinal(error.code)) {
+      this.#finish(error);
+      return;
+    }
+    // What was to finish has lost its way; to come back would take the names again.
+    if (this.#closing !== null) {
+      this.#drain?.abort();
+      return;
+    }
+    if (!this.#uplink.hasLink) this.#linkLostAt ??= performance.now();
+    if (this.#isReconnecting) return;
+    const wasHealthy = performance.now() - this.#upAt >= BACKOFF_HEALTHY_MS;
+    if (wasHealthy) this.#backoff.reset();
+    // The server is there and answers: only the link broke.
+    if (wasHealthy && this.#uplink.hasControl) this.#isRetryFree = true;
+    this.#isReconnecting = true;
+    this.#reconnect(error).catch((cause: unknown) => this.#finish(asDuplexityError(cause)));
+  }
+
+  /** Tries for ever, until it is up, closed, or told that it is not wanted any more. */
+  async #reconnect(cause: DuplexityError): Promise<void> {
+    let error = cause;
+    for (let attempt = 1; !this.#life.signal.aborted; attempt += 1) {
+      const delayMs = this.#isRetryFree ? 0 : this.#backoff.next(wasRefused(error));
+      this.#isRetryFree = false;
+      if (!this.#uplink.hasLink) this.#setStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
+      if (delayMs > 0) await this.#wait(delayMs);
+      if (this.#life.signal.aborted) return;
+      try {
+        await this.#establish();
+        if (this.#uplink.hasControl && this.#uplink.hasLink) break;
+      } catch (failure) {
+        error = asDuplexityError(failure);
+        if (isFinal(error.code)) {
+          this.#finish(error);
+          return;
+        }
+      }
+    }
+    this.#isReconnecting = false;
+  }
+
+  async #establish(): Promise<void> {
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    const registered = await this.#uplink.establish(attempt.signal);
+    this.#upAt = performance.now();
+    if (registered !== null) this.#registered(registered);
+  }
+
+  #registered(results: readonly Registered[]): void {
+    if (this.#life.signal.aborted) return;
+    this.#pipes = this.#options.pipes.map((pipe) => tunnelPipe(pipe, results));
+    this.#setStatus({ state: "up", since: new Date(), rttMs: null });
+    if (this.#linkLostAt === null) return;
+    const outageMs = Math.round(performance.now() - this.#linkLostAt);
+    this.#linkLostAt = null;
+    this.emit("reconnect", { outageMs });
+  }
+
+  /** The link may live on without its session: only a new dial gets a new one. */
+  #sessionEnded(error: DuplexityError): void {
+    if (isFinal(error.code)) this.#finish(error);
+    else this.#uplink.abort(error);
+  }
+
+  /** After sleep the sockets look alive and are not. */
+  #woke(): void {
+    if (this.#life.signal.aborted) return;
+    this.#isRetryFree = true;
+    const error = new DuplexityError("DPX_LINK_DEAD", "This machine slept");
+    this.#hurry?.abort();
+    this.#attempt.abort(error);
+    this.#uplink.abort(error);
+  }
+
+  async #wait(ms: number): Promise<void> {
+    const hurry = new AbortController();
+    this.#hurry = hurry;
+    await delay(ms, undefined, { signal: hurry.signal }).catch(() => {});
+    this.#hurry = null;
+  }
+
+  // ── Ends ───────────────────────────────────────────────────────────────
+
+  async #close(drainMs: number): Promise<void> {
+    if (this.#status.state === "closed") return;
+    const isUp = this.#uplink.hasLink;
+    this.#uplink.sayGoodbye("closed by its user");
+    if (drainMs > 0 && isUp) {
+      this.#setStatus({ state: "draining" });
+      this.#sessions.drain();
+      await this.#drained(drainMs);
+    }
+    await this.#end(null);
+  }
+
+  /** Until nothing runs any more, at most `drainMs`. Connections that the server keeps for later do not count. */
+  async #drained(drainMs: number): Promise<void> {
+    const drain = new AbortController();
+    this.#drain = drain;
+    const until = performance.now() + drainMs;
+    let quietLooks = 0;
+    while (quietLooks < QUIET_LOOKS && !drain.signal.aborted && !this.#life.signal.aborted) {
+      if (this.#sessions.openStreams === 0 || performance.now() >= until) break;
+      quietLooks = this.#sessions.countBusy() === 0 ? quietLooks + 1 : 0;
+      await delay(DRAIN_LOOK_MS, undefined, { signal: drain.signal }).catch(() => {});
+    }
+    this.#drain = null;
+  }
+
+  /** Ends for good because of `error`. */
+  #finish(error: DuplexityError): void {
+    this.#drain?.abort();
+    this.#end(error).catch(() => {});
+  }
+
+  async #end(error: DuplexityError | null): Promise<void> {
+    if (this.#status.state === "closed") return;
+    const reason = error ?? new DuplexityError("DPX_CANCELLED", "The client closed the tunnel");
+    this.#life.abort(reason);
+    this.#attempt.abort(reason);
+    this.#hurry?.abort();
+    this.#wakeWatch?.stop();
+    // First, so that nobody who is told of the end below finds it open.
+    const status: TunnelStatus = { state: "closed", error };
+    this.#status = status;
+    this.#sessions.close(reason.code, reason.message);
+    await this.#uplink.close(reason);
+    this.emit("status", status);
+    this.emit("close", error);
+  }
+
+  #setStatus(status: TunnelStatus): void {
+    const { state } = this.#status;
+    if (state === "closed" || (state === "draining" && status.state !== "draining")) return;
+    this.#status = status;
+    this.emit("status", status);
+  }
+
+  #reported(report: RequestReport): void {
+    this.#reports += 1;
+    this.emit("request", report);
+  }
+}
+
+function tunnelPipe(pipe: Pipe, results: readonly Registered[]): TunnelPipe {
+  const result = results.find(({ name }) => name === pipe.name);
+  return {
+    name: pipe.name,
+    hostname: result?.hostname ?? pipe.name,
+    protocol: pipe.target.protocol,
+    url: result?.url ?? "",
+    target: pipe.target.text,
+  };
+}

@@ -1,0 +1,67 @@
+// `forward()`: checks what it is given, then opens a tunnel.
+
+import { DuplexityError } from "../protocol/index.ts";
+import { ClientTunnel } from "./client-tunnel.ts";
+import { newClientKey, stableIdentity } from "./identity.ts";
+import { resolvePipes } from "./pipe.ts";
+import { controlUrl } from "./server-url.ts";
+import type { ForwardOptions, PipeOptions, Tunnel } from "./tunnel.ts";
+
+const CONNECT_TIMEOUT_MS = 10_000;
+
+/**
+ * Opens a tunnel from a public hostname to `target` and resolves when visitors can come. It then stays up for ever,
+ * through cut links and restarts of the server, until `close()`, or until the server does not want it any more.
+ *
+ * @param target `9090`, `host:port`, `http://…`, `https://…`, `https+insecure://…`, `tcp://host:port`, `unix:/path`.
+ * @throws {DuplexityError} `DPX_SERVER_UNREACHABLE`; `DPX_USAGE`, `DPX_TARGET_INVALID`, `DPX_NAME_…` before anything is
+ * dialled; `DPX_AUTH_…`, `DPX_NAME_TAKEN`, `DPX_PROTOCOL_VERSION` … as the server refuses; `DPX_CANCELLED` by `signal`.
+ */
+export function forward(target: string | number, options: ForwardOptions): Promise<Tunnel>;
+/** The same for one tunnel with several pipes. */
+export function forward(options: ForwardOptions & { readonly pipes: readonly PipeOptions[] }): Promise<Tunnel>;
+export async function forward(first: string | number | ForwardOptions, second?: ForwardOptions): Promise<Tunnel> {
+  const options = typeof first === "object" ? first : second;
+  if (options === undefined)
+    throw new DuplexityError("DPX_USAGE", "Cannot open a tunnel: it has no options, wanted { server }");
+  const { server, signal, token, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
+  const url = controlUrl(server);
+  const identity = { token, key: options.key ?? (token === undefined ? newClientKey() : undefined) };
+  const pipes = resolvePipes(pipesOf(first, options), await stableIdentity(identity));
+  throwIfCancelled(signal);
+  const tunnel = new ClientTunnel({
+    url,
+    pipes,
+    identity,
+    wantsReports: options.reports === true,
+    connectTimeoutMs,
+  });
+  const abort = (): void => {
+    void tunnel.close();
+  };
+  signal?.addEventListener("abort", abort, { once: true });
+  tunnel.once("close", () => signal?.removeEventListener("abort", abort));
+  try {
+    await tunnel.open();
+  } catch (error) {
+    throwIfCancelled(signal);
+    throw error;
+  }
+  return tunnel;
+}
+
+function pipesOf(first: string | number | ForwardOptions, options: ForwardOptions): readonly PipeOptions[] {
+  const { name, pipes } = options;
+  if (typeof first === "object") return pipes ?? [];
+  if (pipes !== undefined) {
+    throw new DuplexityError("DPX_USAGE", "Cannot open a tunnel to a target and to pipes: wanted one of the two", {
+      hint: "Write forward({ server, pipes: [{ target: 9090 }, …] }).",
+    });
+  }
+  return [name === undefined ? { target: first } : { target: first, name }];
+}
+
+function throwIfCancelled(signal: AbortSignal | undefined): void {
+  if (signal?.aborted !== true) return;
+  throw new DuplexityError("DPX_CANCELLED", "The tunnel was cancelled before it was up", { cause: signal.reason });
+}

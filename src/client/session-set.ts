@@ -1,0 +1,157 @@
+// The sessions of one tunnel, over whichever links it has had, and the splices
+// in them. Opens no socket to the server.
+
+import {
+  type DuplexityError,
+  type ErrorCode,
+  type OpenRequest,
+  type RequestReport,
+  Session,
+  type Stream,
+} from "../protocol/index.ts";
+import { Splice, type SpliceOptions } from "./splice.ts";
+import type { Target } from "./target.ts";
+
+export interface SessionSetOptions {
+  readonly connectTimeoutMs: number;
+  onReport(report: RequestReport): void;
+  /** The session that the present link started or resumed has ended, not by this side. */
+  onSessionEnd(error: DuplexityError): void;
+}
+
+/** What the server said about the sessions that it will start. */
+export interface SessionTerms {
+  readonly resumeWindowMs: number;
+  readonly maxStreams: number;
+}
+
+export class SessionSet {
+  readonly #options: SessionSetOptions;
+  readonly #spliceOptions: SpliceOptions;
+  readonly #sessions = new Map<number, Session>();
+  readonly #splices = new Set<Splice>();
+  /** By hostname. */
+  #targets: ReadonlyMap<string, Target> = new Map();
+  #terms: SessionTerms = { resumeWindowMs: 30_000, maxStreams: 4_096 };
+  #current: Session | null = null;
+  #isDraining = false;
+  #openedStreams = 0;
+  #lastByteAt: number | null = null;
+  // Of sessions that have ended.
+  #pastBytesIn = 0;
+  #pastBytesOut = 0;
+
+  constructor(options: SessionSetOptions) {
+    this.#options = options;
+    this.#spliceOptions = {
+      connectTimeoutMs: options.connectTimeoutMs,
+      onClose: (splice) => this.#splices.delete(splice),
+    };
+  }
+
+  /** From now on these hostnames lead there, and no others anywhere. */
+  setTargets(targets: ReadonlyMap<string, Target>): void {
+    this.#targets = targets;
+  }
+
+  setTerms(terms: SessionTerms): void {
+    this.#terms = terms;
+  }
+
+  get openedStreams(): number {
+    return this.#openedStreams;
+  }
+
+  get openStreams(): number {
+    return this.#sum((session) => session.openStreams);
+  }
+
+  get bytesIn(): number {
+    return this.#pastBytesIn + this.#sum((session) => session.bytesIn);
+  }
+
+  get bytesOut(): number {
+    return this.#pastBytesOut + this.#sum((session) => session.bytesOut);
+  }
+
+  /** In ms since the epoch. */
+  get lastByteAt(): number | null {
+    let last = this.#lastByteAt;
+    for (const { lastByteAt } of this.#sessions.values()) {
+      if (lastByteAt !== null && (last === null || lastByteAt > last)) last = lastByteAt;
+    }
+    return last;
+  }
+
+  /** Splices that move bytes or wait for their target's answer, since this was asked last. */
+  countBusy(): number {
+    let busy = 0;
+    for (const splice of this.#splices) {
+      if (splice.takeBusy()) busy += 1;
+    }
+    return busy;
+  }
+
+  /** What SessionLink asks for a session that the link does not carry yet. Null: the server shall forget it. */
+  accept(id: number): Session | null {
+    const known = this.#sessions.get(id);
+    if (known !== undefined) {
+      this.#current = known;
+      return known;
+    }
+    const session = new Session({
+      role: "acceptor",
+      id,
+      resumeWindowMs: this.#terms.resumeWindowMs,
+      limits: { maxStreams: this.#terms.maxStreams },
+      onOpen: (stream, request) => this.#open(stream, request),
+      onReport: (report) => this.#options.onReport(report),
+      onClose: (error) => this.#ended(session, error),
+    });
+    const before = [...this.#sessions.values()];
+    this.#sessions.set(id, session);
+    this.#current = session;
+    // A server that starts anew knows nothing of these: nobody will come back for their streams.
+    for (const old of before) {
+      if (!old.isLive) old.close("DPX_SESSION_EXPIRED", "The server has started a new session");
+    }
+    return session;
+  }
+
+  /** New streams are refused from now on. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** Ends all of them and tells the server, if there is a link. */
+  close(code: ErrorCode, reason: string): void {
+    this.#isDraining = true;
+    this.#current = null;
+    for (const session of [...this.#sessions.values()]) session.close(code, reason);
+    for (const splice of [...this.#splices]) splice.abort(code);
+  }
+
+  #open(stream: Stream, request: OpenRequest): void {
+    this.#openedStreams += 1;
+    const target = this.#targets.get(request.hostname);
+    if (this.#isDraining) stream.reset("DPX_DRAINING", 0);
+    else if (target === undefined) stream.reset("DPX_PIPE_UNKNOWN", 0);
+    else this.#splices.add(new Splice(stream, target, this.#spliceOptions));
+  }
+
+  #ended(session: Session, error: DuplexityError): void {
+    this.#sessions.delete(session.id);
+    this.#pastBytesIn += session.bytesIn;
+    this.#pastBytesOut += session.bytesOut;
+    this.#lastByteAt = Math.max(this.#lastByteAt ?? 0, session.lastByteAt ?? 0) || null;
+    if (this.#current !== session) return;
+    this.#current = null;
+    this.#options.onSessionEnd(error);
+  }
+
+  #sum(count: (session: Session) => number): number {
+    let sum = 0;
+    for (const session of this.#sessions.values()) sum += count(session);
+    return sum;
+  }
+}

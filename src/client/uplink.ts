@@ -1,0 +1,269 @@
+// Both sockets to the server: control first, then the dialer, registered. Makes
+// what is missing when it is told to, and tells what was lost; when to try
+// again is not its business.
+
+import {
+  type DiscoveryRequest,
+  type DiscoveryResponse,
+  DuplexityError,
+  hostnameOf,
+  type PipeResult,
+  type PipesAreRegisteredResponse,
+  PROTOCOL_VERSIONS,
+  SessionLink,
+} from "../protocol/index.ts";
+import { type Control, dialControl } from "./control.ts";
+import { dialLink } from "./dialer.ts";
+import { type AuthorizationRequest, authorizationFor } from "./identity.ts";
+import type { Pipe } from "./pipe.ts";
+import { Reply } from "./reply.ts";
+import { dialerUrl } from "./server-url.ts";
+import type { SessionSet } from "./session-set.ts";
+import { SOFTWARE } from "./software.ts";
+import type { Target } from "./target.ts";
+
+export interface UplinkOptions {
+  readonly url: URL;
+  readonly clientId: string;
+  readonly pipes: readonly Pipe[];
+  readonly wantsReports: boolean;
+  readonly sessions: SessionSet;
+  readonly identity: Pick<AuthorizationRequest, "token" | "key">;
+  /** The control socket or the link is gone. Not called while `establish` runs: that rejects. */
+  onLost(error: DuplexityError): void;
+  /** The server has said that it will close the sockets. */
+  onDrain(): void;
+  /** An admin or the owner elsewhere ended this client. */
+  onForceDisconnect(error: DuplexityError): void;
+}
+
+export type Registered = Extract<PipeResult, { status: "registered" }>;
+
+const DIAL_TIMEOUT_MS = 10_000;
+/** How long the hub may take to register the pipes. */
+const REGISTER_TIMEOUT_MS = 15_000;
+
+export class Uplink {
+  readonly #options: UplinkOptions;
+  #control: Control | null = null;
+  #link: SessionLink | null = null;
+  #registration: Reply<PipesAreRegisteredResponse> | null = null;
+  #isEstablishing = false;
+
+  constructor(options: UplinkOptions) {
+    this.#options = options;
+  }
+
+  get hasControl(): boolean {
+    return this.#control !== null;
+  }
+
+  get hasLink(): boolean {
+    return this.#link !== null;
+  }
+
+  get rttMs(): number | null {
+    return this.#link?.rttMs ?? null;
+  }
+
+  /**
+   * Dials what is missing. Answers what the server registered, or null when the link was there all the time.
+   *
+   * @throws {DuplexityError} `DPX_SERVER_UNREACHABLE`, or with what the server refused it.
+   */
+  async establish(signal: AbortSignal): Promise<readonly Registered[] | null> {
+    this.#isEstablishing = true;
+    try {
+      const control = this.#control ?? (await this.#openControl(signal));
+      const discovery = await this.#discover(control);
+      if (this.#link !== null) return null;
+      return await this.#openLink(control, discovery, signal);
+    } finally {
+      this.#isEstablishing = false;
+    }
+  }
+
+  /** Says goodbye, so that the names are free at once. */
+  sayGoodbye(reason: string): void {
+    this.#control?.send({ type: "clientDisconnectRequest", clientId: this.#options.clientId, reason });
+  }
+
+  /** Closes both sockets for good and resolves when that is done. */
+  async close(error: DuplexityError): Promise<void> {
+    const control = this.#control;
+    const link = this.#link;
+    this.#control = null;
+    this.#link = null;
+    this.#registration?.reject(error);
+    link?.close(error.code, error.message);
+    await control?.close(error.code, error.message);
+  }
+
+  /** Drops both sockets without a word: they are believed to be dead. */
+  abort(error: DuplexityError): void {
+    const control = this.#control;
+    this.#control = null;
+    control?.terminate(error);
+    this.#link?.abort(error);
+    // The link tells the loss; without one the control socket's has to be told here.
+    if (control !== null) this.#lost(error);
+  }
+
+  async #openControl(signal: AbortSignal): Promise<Control> {
+    const { url, identity } = this.#options;
+    let control: Control | null = null;
+    control = await dialControl({
+      url,
+      authorization: await authorizationFor({ url, ...identity }),
+      timeoutMs: DIAL_TIMEOUT_MS,
+      signal,
+      handler: {
+        onRegistered: (message) => this.#registration?.resolve(message),
+        onForceDisconnect: ({ code, by, reason, until }) => {
+          const end = until === null ? "" : ` until ${until}`;
+          const message = `${by} ended this client${end}${reason === "" ? "" : `: ${reason}`}`;
+          this.#options.onForceDisconnect(new DuplexityError(code, message));
+        },
+        onDrain: () => this.#options.onDrain(),
+        onClose: (error) => this.#controlClosed(control, error),
+      },
+    });
+    // It may have been closed in the turn between.
+    if (!control.isOpen) throw new DuplexityError("DPX_LINK_LOST", "The control socket closed at once");
+    this.#control = control;
+    return control;
+  }
+
+  async #discover(control: Control): Promise<DiscoveryResponse> {
+    const request: DiscoveryRequest = {
+      type: "discoveryRequest",
+      clientId: this.#options.clientId,
+      protocolVersions: PROTOCOL_VERSIONS,
+      software: SOFTWARE,
+      features: [],
+    };
+    try {
+      const discovery = await control.discover(request);
+      checkVersion(discovery);
+      return discovery;
+    } catch (error) {
+      // Refused, silent or of another version: nothing more is to be had from this socket.
+      if (this.#control === control) this.#control = null;
+      control.terminate(asError(error));
+      throw error;
+    }
+  }
+
+  async #openLink(control: Control, discovery: DiscoveryResponse, signal: AbortSignal): Promise<readonly Registered[]> {
+    const { clientId, pipes, wantsReports, sessions, identity } = this.#options;
+    const url = dialerUrl(this.#options.url, discovery.dataPlaneUri);
+    // Before the answer comes on the other socket, visitors may come on this one.
+    sessions.setTargets(targetsOf(pipes, discovery.domain));
+    sessions.setTerms({ resumeWindowMs: discovery.resumeWindowMs, maxStreams: discovery.limits.maxStreams });
+    const late = (): DuplexityError =>
+      new DuplexityError("DPX_LINK_DEAD", "The server did not register the pipes in time");
+    const registration = new Reply<PipesAreRegisteredResponse>(REGISTER_TIMEOUT_MS, late);
+    this.#registration = registration;
+    let sessionLink: SessionLink | null = null;
+    try {
+      const link = await dialLink({
+        url,
+        authorization: await authorizationFor({ url, ...identity }),
+        ticket: discovery.ticket,
+        request: {
+          type: "dialRequest",
+          clientId,
+          pipes: pipes.map(({ name, target }) => ({ name, protocol: target.protocol })),
+          wants: wantsReports ? ["requests"] : [],
+        },
+        timeoutMs: DIAL_TIMEOUT_MS,
+        signal,
+      });
+      const opened = new SessionLink(link, {
+        heartbeat: discovery.heartbeat,
+        acceptSession: (id) => sessions.accept(id),
+        onClose: (error) => this.#linkClosed(opened, error),
+        onGoAway: () => this.#options.onDrain(),
+      });
+      sessionLink = opened;
+      if (!control.isOpen) throw new DuplexityError("DPX_LINK_LOST", "The control socket closed meanwhile");
+      this.#link = opened;
+      const { pipes: results } = await registration.promise;
+      const registered = registeredOf(results);
+      sessions.setTargets(targetsByResult(pipes, registered));
+      return registered;
+    } catch (error) {
+      if (this.#link === sessionLink) this.#link = null;
+      const { code, message } = asError(error);
+      sessionLink?.close(code, message);
+      throw error;
+    } finally {
+      registration.reject(new DuplexityError("DPX_CANCELLED", "Nobody waits for it any more"));
+      this.#registration = null;
+    }
+  }
+
+  #controlClosed(control: Control | null, error: DuplexityError): void {
+    this.#registration?.reject(error);
+    if (control === null || this.#control !== control) return;
+    this.#control = null;
+    this.#lost(error);
+  }
+
+  #linkClosed(link: SessionLink, error: DuplexityError): void {
+    if (this.#link !== link) return;
+    this.#link = null;
+    this.#registration?.reject(error);
+    // The control socket takes the same way: what swallowed the link's packets swallows its messages, too.
+    if (error.code === "DPX_LINK_DEAD" && this.#control !== null) {
+      const control = this.#control;
+      this.#control = null;
+      control.terminate(error);
+    }
+    this.#lost(error);
+  }
+
+  #lost(error: DuplexityError): void {
+    if (!this.#isEstablishing) this.#options.onLost(error);
+  }
+}
+
+function checkVersion({ protocolVersion, software }: DiscoveryResponse): void {
+  if (PROTOCOL_VERSIONS.includes(protocolVersion)) return;
+  const highest = Math.max(...PROTOCOL_VERSIONS);
+  const older = protocolVersion > highest ? "this client" : "the server";
+  throw new DuplexityError(
+    "DPX_PROTOCOL_VERSION",
+    `The server (${software}) speaks version ${protocolVersion} of the protocol, this client ${PROTOCOL_VERSIONS.join(", ")}`,
+    { hint: `Upgrade ${older}: npm install -g duplexity@latest` },
+  );
+}
+
+function targetsOf(pipes: readonly Pipe[], domain: string): ReadonlyMap<string, Target> {
+  return new Map(pipes.map(({ name, target }) => [hostnameOf(name, domain), target]));
+}
+
+/** All registered, or the first refusal as an error. */
+function registeredOf(results: readonly PipeResult[]): readonly Registered[] {
+  const registered: Registered[] = [];
+  for (const result of results) {
+    if (result.status === "refused") throw new DuplexityError(result.code, result.message, { hint: result.hint });
+    registered.push(result);
+  }
+  return registered;
+}
+
+/** The hub answers in the order in which it was asked, with the names as they were sent. */
+function targetsByResult(pipes: readonly Pipe[], results: readonly Registered[]): ReadonlyMap<string, Target> {
+  const targets = new Map<string, Target>();
+  for (const { name, hostname } of results) {
+    const pipe = pipes.find((candidate) => candidate.name === name);
+    if (pipe !== undefined) targets.set(hostname, pipe.target);
+  }
+  if (targets.size === pipes.length) return targets;
+  throw new DuplexityError("DPX_PROTOCOL", `The server registered ${targets.size} of ${pipes.length} pipes`);
+}
+
+function asError(error: unknown): DuplexityError {
+  return error instanceof DuplexityError ? error : new DuplexityError("DPX_INTERNAL", String(error), { cause: error });
+}
