@@ -30,7 +30,7 @@ export function warn(context: CommandContext, message: string): void {
 /** The values of one command from all places. Loads conf (through settings.ts), so only commands that need it call it. */
 export async function readSettings(context: CommandContext, section: Section, flags: readonly Flag[]) {
   const { openUserSettings } = await import("./settings.ts");
-  const user = openUserSettings({ env: context.env, warn: (message) => warn(context, message) });
+  const user = await openUserSettings({ env: context.env, warn: (message) => warn(context, message) });
   const early = new SettingsValues(flags, { flags: context.flags, env: context.env, files: [] });
   const project = readProjectFile(section, { cwd: context.cwd, path: early.text("config") });
   const files = [...(project === null ? [] : [project]), user.values(section)];

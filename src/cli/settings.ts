@@ -4,7 +4,6 @@
 import { randomBytes } from "node:crypto";
 import { chmodSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import Conf from "conf";
 import type { ClientKey } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
 import { checkContent, type Section } from "./settings-file.ts";
@@ -33,12 +32,11 @@ export interface UserSettingsOptions {
  *
  * @throws {DuplexityError} `DPX_USAGE` if `config.json` is no JSON.
  */
-export function openUserSettings(options: UserSettingsOptions): UserSettings {
+export async function openUserSettings(options: UserSettingsOptions): Promise<UserSettings> {
   const directoryFromEnv = options.env.DUPLEXITY_CONFIG_DIR;
   const where = directoryFromEnv ? { cwd: directoryFromEnv } : { projectName: "duplexity", projectSuffix: "" };
-  // conf makes the folder with the mode of the umask: make ours first where its place is known, tighten it elsewhere.
   if (directoryFromEnv) makeDirectory(directoryFromEnv);
-  const { path, content } = readConf(where, directoryFromEnv);
+  const { path, content } = await readConf(where, directoryFromEnv);
   const directory = dirname(path);
   tighten(directory, DIRECTORY_MODE, options.warn);
   tighten(path, FILE_MODE, options.warn);
@@ -49,10 +47,13 @@ export function openUserSettings(options: UserSettingsOptions): UserSettings {
   };
 }
 
-function readConf(
+async function readConf(
   where: { cwd: string } | { projectName: string; projectSuffix: string },
   shown: string | undefined,
-): { path: string; content: unknown } {
+): Promise<{ path: string; content: unknown }> {
+  const Conf = await loadConf();
+  // conf makes a missing folder itself: this keeps it private from its first moment.
+  const umask = process.umask(0o777 & ~DIRECTORY_MODE);
   try {
     const conf = new Conf({ ...where, configName: "config", configFileMode: FILE_MODE });
     return { path: conf.path, content: conf.store };
@@ -63,7 +64,28 @@ function readConf(
       hint: "Mend or delete its config.json, or set DUPLEXITY_CONFIG_DIR to a folder that can be written.",
       cause: error,
     });
+  } finally {
+    process.umask(umask);
   }
+}
+
+/**
+ * conf's way of writing files answers each signal by sending it to the process once more, so that one Ctrl-C would
+ * count as two: our "finish what runs" would become "stop now". Its listeners go; what it does at exit stays.
+ */
+async function loadConf() {
+  const before = new Map(signalsHeard().map((signal) => [signal, new Set(process.listeners(signal))]));
+  const { default: Conf } = await import("conf");
+  for (const signal of signalsHeard()) {
+    for (const listener of process.listeners(signal)) {
+      if (before.get(signal)?.has(listener) !== true) process.off(signal, listener);
+    }
+  }
+  return Conf;
+}
+
+function signalsHeard(): NodeJS.Signals[] {
+  return process.eventNames().filter((name): name is NodeJS.Signals => typeof name === "string" && /^SIG/.test(name));
 }
 
 function makeDirectory(directory: string): void {

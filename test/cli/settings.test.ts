@@ -17,7 +17,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(parent, { recursive: true }));
 
-function open() {
+async function open() {
   return openUserSettings({ env: { DUPLEXITY_CONFIG_DIR: directory }, warn: (message) => warnings.push(message) });
 }
 
@@ -26,10 +26,16 @@ function modeOf(path: string): number {
 }
 
 describe("openUserSettings", () => {
+  it("leaves the signals alone: a library's answer to one would count as a second Ctrl-C", async () => {
+    const before = ["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => process.listenerCount(signal));
+    await open();
+    expect(["SIGINT", "SIGTERM", "SIGHUP"].map((signal) => process.listenerCount(signal))).toEqual(before);
+  });
+
   it("makes a client key once, for its owner alone", async () => {
-    const key = await open().clientKey();
+    const key = await (await open()).clientKey();
     expect(key).toMatchObject({ kty: "OKP", crv: "Ed25519" });
-    expect(await open().clientKey()).toEqual(key);
+    expect(await (await open()).clientKey()).toEqual(key);
     expect(modeOf(directory)).toBe(0o700);
     expect(modeOf(join(directory, "client-key.json"))).toBe(0o600);
     expect(readdirSync(directory)).toEqual(["client-key.json"]);
@@ -40,7 +46,7 @@ describe("openUserSettings", () => {
     const settings = fileURLToPath(new URL("../../dist/cli/settings.js", import.meta.url));
     const script = `
       const { openUserSettings } = await import(${JSON.stringify(settings)});
-      console.log((await openUserSettings({ env: process.env, warn() {} }).clientKey()).x);`;
+      console.log((await (await openUserSettings({ env: process.env, warn() {} })).clientKey()).x);`;
     const env = { ...process.env, DUPLEXITY_CONFIG_DIR: directory };
     const runs = Array.from({ length: 6 }, () =>
       promisify(execFile)(process.execPath, ["--input-type=module", "-e", script], { env }),
@@ -50,10 +56,10 @@ describe("openUserSettings", () => {
   });
 
   it("closes what is open to others, and says so", async () => {
-    await open().clientKey();
+    await (await open()).clientKey();
     writeFileSync(join(directory, "config.json"), "{}");
     for (const name of ["", "client-key.json", "config.json"]) chmodSync(join(directory, name), 0o755);
-    await open().clientKey();
+    await (await open()).clientKey();
     expect(modeOf(directory)).toBe(0o700);
     expect(modeOf(join(directory, "client-key.json"))).toBe(0o600);
     expect(modeOf(join(directory, "config.json"))).toBe(0o600);
@@ -62,30 +68,29 @@ describe("openUserSettings", () => {
   });
 
   it("refuses a key file that holds no key, and leaves it as it is", async () => {
-    open();
+    await open();
     const path = join(directory, "client-key.json");
     for (const content of ["", "{}", '{"kty":"OKP","crv":"Ed25519","x":"a","d":"b"}']) {
       writeFileSync(path, content);
-      await expect(open().clientKey()).rejects.toMatchObject({ code: "DPX_USAGE" });
+      await expect((await open()).clientKey()).rejects.toMatchObject({ code: "DPX_USAGE" });
       expect(readFileSync(path, "utf8")).toBe(content);
     }
   });
 
-  it("reads the default server, and refuses an unknown key", () => {
-    open();
+  it("reads the default server, and refuses an unknown key", async () => {
+    await open();
     writeFileSync(join(directory, "config.json"), '{"server":"http://a"}');
-    expect(open().values("client").values.get("server")).toBe("http://a");
+    expect((await open()).values("client").values.get("server")).toBe("http://a");
     writeFileSync(join(directory, "config.json"), '{"sever":"http://a"}');
-    expect(() => open().values("client")).toThrow(
+    const settings = await open();
+    expect(() => settings.values("client")).toThrow(
       expect.objectContaining({ code: "DPX_USAGE", hint: 'Did you mean "server"?' }),
     );
   });
 
-  it("refuses a config.json that is no JSON, and says where it is", () => {
-    open();
+  it("refuses a config.json that is no JSON, and says where it is", async () => {
+    await open();
     writeFileSync(join(directory, "config.json"), "{");
-    expect(() => open()).toThrow(
-      expect.objectContaining({ code: "DPX_USAGE", message: expect.stringContaining(directory) }),
-    );
+    await expect(open()).rejects.toMatchObject({ code: "DPX_USAGE", message: expect.stringContaining(directory) });
   });
 });

@@ -19,6 +19,21 @@ export function cut(text: string, width: number): string {
   return text.length <= width ? text : `${text.slice(0, Math.max(0, width - 1))}…`;
 }
 
+/** `text` in indented lines of at most `columns`, broken between words; a longer word stands alone. */
+export function wrap(text: string, columns: number, indent: number): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && indent + line.length + 1 + word.length > columns) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line].map((each) => " ".repeat(indent) + each).join("\n");
+}
+
 /** `812 B`, `1.2 kB`, `34 MB`: powers of 1000, two significant digits. */
 export function formatBytes(bytes: number): string {
   const units = ["B", "kB", "MB", "GB", "TB"];

@@ -4,7 +4,16 @@
 import ora, { type Ora } from "ora";
 import type { RequestReport } from "../../protocol/stream.ts";
 import type { UpPipe } from "../runtime/messages.ts";
-import { countOf, cut, describeFailure, escapeControls, formatBytes, formatClock, formatDuration } from "./format.ts";
+import {
+  countOf,
+  cut,
+  describeFailure,
+  escapeControls,
+  formatBytes,
+  formatClock,
+  formatDuration,
+  wrap,
+} from "./format.ts";
 import { createLineBudget } from "./line-budget.ts";
 import { columnsOf, lookOf, type Palette } from "./style.ts";
 import type { UpReady, UpView, UpViewOptions } from "./up-view.ts";
@@ -19,6 +28,8 @@ const MIN_PATH_COLUMNS = 12;
 /** Width of a request's line without its path (and without the pipe's name). */
 const FIXED_COLUMNS = 45;
 const MAX_NAME_COLUMNS = 16;
+/** Below the method. */
+const FAILURE_INDENT = 12;
 
 const HELP: readonly (readonly [key: string, does: string])[] = [
   ["u", "show the public URLs"],
@@ -35,6 +46,7 @@ export function createScreenView(options: UpViewOptions): UpView {
   let spinner: Ora | null = null;
   let countdown: NodeJS.Timeout | null = null;
   let lastFailure = "";
+  let hasDrainLine = false;
 
   const write = (text: string) => {
     spinner?.clear();
@@ -44,8 +56,9 @@ export function createScreenView(options: UpViewOptions): UpView {
   const clock = () => palette.faint(formatClock(new Date(now())));
   const spin = (text: string) => {
     if (!canRewrite) return;
-    // ora would swallow the keyboard; it is ours.
-    spinner ??= ora({ stream: stdout, discardStdin: false, indent: 2, color: palette.isPlain ? false : "cyan" });
+    // discardStdin: ora would swallow the keyboard, which is ours. prefixText: its `indent` leaves the cursor indented.
+    const color = palette.isPlain ? false : "cyan";
+    spinner ??= ora({ stream: stdout, discardStdin: false, prefixText: " ", color });
     spinner.text = text;
     if (!spinner.isSpinning) spinner.start();
   };
@@ -86,7 +99,8 @@ export function createScreenView(options: UpViewOptions): UpView {
       const line = requestLine(report, { name, columns: columnsOf(stdout), palette });
       const failure = failureOf(report, pipes);
       // The same sentence under each of a hundred requests hides the requests.
-      const because = failure !== "" && failure !== lastFailure ? `            ${palette.bad(failure)}\n` : "";
+      const isNews = failure !== "" && failure !== lastFailure;
+      const because = isNews ? `${palette.bad(wrap(failure, columnsOf(stdout), FAILURE_INDENT))}\n` : "";
       lastFailure = failure;
       write(`  ${clock()}  ${line}\n${because}`);
     },
@@ -119,12 +133,13 @@ export function createScreenView(options: UpViewOptions): UpView {
     draining(openStreams) {
       stopSpinning();
       if (openStreams === 0) return;
+      hasDrainLine = true;
       write(`\n  Draining ${countOf(openStreams, "request")}… ${palette.faint("(Ctrl-C again to stop now)")}\n`);
     },
     closed(names, code) {
       stopSpinning();
       const mark = code === null ? palette.good("✔") : palette.bad("✖");
-      write(`\n  ${mark} closed ${names.join(", ")}\n`);
+      write(`${hasDrainLine ? "" : "\n"}  ${mark} closed ${names.join(", ")}\n`);
     },
     show(what, figures) {
       if (what === "clear" && canRewrite) stdout.write("\u001b[2J\u001b[3J\u001b[H");
