@@ -5,6 +5,8 @@ export * from "./errors.ts";
 export { MAX_PACKET_BYTES, RESUME_WINDOW_MS } from "./limits.ts";
 export * from "./link.ts";
 export * from "./message-codec.ts";
+// The readers of checked JSON, for the server's own HTTP bodies.
+export * as fields from "./message-fields.ts";
 export { isClientId } from "./message-fields.ts";
 export * from "./messages.ts";
 export * from "./names.ts";

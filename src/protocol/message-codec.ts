@@ -175,7 +175,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new DuplexityError("DPX_MESSAGE_INVALID", "Cannot read the control message: it is not JSON", { cause });
+    throw new DuplexityError("DPX_MESSAGE_INVALID", "Cannot read the message: it is not JSON", { cause });
   }
 }
 
@@ -185,6 +185,6 @@ function checkLength(text: string, verb: "send" | "read"): void {
   if (bytes <= MAX_MESSAGE_BYTES) return;
   throw new DuplexityError(
     "DPX_MESSAGE_TOO_LARGE",
-    `Cannot ${verb} the control message: it has ${bytes} bytes, at most ${MAX_MESSAGE_BYTES} are allowed`,
+    `Cannot ${verb} the message: it has ${bytes} bytes, at most ${MAX_MESSAGE_BYTES} are allowed`,
   );
 }

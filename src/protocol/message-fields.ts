@@ -42,7 +42,7 @@ export function isClientId(value: unknown): value is string {
 
 /** @throws {DuplexityError} `DPX_MESSAGE_INVALID`, always. */
 export function invalid(path: string, wanted: string): never {
-  throw new DuplexityError("DPX_MESSAGE_INVALID", `Cannot read the control message: "${path}" is not ${wanted}`);
+  throw new DuplexityError("DPX_MESSAGE_INVALID", `Cannot read the message: "${path}" is not ${wanted}`);
 }
 
 export function readObject(value: unknown, path: string): Fields {
@@ -70,6 +70,10 @@ export function optionalField<K extends string, T>(
 
 export function readClientId(value: unknown, path: string): string {
   return isClientId(value) ? value : invalid(path, "a clientId (8 to 64 of A-Z a-z 0-9 _ -)");
+}
+
+export function readBoolean(value: unknown, path: string): boolean {
+  return typeof value === "boolean" ? value : invalid(path, "true or false");
 }
 
 /** A sentence for people. Control and direction characters become spaces. */

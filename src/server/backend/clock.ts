@@ -1,0 +1,20 @@
+// Time as the registry sees it, so that tests can move it by hand.
+
+export interface Clock {
+  /** Unix time in ms. */
+  now(): number;
+  /** Calls `run` after `delayMs`; returns the function that prevents it. Never keeps the process alive. */
+  after(delayMs: number, run: () => void): () => void;
+}
+
+/** setTimeout() counts in 32 bits with a sign; a longer delay would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
+export const systemClock: Clock = {
+  now: () => Date.now(),
+  after(delayMs, run) {
+    const timer = setTimeout(run, Math.min(delayMs, MAX_TIMER_MS));
+    timer.unref();
+    return () => clearTimeout(timer);
+  },
+};

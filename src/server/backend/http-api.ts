@@ -1,0 +1,155 @@
+// The registry over HTTP, for the internal listener only: /register, /locate,
+// /remove, and the health of this process. Answers no browser page of others.
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { isIP } from "node:net";
+import { asDuplexityError, DuplexityError, fields, hostnameOf } from "../../protocol/index.ts";
+import { answerError, answerJson, answerText } from "../http-answer.ts";
+import { HttpRefusal, readJsonBody, refusal } from "./json-body.ts";
+import type { Registration, Registry } from "./registry.ts";
+
+export interface BackendApiOptions {
+  readonly registry: Registry;
+  /** The server's domain: names are below it. */
+  readonly domain: string;
+  /** Whether this process takes new work. */
+  readonly isReady: () => boolean;
+  /** Names by which the internal listener may be called besides IP addresses and `localhost`. @default [] */
+  readonly hostnames?: readonly string[];
+}
+
+type Endpoint = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
+
+/** Handles every request of the internal listener. */
+export function createBackendApi(
+  options: BackendApiOptions,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  const api = new BackendApi(options);
+  return (request, response) => void api.handle(request, response);
+}
+
+class BackendApi {
+  readonly #options: BackendApiOptions;
+  readonly #endpoints: ReadonlyMap<string, { readonly methods: readonly string[]; readonly run: Endpoint }>;
+
+  constructor(options: BackendApiOptions) {
+    this.#options = options;
+    this.#endpoints = new Map([
+      ["/register", { methods: ["POST"], run: (request, response) => this.#register(request, response) }],
+      [
+        "/locate",
+        { methods: ["GET", "HEAD", "POST"], run: (request, response, url) => this.#locate(request, response, url) },
+      ],
+      ["/remove", { methods: ["POST"], run: (request, response) => this.#remove(request, response) }],
+      ["/healthz", { methods: ["GET", "HEAD"], run: async (_request, response) => answerText(response, 200, "ok\n") }],
+      ["/readyz", { methods: ["GET", "HEAD"], run: async (_request, response) => this.#ready(response) }],
+    ]);
+  }
+
+  async handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    try {
+      this.#checkHost(request.headers.host ?? "");
+      const url = new URL(request.url ?? "/", "http://internal");
+      const endpoint = this.#endpoints.get(url.pathname);
+      if (endpoint === undefined) {
+        throw refusal(
+          404,
+          `there is no ${url.pathname.slice(0, 64)} here`,
+          `There are ${[...this.#endpoints.keys()].join(", ")}.`,
+        );
+      }
+      if (!endpoint.methods.includes(request.method ?? "")) {
+        response.setHeader("Allow", endpoint.methods.join(", "));
+        throw refusal(405, `${url.pathname} does not take ${request.method}, only ${endpoint.methods.join(", ")}`);
+      }
+      await endpoint.run(request, response, url);
+    } catch (error) {
+      if (response.headersSent || response.destroyed) response.destroy();
+      else if (error instanceof HttpRefusal) answerError(response, error.error, { status: error.status });
+      else answerError(response, asDuplexityError(error));
+    }
+  }
+
+  /**
+   * A web page whose own name was pointed at this address sends that name (DNS rebinding): only addresses and the
+   * listener's own names are served.
+   */
+  #checkHost(host: string): void {
+    const name = hostWithoutPort(host);
+    const names = ["localhost", ...(this.#options.hostnames ?? [])];
+    if (isIP(name) !== 0 || names.includes(name)) return;
+    throw refusal(421, `"${host.slice(0, 64)}" is not a name of this listener`);
+  }
+
+  async #register(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const registration = this.#registrationIn(await readJsonBody(request));
+    const result = await this.#options.registry.register(registration);
+    if (result.status === "registered") {
+      answerJson(response, 200, { record: result.record, replaced: result.replaced });
+      return;
+    }
+    const since = new Date(result.since).toISOString();
+    const message = `Cannot register "${registration.hostname}": ${result.ownerName} holds it since ${since}`;
+    throw new DuplexityError("DPX_NAME_TAKEN", message);
+  }
+
+  async #locate(request: IncomingMessage, response: ServerResponse, url: URL): Promise<void> {
+    const hostname =
+      request.method === "POST"
+        ? readFields(await readJsonBody(request), (body) => fields.field(body, "hostname", fields.readName))
+        : url.searchParams.get("hostname");
+    if (hostname === null) throw refusal(400, "it has no hostname", "Ask for /locate?hostname=cat1.example.com.");
+    const canonical = hostnameOf(hostname, this.#options.domain);
+    const record = await this.#options.registry.locate(canonical);
+    if (record === null)
+      throw new DuplexityError("DPX_NAME_UNKNOWN", `Cannot locate "${canonical}": nobody has registered it`);
+    answerJson(response, 200, { record });
+  }
+
+  async #remove(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const wanted = readFields(await readJsonBody(request), (body) => ({
+      hostname: fields.field(body, "hostname", fields.readName),
+      clientId: fields.field(body, "clientId", fields.readClientId),
+      epoch: fields.field(body, "epoch", fields.integerReader(0, Number.MAX_SAFE_INTEGER)),
+      reason: fields.field(body, "reason", fields.oneOfReader(["left", "lost"])),
+    }));
+    const hostname = hostnameOf(wanted.hostname, this.#options.domain);
+    const removed = await this.#options.registry.remove(hostname, wanted.clientId, wanted.epoch, wanted.reason);
+    answerJson(response, 200, { removed });
+  }
+
+  #ready(response: ServerResponse): void {
+    if (!this.#options.isReady()) throw new DuplexityError("DPX_DRAINING", "This node takes no new work");
+    answerText(response, 200, "ready\n");
+  }
+
+  #registrationIn(value: unknown): Registration {
+    return readFields(value, (body) => ({
+      hostname: hostnameOf(fields.field(body, "hostname", fields.readName), this.#options.domain),
+      protocol: fields.field(body, "protocol", fields.oneOfReader(["http", "tcp"])),
+      clientId: fields.field(body, "clientId", fields.readClientId),
+      ownerId: fields.field(body, "ownerId", fields.readWord),
+      ownerName: fields.field(body, "ownerName", fields.readName),
+      nodeId: fields.field(body, "nodeId", fields.readWord),
+      wantsReports: fields.field(body, "wantsReports", fields.readBoolean),
+    }));
+  }
+}
+
+/** Reads the fields of a body; what is wrong with one is a wrong request here, not a wrong control message. */
+function readFields<T>(value: unknown, read: (body: fields.Fields) => T): T {
+  try {
+    const { value: body } = fields.readObject(value, "body");
+    return read({ path: "", value: body });
+  } catch (error) {
+    const { code, message } = asDuplexityError(error);
+    if (code !== "DPX_MESSAGE_INVALID") throw error;
+    throw new DuplexityError("DPX_REQUEST_INVALID", message, { cause: error });
+  }
+}
+
+/** Lower case; an IPv6 address without its brackets. */
+function hostWithoutPort(host: string): string {
+  const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(host.trim().toLowerCase()) ?? [];
+  return bracketed ?? plain ?? "";
+}

@@ -1,0 +1,17 @@
+// Who clients are and how they prove it. Knows neither sockets nor names.
+
+import type { IdentityOptions } from "../index.ts";
+import { AdminTokenAuthenticator } from "./admin-token.ts";
+import type { Authenticator } from "./identity.ts";
+import { KeyProofAuthenticator } from "./key-proof.ts";
+
+export { AdminTokenAuthenticator, MIN_TOKEN_CHARS } from "./admin-token.ts";
+export type { Authenticator, Identity, IdentityRequest } from "./identity.ts";
+export { CLOCK_SKEW_S, KeyProofAuthenticator, PROOF_LIFETIME_S } from "./key-proof.ts";
+export { isLoopbackHost } from "./loopback.ts";
+export { ReplayTable } from "./replay-table.ts";
+
+/** @throws {DuplexityError} `DPX_USAGE` if the options cannot protect anything. */
+export function createAuthenticator(options: IdentityOptions): Authenticator {
+  return options.kind === "no-auth" ? new KeyProofAuthenticator() : new AdminTokenAuthenticator(options.token);
+}
