@@ -6,7 +6,7 @@ import { DuplexityError, isErrorCode } from "../../protocol/errors.ts";
 import { type CommandContext, readSettings } from "../context.ts";
 import { explainUnreachable, readAccess, type ServerAccess } from "../dial.ts";
 import { LIST_FLAGS } from "../flags.ts";
-import { formatMoment } from "../output/format.ts";
+import { formatMoment, formatRoundTrip } from "../output/format.ts";
 import { writeJsonLine } from "../output/json-lines.ts";
 import { columnsOf, lookOf } from "../output/style.ts";
 import { layOut } from "../output/table.ts";
@@ -15,8 +15,6 @@ const PATH = "/api/clients";
 const TIMEOUT_MS = 10_000;
 /** A longer answer is refused: 10,000 clients of ten pipes fit. */
 const MAX_ANSWER_BYTES = 33_554_432;
-/** Without a terminal lines are not cut. */
-const UNLIMITED_COLUMNS = 10_000;
 
 export async function run(context: CommandContext): Promise<number> {
   const { values, user } = await readSettings(context, "client", LIST_FLAGS);
@@ -37,7 +35,7 @@ export async function run(context: CommandContext): Promise<number> {
     rows: clients.flatMap((client) => rowsOf(client, now)),
     rightAligned: [4],
   };
-  const width = look.isTerminal ? columnsOf(context.stdout) : UNLIMITED_COLUMNS;
+  const width = look.isTerminal ? columnsOf(context.stdout) : Number.POSITIVE_INFINITY;
   context.stdout.write(`${layOut(table, width, look.palette).join("\n")}\n`);
   return 0;
 }
@@ -96,7 +94,7 @@ function rowsOf(client: Fields, now: Date): string[][] {
     textOf(pipe.state),
     textOf(client.owner),
     momentOf(client.since ?? pipe.since, now),
-    typeof client.rttMs === "number" ? `${client.rttMs.toFixed(1)} ms` : "–",
+    typeof client.rttMs === "number" ? formatRoundTrip(client.rttMs) : "–",
     textOf(client.clientId),
   ]);
 }

@@ -3,7 +3,7 @@
 
 import { type CommandContext, warn } from "../context.ts";
 import { STATUS_FLAGS } from "../flags.ts";
-import { formatDuration, formatMoment } from "../output/format.ts";
+import { formatDuration, formatMoment, formatRoundTrip } from "../output/format.ts";
 import { writeJsonLine } from "../output/json-lines.ts";
 import { columnsOf, lookOf } from "../output/style.ts";
 import { layOut } from "../output/table.ts";
@@ -11,9 +11,6 @@ import { ensureRuntimeDirectory } from "../runtime/directory.ts";
 import type { UpPipe, UpStatus } from "../runtime/messages.ts";
 import { findUps } from "../runtime/running-ups.ts";
 import { SettingsValues } from "../settings-values.ts";
-
-/** Without a terminal lines are not cut. */
-const UNLIMITED_COLUMNS = 10_000;
 
 export async function run(context: CommandContext): Promise<number> {
   const values = new SettingsValues(STATUS_FLAGS, { flags: context.flags, env: context.env, files: [] });
@@ -32,32 +29,28 @@ export async function run(context: CommandContext): Promise<number> {
   const look = lookOf(context.stdout, { env: context.env, noColor: values.isOn("noColor") });
   const now = new Date();
   const table = {
-    head: ["URL", "STATE", "SINCE", "REQUESTS", "RTT", "LAST BYTE", "TARGET"],
+    head: ["URL", "TARGET", "UP SINCE", "REQS", "RTT", "LAST BYTE"],
     // Figures belong to the whole `up`: beside its first pipe only, or they would seem to add up.
     rows: rows.map(({ status, pipe }) => cellsOf(status, pipe, { now, isFirst: pipe === status.pipes[0] })),
     rightAligned: [3, 4, 5],
   };
-  const width = look.isTerminal ? columnsOf(context.stdout) : UNLIMITED_COLUMNS;
+  const width = look.isTerminal ? columnsOf(context.stdout) : Number.POSITIVE_INFINITY;
   context.stdout.write(`${layOut(table, width, look.palette).join("\n")}\n`);
   return 0;
 }
 
 function cellsOf(status: UpStatus, pipe: UpPipe, options: { now: Date; isFirst: boolean }): string[] {
   const { now, isFirst } = options;
-  const away = status.awaySince === null ? "" : ` ${formatDuration(now.getTime() - Date.parse(status.awaySince))}`;
+  const target = pipe.target.replace(/^http:\/\//, "");
   const since = formatMoment(new Date(status.upSince), now);
-  const last = status.lastByteAt === null ? "–" : `${ago(now.getTime() - Date.parse(status.lastByteAt))} ago`;
-  const rtt = status.rttMs === null ? "–" : `${formatRoundTrip(status.rttMs)}`;
-  const figures = isFirst ? [String(status.requests), rtt, last] : ["", "", ""];
-  return [pipe.url, `${status.state}${away}`, since, ...figures, pipe.target];
+  const away = status.awaySince === null ? "" : ` (away ${ago(status.awaySince, now)})`;
+  const last = status.lastByteAt === null ? "–" : `${ago(status.lastByteAt, now)} ago`;
+  const rtt = status.rttMs === null ? "–" : formatRoundTrip(status.rttMs);
+  return [pipe.url, target, `${since}${away}`, ...(isFirst ? [String(status.requests), rtt, last] : ["", "", ""])];
 }
 
-function ago(milliseconds: number): string {
-  return formatDuration(Math.max(0, milliseconds));
-}
-
-function formatRoundTrip(milliseconds: number): string {
-  return milliseconds < 9.95 ? `${milliseconds.toFixed(1)} ms` : formatDuration(milliseconds);
+function ago(moment: string, now: Date): string {
+  return formatDuration(Math.max(0, now.getTime() - Date.parse(moment)));
 }
 
 /** `requests`, `rttMs`, `bytes…` and `lastByteAt` are those of the whole `up`, which may have more pipes. */

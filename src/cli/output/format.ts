@@ -59,6 +59,11 @@ export function formatDuration(milliseconds: number): string {
   return `${Math.floor(hours / 24)} d ${hours % 24} h`;
 }
 
+/** `1.2 ms`, `38 ms`: on a near link the fraction is what one wants to see. */
+export function formatRoundTrip(milliseconds: number): string {
+  return milliseconds < 9.95 ? `${milliseconds.toFixed(1)} ms` : formatDuration(milliseconds);
+}
+
 /** `12:04:11`, in the local time zone. */
 export function formatClock(date: Date): string {
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, "0")).join(":");

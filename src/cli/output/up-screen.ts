@@ -12,6 +12,7 @@ import {
   formatBytes,
   formatClock,
   formatDuration,
+  formatRoundTrip,
   wrap,
 } from "./format.ts";
 import { createLineBudget } from "./line-budget.ts";
@@ -150,7 +151,7 @@ export function createScreenView(options: UpViewOptions): UpView {
       if (what === "figures" && figures !== null) {
         const parts = [
           countOf(figures.requests, "request"),
-          figures.rttMs === null ? "no round trip measured yet" : `round trip ${formatDuration(figures.rttMs)}`,
+          figures.rttMs === null ? "no round trip measured yet" : `round trip ${formatRoundTrip(figures.rttMs)}`,
           `${formatBytes(figures.bytesIn)} in, ${formatBytes(figures.bytesOut)} out`,
           `up for ${formatDuration(now() - figures.upSince.getTime())}`,
         ];

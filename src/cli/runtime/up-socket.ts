@@ -40,8 +40,6 @@ export async function openUpSocket(directory: string, handler: UpSocketHandler):
   server.maxConnections = MAX_CONNECTIONS;
   await listen(server, draft);
   if (isFile) renameSync(draft, path);
-  // The tunnel keeps the process alive, not this.
-  server.unref();
   return {
     path,
     close() {

@@ -1,0 +1,98 @@
+import { describe, expect, it } from "vitest";
+import { createServeView, type Listening, type LogLevel } from "../../src/cli/output/serve-view.ts";
+import { createRecorder } from "./support/recorder.ts";
+
+const FACTS: Listening = {
+  publicUrl: "http://127.0.0.1:8080",
+  internalUrl: "http://127.0.0.1:7071",
+  domain: "localhost",
+  nodeId: "n1",
+  identity: "no-auth",
+};
+
+function viewOn(columns: number | undefined, more: { isJson?: boolean; level?: LogLevel } = {}) {
+  const stdout = createRecorder(columns);
+  const stderr = createRecorder();
+  const { isJson = false, level = "info" } = more;
+  const view = createServeView({
+    stdout,
+    stderr,
+    env: { NO_COLOR: "1" },
+    noColor: false,
+    version: "0.1.0",
+    isJson,
+    level,
+  });
+  return { view, stdout, stderr };
+}
+
+describe("createServeView", () => {
+  it("shows a banner with what to type next", () => {
+    const { view, stdout } = viewOn(80);
+    view.listening(FACTS);
+    expect(stdout.text().split("\n")).toEqual([
+      "",
+      "  DUPLEXITY 0.1  serving localhost",
+      "",
+      "  ➜  Public    http://127.0.0.1:8080  pipes: http://NAME.localhost:8080",
+      "  ➜  Internal  http://127.0.0.1:7071",
+      "  ➜  Identity  each client's own key (--no-auth: this machine only)",
+      "  ➜  Next      duplexity up --pipe cat1:localhost:9090",
+      "",
+      "",
+    ]);
+  });
+
+  it("names server and token in the next command where they are needed", () => {
+    const { view, stdout } = viewOn(80);
+    view.listening({
+      ...FACTS,
+      publicUrl: "https://tunnel.example.com",
+      domain: "tunnel.example.com",
+      identity: "admin-token",
+    });
+    expect(stdout.text()).toContain(
+      "duplexity up --pipe cat1:localhost:9090 --server https://tunnel.example.com --token-file token\n",
+    );
+    expect(stdout.text()).toContain("pipes: https://NAME.tunnel.example.com\n");
+  });
+
+  it("keeps stdout for the URL when it is no terminal", () => {
+    const { view, stdout, stderr } = viewOn(undefined);
+    view.listening(FACTS);
+    view.draining(30_000);
+    view.stopped();
+    expect(stdout.text()).toBe("http://127.0.0.1:8080\n");
+    expect(stderr.text()).toContain("Draining, at most 30.0 s…");
+    expect(stderr.text()).toContain("✔ stopped");
+  });
+
+  it("writes the contract's lines with --json", () => {
+    const { view, stdout, stderr } = viewOn(80, { isJson: true });
+    view.listening(FACTS);
+    view.draining(30_000);
+    view.stopped();
+    expect(
+      stdout
+        .text()
+        .trimEnd()
+        .split("\n")
+        .map((line) => JSON.parse(line)),
+    ).toEqual([
+      {
+        ...{ v: 1, type: "listening", public: "http://127.0.0.1:8080", internal: "http://127.0.0.1:7071" },
+        ...{ domain: "localhost", nodeId: "n1" },
+      },
+      { v: 1, type: "draining", deadlineMs: 30_000 },
+      { v: 1, type: "stopped" },
+    ]);
+    expect(stderr.text()).toBe("");
+  });
+
+  it("logs from its level up, with controls as text", () => {
+    const { view, stderr } = viewOn(80, { level: "warn" });
+    view.log("info", "quiet");
+    view.log("error", "loud\u001b[2J");
+    expect(stderr.text()).toMatch(/^ {2}\d\d:\d\d:\d\d {2}error {2}loud\\x1b\[2J\n$/);
+  });
+});
