@@ -24,18 +24,91 @@ export function dispatchFrames(packet: Buffer, start: number, handler: FrameHand
     const type = packet[offset] ?? 0;
     const length = packet.readUIntBE(offset + 1, 3);
     const stream = packet.readUInt32BE(offset + 4);
-    if (length > MAX_FRAME_PAYLOAD_BYTES) {
-      throw new DuplexityError(
-        "DPX_FRAME_TOO_LARGE",
-        `Frame of ${length} bytes came, at most ${MAX_FRAME_PAYLOAD_BYTES} are allowed`,
-      );
-    }
+    checkLength(length);
     const payloadStart = offset + FRAME_HEADER_BYTES;
     const end = payloadStart + length;
     if (end > packet.length) throw cutOff(packet.length - offset);
     dispatch(type, stream, packet.subarray(payloadStart, end), handler);
     offset = end;
   }
+}
+
+/**
+ * The same for a packet in pieces, as it was read off a socket. The payload of a DATA frame is passed on in pieces, too,
+ * without joining them: a copy of a packet's bytes was an eighth of the server's CPU in a bulk transfer.
+ */
+export function dispatchPieces(pieces: readonly Buffer[], start: number, handler: FrameHandler): void {
+  const reader = new PieceReader(pieces, start);
+  while (reader.leftBytes > 0) {
+    if (reader.leftBytes < FRAME_HEADER_BYTES) throw cutOff(reader.leftBytes);
+    const header = reader.take(FRAME_HEADER_BYTES);
+    const type = header[0] ?? 0;
+    const length = header.readUIntBE(1, 3);
+    const stream = header.readUInt32BE(4);
+    checkLength(length);
+    if (length > reader.leftBytes) throw cutOff(FRAME_HEADER_BYTES + reader.leftBytes);
+    if (type === FrameType.data && length > 0) {
+      for (let left = length; left > 0; ) {
+        const piece = reader.takeUpTo(left);
+        left -= piece.length;
+        handler.data(stream, piece);
+      }
+    } else {
+      dispatch(type, stream, reader.take(length), handler);
+    }
+  }
+}
+
+/** Reads through buffers as if they were one. */
+class PieceReader {
+  leftBytes: number;
+  readonly #pieces: readonly Buffer[];
+  #index = 0;
+  #offset: number;
+
+  constructor(pieces: readonly Buffer[], start: number) {
+    this.#pieces = pieces;
+    this.#offset = start;
+    this.leftBytes = -start;
+    for (const piece of pieces) this.leftBytes += piece.length;
+  }
+
+  /** The next bytes that lie in one piece, at most `bytes`. */
+  takeUpTo(bytes: number): Buffer {
+    let piece = this.#pieces[this.#index] ?? NOTHING;
+    while (this.#offset === piece.length && this.#index < this.#pieces.length) {
+      this.#index += 1;
+      this.#offset = 0;
+      piece = this.#pieces[this.#index] ?? NOTHING;
+    }
+    const taken = piece.subarray(this.#offset, this.#offset + bytes);
+    this.#offset += taken.length;
+    this.leftBytes -= taken.length;
+    return taken;
+  }
+
+  /** The next `bytes` bytes in one buffer; the caller knows that they are there. */
+  take(bytes: number): Buffer {
+    const first = this.takeUpTo(bytes);
+    if (first.length === bytes) return first;
+    const parts = [first];
+    for (let left = bytes - first.length; left > 0; ) {
+      const part = this.takeUpTo(left);
+      left -= part.length;
+      parts.push(part);
+    }
+    return Buffer.concat(parts, bytes);
+  }
+}
+
+const NOTHING = Buffer.alloc(0);
+
+function checkLength(length: number): void {
+  if (length <= MAX_FRAME_PAYLOAD_BYTES) return;
+  throw new DuplexityError(
+    "DPX_FRAME_TOO_LARGE",
+    `Frame of ${length} bytes came, at most ${MAX_FRAME_PAYLOAD_BYTES} are allowed`,
+  );
 }
 
 function dispatch(type: number, stream: number, payload: Buffer, handler: FrameHandler): void {

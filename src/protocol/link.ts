@@ -5,8 +5,11 @@ import type { DuplexityError, ErrorCode } from "./errors.ts";
 import type { OutgoingPacket } from "./packet-builder.ts";
 
 export interface LinkHandler {
-  /** One whole packet. The buffer may be kept: it is never written again. */
-  onPacket(packet: Buffer): void;
+  /**
+   * One whole packet, in the pieces in which it came: its header lies in the first. The buffers may be kept: they are
+   * never written again.
+   */
+  onPacket(packet: Buffer, rest?: readonly Buffer[]): void;
   /** `bufferedBytes` fell below `LINK_LOW_WATER_BYTES` after it had passed `LINK_HIGH_WATER_BYTES`. */
   onDrain(): void;
   /** The link is gone, for whatever reason. At most once; nothing follows. */

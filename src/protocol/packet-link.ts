@@ -48,8 +48,8 @@ class PacketLink implements Link, WebSocketHandler {
     this.close("DPX_PROTOCOL", "A text came on a link that carries packets");
   }
 
-  onBinary(message: Buffer): void {
-    if (!this.#isClosed) this.handler.onPacket(message);
+  onBinary(message: Buffer, rest: readonly Buffer[]): void {
+    if (!this.#isClosed) this.handler.onPacket(message, rest);
   }
 
   onDrain(): void {

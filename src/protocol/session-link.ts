@@ -27,6 +27,7 @@ export interface SessionLinkOptions {
   onGoAway?(deadlineMs: number): void;
 }
 
+const NO_MORE: readonly Buffer[] = [];
 const PING_PAYLOAD_BYTES = 8;
 const MAX_UINT32 = 4_294_967_295;
 /** Weight of a new sample in the smoothed round trip, as TCP has it (RFC 6298 §2). */
@@ -101,11 +102,11 @@ export class SessionLink {
 
   // ── What the link calls ────────────────────────────────────────────────
 
-  onPacket(packet: Buffer): void {
+  onPacket(packet: Buffer, rest: readonly Buffer[] = NO_MORE): void {
     if (!this.isOpen) return;
     this.#heardAt = performance.now();
     try {
-      this.#receive(packet);
+      this.#receive(packet, rest);
     } catch (error) {
       if (!(error instanceof DuplexityError)) throw error;
       this.#link.close(error.code, error.message);
@@ -131,23 +132,31 @@ export class SessionLink {
     this.#options.onClose(error);
   }
 
-  #receive(packet: Buffer): void {
-    if (packet.length > MAX_PACKET_BYTES) {
+  #receive(first: Buffer, rest: readonly Buffer[]): void {
+    let byteLength = first.length;
+    for (const piece of rest) byteLength += piece.length;
+    if (byteLength > MAX_PACKET_BYTES) {
       throw new DuplexityError(
         "DPX_PACKET_TOO_LARGE",
-        `Packet of ${packet.length} bytes came, at most ${MAX_PACKET_BYTES} are allowed`,
+        `Packet of ${byteLength} bytes came, at most ${MAX_PACKET_BYTES} are allowed`,
       );
     }
     const header = this.#header;
-    readPacketHeader(packet, header);
+    readPacketHeader(first, header);
+    if (header.kind === PacketKind.data) {
+      // Without a session here, it is of one that has left this link: what was under way when it did.
+      this.#sessions.get(header.session)?.receive(this, header, first, rest);
+      return;
+    }
+    // All other kinds are short.
+    const packet = rest.length === 0 ? first : Buffer.concat([first, ...rest], byteLength);
     if (header.kind === PacketKind.link) {
       this.#receiveLinkFrame(packet);
       return;
     }
     const session = this.#sessions.get(header.session);
-    if (session !== undefined) session.receive(this, header, packet);
+    if (session !== undefined) session.receive(this, header, packet, NO_MORE);
     else if (header.kind === PacketKind.resume) this.#startSession(header, packet);
-    // Anything else is of a session that has left this link: what was under way when it did.
   }
 
   #startSession(header: PacketHeader, packet: Buffer): void {
@@ -155,7 +164,7 @@ export class SessionLink {
     if (this.#options.acceptSession === undefined) return;
     const isFull = this.#sessions.size >= MAX_SESSIONS_PER_LINK;
     const session = isFull ? null : this.#options.acceptSession(header.session);
-    if (session !== null && !session.isClosed) session.receive(this, header, packet);
+    if (session !== null && !session.isClosed) session.receive(this, header, packet, NO_MORE);
     else if (this.isCongested) throw new DuplexityError("DPX_LINK_QUEUE", "The peer asks for more than it reads");
     else this.send(closePacket(header.session, "DPX_SESSION_UNKNOWN", `Session ${header.session} is not known here`));
   }

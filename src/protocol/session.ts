@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { asDuplexityError, DuplexityError, ERRORS, type ErrorCode, errorCodeOf } from "./errors.ts";
-import { dispatchFrames } from "./frame-dispatch.ts";
+import { dispatchFrames, dispatchPieces } from "./frame-dispatch.ts";
 import { FrameReceiver } from "./frame-receiver.ts";
 import {
   MAX_CLOSE_MESSAGE_BYTES,
@@ -164,10 +164,13 @@ export class Session {
 
   // ── What the link calls ────────────────────────────────────────────────
 
-  /** A packet of this session came over `link`. What breaks the protocol, or a defect in a handler, closes the session. */
-  receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
+  /**
+   * A packet of this session came over `link`, its header in `packet`, and more of it in `rest` if it is of DATA. What
+   * breaks the protocol, or a defect in a handler, closes the session.
+   */
+  receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {
     try {
-      this.#receive(link, header, packet);
+      this.#receive(link, header, packet, rest);
     } catch (error) {
       const cause = asDuplexityError(error);
       // What a defect of ours says is for our own log: `onClose` gets it.
@@ -191,11 +194,11 @@ export class Session {
 
   // ── Packets ────────────────────────────────────────────────────────────
 
-  #receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
+  #receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {
     switch (header.kind) {
       case PacketKind.data:
         // A link that the session has left may still have packets under way: the new link brings them again.
-        if (this.isLive && this.#isOver(link)) this.#receiveData(header.seq, header.ack, packet);
+        if (this.isLive && this.#isOver(link)) this.#receiveData(header.seq, header.ack, packet, rest);
         return;
       case PacketKind.ack:
         if (this.isLive && this.#isOver(link)) this.#receiveAck(header.ack);
@@ -215,18 +218,21 @@ export class Session {
     return (this.#state.phase === "live" || this.#state.phase === "resuming") && this.#state.link === link;
   }
 
-  #receiveData(seq: number, ack: number, packet: Buffer): void {
+  #receiveData(seq: number, ack: number, packet: Buffer, rest: readonly Buffer[]): void {
     const sender = this.#sender;
     if (seq !== sender.expected) {
       throw new DuplexityError("DPX_SEQUENCE", `Packet ${seq} came, expected ${sender.expected}`);
     }
     sender.expected += 1;
     this.lastByteAt = Date.now();
-    dispatchFrames(packet, PACKET_HEADER_BYTES, this.#receiver);
+    if (rest.length === 0) dispatchFrames(packet, PACKET_HEADER_BYTES, this.#receiver);
+    else dispatchPieces([packet, ...rest], PACKET_HEADER_BYTES, this.#receiver);
     if (!this.isLive) return;
     // After the frames: the peer may have written them before it saw what it acknowledges here.
     this.#receiveAck(ack);
-    sender.oweAck(packet.length);
+    let byteLength = packet.length;
+    for (const piece of rest) byteLength += piece.length;
+    sender.oweAck(byteLength);
   }
 
   #receiveAck(ack: number): void {

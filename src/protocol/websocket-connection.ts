@@ -9,8 +9,11 @@ import { LINK_HEADROOM_BYTES } from "./limits.ts";
 
 export interface WebSocketHandler {
   onText(text: string): void;
-  /** One whole message. The buffer may be kept: it is never written again. */
-  onBinary(message: Buffer): void;
+  /**
+   * One whole message, in the pieces in which it came: the first has at least `MIN_FIRST_PIECE_BYTES` of it, or all. The
+   * buffers may be kept: they are never written again.
+   */
+  onBinary(message: Buffer, rest: readonly Buffer[]): void;
   /** The socket's queue is empty again after `bufferedBytes` was above 0. */
   onDrain(): void;
   /** At most once; nothing follows. `code` 1006: the connection broke without a close frame (RFC 6455 §7.1.5). */
@@ -45,7 +48,10 @@ const MAX_FRAGMENTS = 1_024;
 const CLOSE_TIMEOUT_MS = 2_000;
 const NO_STATUS = 1005;
 const ABNORMAL = 1006;
+/** Enough for any header that the first piece of a message is to hold. */
+export const MIN_FIRST_PIECE_BYTES = 64;
 const NOTHING = Buffer.alloc(0);
+const NO_MORE: readonly Buffer[] = [];
 
 const DEAF: WebSocketHandler = { onText() {}, onBinary() {}, onDrain() {}, onClose() {} };
 
@@ -198,8 +204,12 @@ export class WebSocketConnection {
       }
       if (this.#chunkedBytes < this.#payloadBytes) return;
       this.#expecting = "header";
-      const payload = this.#take(this.#payloadBytes);
-      this.#handle(this.#isMaskZero ? payload : unmasked(payload, this.#mask));
+      if (this.#isMaskZero && this.#opcode === Opcode.binary && this.#isFinal) {
+        this.#deliverPieces(this.#payloadBytes);
+      } else {
+        const payload = this.#take(this.#payloadBytes);
+        this.#handle(this.#isMaskZero ? payload : unmasked(payload, this.#mask));
+      }
     }
   }
 
@@ -287,8 +297,25 @@ export class WebSocketConnection {
     this.#deliver(opcode, Buffer.concat(parts, byteLength));
   }
 
+  /** A message that came whole in its frame is not joined: whoever passes its bytes on needs no copy of them. */
+  #deliverPieces(bytes: number): void {
+    const chunk = this.#chunks[0] ?? NOTHING;
+    if (chunk.length >= bytes || bytes === 0) {
+      this.handler.onBinary(this.#take(bytes), NO_MORE);
+      return;
+    }
+    const first = this.#take(Math.min(bytes, Math.max(chunk.length, MIN_FIRST_PIECE_BYTES)));
+    const rest: Buffer[] = [];
+    for (let left = bytes - first.length; left > 0; ) {
+      const piece = this.#take(Math.min(left, this.#chunks[0]?.length ?? left));
+      left -= piece.length;
+      rest.push(piece);
+    }
+    this.handler.onBinary(first, rest);
+  }
+
   #deliver(opcode: number, message: Buffer): void {
-    if (opcode === Opcode.binary) this.handler.onBinary(message);
+    if (opcode === Opcode.binary) this.handler.onBinary(message, NO_MORE);
     else this.handler.onText(message.toString("utf8"));
   }
 

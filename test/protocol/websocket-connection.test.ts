@@ -23,8 +23,8 @@ class Inbox implements WebSocketHandler {
     this.texts.push(text);
     this.#changed();
   }
-  onBinary(message: Buffer): void {
-    this.binaries.push(message);
+  onBinary(message: Buffer, rest: readonly Buffer[]): void {
+    this.binaries.push(Buffer.concat([message, ...rest]));
     this.#changed();
   }
   onDrain(): void {}
