@@ -1,6 +1,7 @@
 // One running `up` from its first dial to its end: drives a tunnel, tells the
 // view, answers other terminals. Reads no flags and ends no process.
 
+import { setTimeout as delay } from "node:timers/promises";
 import type { Tunnel } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
 import { aborted, EXIT_INTERRUPTED, type Interrupts } from "./interrupts.ts";
@@ -10,6 +11,8 @@ import { openUpSocket, type UpSocket } from "./runtime/up-socket.ts";
 
 /** How long running requests may take after the first Ctrl-C. */
 export const DRAIN_MS = 10_000;
+/** A drain is worth a line when it takes longer than this. */
+const TELL_DRAIN_MS = 300;
 
 export interface UpRunOptions {
   readonly server: string;
@@ -51,6 +54,8 @@ class UpRun {
   #tunnel: Tunnel | null = null;
   #places: readonly number[] = [];
   #awaySince: Date | null = null;
+  /** The current tunnel is closed on purpose. */
+  #isEnding = false;
   #reason = "interrupted";
   #socket: UpSocket | null = null;
   #stopKeys: () => void = () => {};
@@ -68,12 +73,18 @@ class UpRun {
       this.#finish = resolve;
     });
     view.connecting(server);
+    // Not the signal of the first interrupt itself: once the tunnel is up, that one means to drain.
+    const dialling = new AbortController();
+    const giveUp = () => dialling.abort();
+    interrupts.first.addEventListener("abort", giveUp, { once: true });
     let tunnel: Tunnel;
     try {
-      tunnel = await this.#options.forward(interrupts.first, null);
+      tunnel = await this.#options.forward(dialling.signal, null);
     } catch (error) {
       if (interrupts.first.aborted) return EXIT_INTERRUPTED;
       throw error;
+    } finally {
+      interrupts.first.removeEventListener("abort", giveUp);
     }
     this.#places = tunnel.pipes.map((_, place) => place);
     this.#upSince.setTime(Date.now());
@@ -108,9 +119,13 @@ class UpRun {
       if (outcome.error !== null) throw outcome.error;
       return 0;
     }
-    tunnel.removeAllListeners();
-    view.draining(tunnel.statistics.openStreams);
-    await Promise.race([tunnel.close({ drainMs: DRAIN_MS }), aborted(interrupts.second)]);
+    this.#isEnding = true;
+    const closed = tunnel.close({ drainMs: DRAIN_MS });
+    const second = aborted(interrupts.second);
+    // Mostly nothing runs, and then there is nothing to tell.
+    const isLong = await Promise.race([closed, second, delay(TELL_DRAIN_MS, true)]);
+    if (isLong === true) view.draining(tunnel.statistics.openStreams);
+    await Promise.race([closed, second]);
     if (interrupts.second.aborted) return EXIT_INTERRUPTED;
     view.closed(names, null, this.#reason);
     return 0;
@@ -120,15 +135,23 @@ class UpRun {
     const { view } = this.#options;
     this.#tunnel = tunnel;
     this.#awaySince = null;
-    tunnel.on("request", (report) => view.request(report));
+    const isCurrent = () => this.#tunnel === tunnel && !this.#isEnding;
+    tunnel.on("request", (report) => {
+      if (isCurrent()) view.request(report);
+    });
     tunnel.on("status", (status) => {
+      if (!isCurrent()) return;
       if (status.state === "up") this.#awaySince = null;
       if (status.state !== "reconnecting") return;
       this.#awaySince ??= new Date();
       view.reconnecting(status.attempt, status.delayMs, status.code);
     });
-    tunnel.on("reconnect", ({ outageMs }) => view.resumed(outageMs));
-    tunnel.on("close", (error) => this.#finish({ by: "tunnel", error }));
+    tunnel.on("reconnect", ({ outageMs }) => {
+      if (isCurrent()) view.resumed(outageMs);
+    });
+    tunnel.on("close", (error) => {
+      if (isCurrent()) this.#finish({ by: "tunnel", error });
+    });
   }
 
   #current(): Tunnel {
@@ -168,8 +191,11 @@ class UpRun {
     const staying = this.#places.filter((_, place) => !isMeant(place));
     if (goes.length === 0) return [];
     if (staying.length === 0) {
-      this.#reason = "down";
-      this.#options.interrupts.interrupt();
+      // Already draining: a second interrupt would cut that short.
+      if (!this.#options.interrupts.first.aborted) {
+        this.#reason = "down";
+        this.#options.interrupts.interrupt();
+      }
       await aborted(this.#closed.signal);
       return goes;
     }
@@ -180,11 +206,16 @@ class UpRun {
 
   /** Dials again with fewer pipes, while the old tunnel finishes what runs. */
   async #keepOnly(places: readonly number[], old: Tunnel): Promise<void> {
-    old.removeAllListeners();
+    // Its end is meant: nothing of it counts any more.
+    this.#isEnding = true;
     const finished = old.close({ drainMs: DRAIN_MS });
     try {
-      this.#follow(await this.#options.forward(this.#options.interrupts.second, places));
+      const next = await this.#options.forward(this.#options.interrupts.second, places);
       this.#places = places;
+      this.#follow(next);
+      // Interrupted meanwhile: the end that is under way did not see this one.
+      if (this.#options.interrupts.first.aborted) await next.close();
+      else this.#isEnding = false;
     } catch (error) {
       this.#finish({ by: "tunnel", error: error instanceof DuplexityError ? error : null });
       throw error;

@@ -75,7 +75,6 @@ describe("runUp", () => {
       "reconnecting 1 500 DPX_LINK_LOST",
       "resumed 2100",
       "request /a",
-      "draining 0",
       "closed cat1 null interrupted",
       "end",
     ]);
@@ -92,6 +91,21 @@ describe("runUp", () => {
     expect(await ended).toBe(130);
     expect(tunnel.closeCalls).toEqual([{ drainMs: 10_000 }]);
     expect(told.some((line) => line.startsWith("closed"))).toBe(false);
+  });
+
+  it("lets the first interrupt close nothing at once", async () => {
+    const tunnel = new FakeTunnel(["cat1"]);
+    let dialSignal: AbortSignal | null = null;
+    const { ended } = await start(tunnel, {
+      forward: async (signal) => {
+        dialSignal = signal;
+        return tunnel;
+      },
+    });
+    interrupts.interrupt();
+    expect(await ended).toBe(0);
+    // The SDK closes a tunnel without a drain when its signal aborts.
+    expect(dialSignal).toMatchObject({ aborted: false });
   });
 
   it("gives up the first dial at an interrupt and answers 130", async () => {
