@@ -102,8 +102,10 @@ const openingComments: Rule = (tree) =>
     .filter(([, text]) => !/^(#!.*\n)?\/\/ \S/.test(text))
     .map(([path]) => `${path}: does not open with a line that says what it is for`);
 
+/** Of the areas and the parts of the server. A folder inside one (src/cli/output) says by its name what it is for. */
 const folderIndexes: Rule = (tree) => {
-  const folders = new Set([...tree.keys()].map((path) => posix.dirname(path)));
+  const all = [...tree.keys()].map((path) => posix.dirname(path));
+  const folders = new Set(all.filter((folder) => /^src(\/[^/]+|\/server\/[^/]+)?$/.test(folder)));
   return [...folders]
     .filter((folder) => !tree.has(`${folder}/index.ts`) && !tree.has(`${folder}/main.ts`))
     .map((folder) => `${folder}: has no index.ts whose first line says what the folder is for`);
@@ -132,7 +134,7 @@ const RULES: readonly (readonly [string, Rule, string, string])[] = [
   ["node's modules are named by node:", nodeModulesByScheme, "src/cli/up.ts", 'import { join } from "path";'],
   ["only main ends the process", processEnds, "src/cli/up.ts", "process.exitCode = 1;"],
   ["every file opens with what it is for", openingComments, "src/cli/up.ts", 'import "node:net";'],
-  ["every folder has an index", folderIndexes, "src/server/extra/x.ts", "// One thing."],
+  ["every part has an index", folderIndexes, "src/server/extra/x.ts", "// One thing."],
 ];
 
 describe("architecture", () => {
