@@ -128,11 +128,12 @@ function checkHost(text: string, hostText: string): string {
     if (isIPv6(hostText)) return hostText.toLowerCase();
     throw invalid(text, `"${hostText}" is not an IPv6 address`);
   }
-  const host = domainToASCII(hostText).replace(/\.$/, "");
-  const isName = host.length <= MAX_HOST_CHARS && host.split(".").every((label) => HOST_LABEL.test(label));
-  if (!isName) throw invalid(text, `"${hostText}" is not a host's name or address`);
   // 10.1 and 0x7f000001 are read as addresses by some resolvers: what is meant is written in full.
   if (/^[\d.]+$/.test(hostText) && isIP(hostText) === 0) throw invalid(text, `"${hostText}" is not an IPv4 address`);
+  // Line breaks and tabs would be left out by domainToASCII, as URLs have it.
+  const host = /[\s\p{Cc}]/u.test(hostText) ? "" : domainToASCII(hostText).replace(/\.$/, "");
+  const isName = host.length <= MAX_HOST_CHARS && host.split(".").every((label) => HOST_LABEL.test(label));
+  if (!isName) throw invalid(text, `"${hostText}" is not a host's name or address`);
   return host;
 }
 
