@@ -33,11 +33,20 @@ export async function readAccess(
   return { server: server ?? DEFAULT_SERVER, isDefault: server === undefined, token, key: await user.clientKey() };
 }
 
-/** The error of a first connect with what to do about it, since only the command knows who chose the server. */
-export function explainUnreachable(error: DuplexityError, access: ServerAccess): DuplexityError {
-  if (error.code !== "DPX_SERVER_UNREACHABLE") return error;
-  const hint = access.isDefault
-    ? "No server was named, so the one on this machine was tried. Start it: duplexity serve --no-auth, or name yours: --server URL"
-    : "Check the address, or start it there: duplexity serve";
-  return new DuplexityError(error.code, error.message, { hint, cause: error });
+/** A failure with what to do about it, where only the command knows: who chose the server, what else there is to try. */
+export function explain(error: DuplexityError, access: ServerAccess): DuplexityError {
+  const hint = hintFor(error, access);
+  return hint === undefined ? error : new DuplexityError(error.code, error.message, { hint, cause: error });
+}
+
+function hintFor(error: DuplexityError, access: ServerAccess): string | undefined {
+  if (error.code === "DPX_SERVER_UNREACHABLE") {
+    return access.isDefault
+      ? "No server was named, so the one on this machine was tried. Start it: duplexity serve --no-auth, or name yours: --server URL"
+      : "Check the address, or start it there: duplexity serve";
+  }
+  if (error.code === "DPX_AUTH_REQUIRED" && access.token === undefined) {
+    return `Ask whoever runs ${access.server} for its token, and put it into DUPLEXITY_TOKEN or a file: --token-file FILE`;
+  }
+  return error.hint;
 }

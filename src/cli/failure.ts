@@ -4,12 +4,13 @@
 import { asDuplexityError, DuplexityError, ERRORS } from "../protocol/errors.ts";
 import { writeError } from "./output/error.ts";
 import { errorLine, writeJsonLine } from "./output/json-lines.ts";
+import type { Output } from "./output/style.ts";
 
 export interface FailureOptions {
   readonly argv: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdout: Output;
+  readonly stderr: Output;
 }
 
 /** Shows the failure (with --json on stdout, else on stderr) and answers the exit status of its code. */

@@ -46,3 +46,21 @@ function readPipe(text: string): PipeOptions {
   const { name, target } = parsePipe(text);
   return { name, target: target.text };
 }
+
+/** A refusal of a name with the command that would work instead: the same one under the next name. */
+export function explainRefusal(error: DuplexityError, pipes: readonly PipeOptions[]): DuplexityError {
+  if (error.code !== "DPX_NAME_TAKEN") return error;
+  const refused = pipes.find(({ name }) => name !== undefined && error.message.includes(`"${name}"`));
+  if (refused?.name === undefined) return error;
+  const target = String(refused.target).replace(/^http:\/\//, "");
+  const hint = `duplexity up --pipe ${nextName(refused.name)}:${target}`;
+  return new DuplexityError(error.code, error.message, { hint, cause: error });
+}
+
+/** `cat2` after `cat1`, `cat-2` after `cat`; of a hostname its first label. */
+function nextName(name: string): string {
+  const [label = "", ...rest] = name.split(".");
+  const digits = /\d{1,9}$/.exec(label)?.[0];
+  const next = digits === undefined ? `${label}-2` : `${label.slice(0, -digits.length)}${Number(digits) + 1}`;
+  return [next, ...rest].join(".");
+}

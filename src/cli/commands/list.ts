@@ -4,7 +4,7 @@
 import { authorizationFor } from "../../client/index.ts";
 import { DuplexityError, isErrorCode } from "../../protocol/errors.ts";
 import { type CommandContext, readSettings } from "../context.ts";
-import { explainUnreachable, readAccess, type ServerAccess } from "../dial.ts";
+import { explain, readAccess, type ServerAccess } from "../dial.ts";
 import { LIST_FLAGS } from "../flags.ts";
 import { formatMoment, formatRoundTrip } from "../output/format.ts";
 import { writeJsonLine } from "../output/json-lines.ts";
@@ -61,7 +61,7 @@ async function fetchClients(access: ServerAccess): Promise<unknown> {
     const failure = new DuplexityError("DPX_SERVER_UNREACHABLE", `Cannot reach ${access.server}: ${reason}`, {
       cause: error,
     });
-    throw explainUnreachable(failure, access);
+    throw explain(failure, access);
   }
   let content: unknown;
   try {
@@ -70,7 +70,8 @@ async function fetchClients(access: ServerAccess): Promise<unknown> {
     throw notOurs(access.server, `it answered ${status} with something that is not JSON`);
   }
   if (status === 200) return content;
-  throw errorIn(content) ?? notOurs(access.server, `it answered ${status}`);
+  const refusal = errorIn(content);
+  throw refusal === null ? notOurs(access.server, `it answered ${status}`) : explain(refusal, access);
 }
 
 /** `{"error": {"code", "message", "hint"}}`, as the server refuses. */

@@ -4,7 +4,7 @@
 import { forward } from "../../client/index.ts";
 import { asDuplexityError } from "../../protocol/errors.ts";
 import type { CommandContext } from "../context.ts";
-import { explainUnreachable } from "../dial.ts";
+import { explain } from "../dial.ts";
 import { type Interrupts, watchInterrupts } from "../interrupts.ts";
 import { canWatchKeyboard, watchKeyboard } from "../keyboard.ts";
 import { createPlainView } from "../output/up-plain.ts";
@@ -13,7 +13,7 @@ import { ensureRuntimeDirectory } from "../runtime/directory.ts";
 import { openLogFile } from "../runtime/log-file.ts";
 import type { DetachedNews } from "../runtime/messages.ts";
 import { DETACHED_LOG_VARIABLE, startDetached } from "../up-detached.ts";
-import { planUp, type UpPlan } from "../up-plan.ts";
+import { explainRefusal, planUp, type UpPlan } from "../up-plan.ts";
 import { runUp, type UpRunOptions } from "../up-run.ts";
 
 export async function run(context: CommandContext): Promise<number> {
@@ -100,7 +100,7 @@ function runOptionsOf(
       try {
         return await forward({ server, pipes, ...identity, reports: wantsReports, signal });
       } catch (error) {
-        throw explainUnreachable(asDuplexityError(error), plan.access);
+        throw explainRefusal(explain(asDuplexityError(error), plan.access), plan.pipes);
       }
     },
   };
