@@ -24,7 +24,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function viewOn(terminalColumns: number | undefined, more: Partial<UpViewOptions> = {}) {
+async function viewOn(terminalColumns: number | undefined, more: Partial<UpViewOptions> = {}) {
   stdout = createRecorder(terminalColumns);
   stderr = createRecorder();
   const env = { TERM: "dumb" };
@@ -37,8 +37,8 @@ function ready(...pipes: UpPipe[]) {
 }
 
 describe("createUpView without a terminal", () => {
-  it("prints the bare URLs on stdout in the order given, and all else on stderr", () => {
-    const view = viewOn(undefined);
+  it("prints the bare URLs on stdout in the order given, and all else on stderr", async () => {
+    const view = await viewOn(undefined);
     view.connecting("http://localhost:8080");
     view.ready(ready(pipe("b", "http://localhost:1"), pipe("a", "http://localhost:2")));
     view.request(REQUEST);
@@ -58,8 +58,8 @@ describe("createUpView without a terminal", () => {
     ]);
   });
 
-  it("logs a failure of the target even when requests are not logged", () => {
-    const view = viewOn(undefined, { logsRequests: false });
+  it("logs a failure of the target even when requests are not logged", async () => {
+    const view = await viewOn(undefined, { logsRequests: false });
     view.ready(ready(CAT1));
     view.request(REQUEST);
     view.request({ ...REQUEST, status: 502, errorCode: "DPX_TARGET_REFUSED" });
@@ -67,16 +67,16 @@ describe("createUpView without a terminal", () => {
     expect(stderr.text()).toContain("DPX_TARGET_REFUSED: nothing listens on http://localhost:9090");
   });
 
-  it("tells of attempts ever more rarely", () => {
-    const view = viewOn(undefined);
+  it("tells of attempts ever more rarely", async () => {
+    const view = await viewOn(undefined);
     for (let attempt = 1; attempt <= 20; attempt++) view.reconnecting(attempt, 500, "DPX_LINK_LOST");
     expect(stderr.text().match(/retry \d+/g)).toEqual(["retry 1", "retry 2", "retry 4", "retry 8", "retry 16"]);
   });
 });
 
 describe("createUpView with --json", () => {
-  it("writes the contract's lines and nothing else", () => {
-    const view = viewOn(80, { isJson: true });
+  it("writes the contract's lines and nothing else", async () => {
+    const view = await viewOn(80, { isJson: true });
     view.connecting("http://localhost:8080");
     view.ready(ready(CAT1));
     view.reconnecting(1, 512, "DPX_LINK_LOST");
@@ -102,16 +102,16 @@ describe("createUpView with --json", () => {
     expect(stderr.text()).toBe("");
   });
 
-  it("writes requests with --log-requests only", () => {
-    const view = viewOn(undefined, { isJson: true, logsRequests: false });
+  it("writes requests with --log-requests only", async () => {
+    const view = await viewOn(undefined, { isJson: true, logsRequests: false });
     view.request(REQUEST);
     expect(stdout.text()).toBe("");
   });
 });
 
 describe("createUpView on a terminal", () => {
-  it("shows a header, aligned arrows and a line per request within 80 columns", () => {
-    const view = viewOn(80);
+  it("shows a header, aligned arrows and a line per request within 80 columns", async () => {
+    const view = await viewOn(80);
     view.ready(ready(CAT1, pipe("catalogue", "tcp://localhost:5432")));
     view.request(REQUEST);
     view.request({ ...REQUEST, path: `/${"long/".repeat(40)}`, durationMs: 61_000, responseBytes: 999_000_000 });
@@ -130,24 +130,24 @@ describe("createUpView on a terminal", () => {
     for (const line of stdout.text().split("\n")) expect(line.length).toBeLessThanOrEqual(80);
   });
 
-  it("explains a failing target once, not under each of its requests", () => {
-    const view = viewOn(80);
+  it("explains a failing target once, not under each of its requests", async () => {
+    const view = await viewOn(80);
     view.ready(ready(CAT1));
     const failed: RequestReport = { ...REQUEST, status: 502, errorCode: "DPX_TARGET_REFUSED" };
     for (const report of [failed, failed, REQUEST, failed]) view.request(report);
     expect(stdout.text().match(/DPX_TARGET_REFUSED: nothing listens on http:\/\/localhost:9090/g)).toHaveLength(2);
   });
 
-  it("shows what a visitor sends as text, never as commands to the terminal", () => {
-    const view = viewOn(80);
+  it("shows what a visitor sends as text, never as commands to the terminal", async () => {
+    const view = await viewOn(80);
     view.ready(ready(CAT1));
     view.request({ ...REQUEST, method: "\u001b[2J", path: "/\u001b]0;owned\u0007\r\n\u009b31m" });
     expect(stdout.text()).toContain("/\\x1b]0;owned\\x07\\x0d\\x0a\\x9b31m");
     expect([...stdout.text()].filter((character) => character < " " && character !== "\n")).toEqual([]);
   });
 
-  it("counts what a flood has too much of", () => {
-    const view = viewOn(80);
+  it("counts what a flood has too much of", async () => {
+    const view = await viewOn(80);
     view.ready(ready(CAT1));
     for (let index = 0; index < 100; index++) view.request(REQUEST);
     expect(stdout.text().match(/\/hooks\/stripe/g)).toHaveLength(40);
@@ -157,8 +157,8 @@ describe("createUpView on a terminal", () => {
     expect(stdout.text().match(/\/hooks\/stripe/g)).toHaveLength(41);
   });
 
-  it("tells of an outage in two lines where the cursor cannot move", () => {
-    const view = viewOn(80);
+  it("tells of an outage in two lines where the cursor cannot move", async () => {
+    const view = await viewOn(80);
     view.ready(ready(CAT1));
     const before = stdout.text().length;
     for (let attempt = 1; attempt <= 5; attempt++) view.reconnecting(attempt, 500, "DPX_LINK_LOST");
@@ -168,16 +168,17 @@ describe("createUpView on a terminal", () => {
     );
   });
 
-  it("says how many requests it waits for, and nothing of none", () => {
-    const view = viewOn(80);
+  it("says how many requests it waits for, and nothing of none", async () => {
+    const view = await viewOn(80);
     view.draining(0);
     expect(stdout.text()).toBe("");
     view.draining(1);
     expect(stdout.text()).toBe("\n  Draining 1 request… (Ctrl-C again to stop now)\n");
   });
 
-  it("tells of no keys where nobody can type, and how to stop what runs in the background", () => {
-    viewOn(80, { hasKeyboard: false }).ready({ ...ready(CAT1), background: { pid: 42, logPath: "/run/up.log" } });
+  it("tells of no keys where nobody can type, and how to stop what runs in the background", async () => {
+    const view = await viewOn(80, { hasKeyboard: false });
+    view.ready({ ...ready(CAT1), background: { pid: 42, logPath: "/run/up.log" } });
     expect(stdout.text()).toContain("  ➜  Stop     duplexity down cat1\n");
     expect(stdout.text()).not.toContain("help");
   });

@@ -25,7 +25,7 @@ export async function run(context: CommandContext): Promise<number> {
   const { stdout, stderr, env, version } = context;
   const { isJson, noColor, logsRequests } = plan;
   const hasKeyboard = canWatchKeyboard(context.stdin) && !isJson;
-  const view = createUpView({ stdout, stderr, env, version, isJson, noColor, logsRequests, hasKeyboard });
+  const view = await createUpView({ stdout, stderr, env, version, isJson, noColor, logsRequests, hasKeyboard });
   if (plan.isDetached) return detach(context, directory, view);
 
   const interrupts = watchInterrupts();

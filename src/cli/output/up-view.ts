@@ -7,7 +7,6 @@ import type { UpPipe } from "../runtime/messages.ts";
 import type { LookOptions, Output } from "./style.ts";
 import { createJsonView } from "./up-json.ts";
 import { createPlainView } from "./up-plain.ts";
-import { createScreenView } from "./up-screen.ts";
 
 export interface UpReady {
   readonly clientId: string;
@@ -58,7 +57,10 @@ export interface UpViewOptions extends LookOptions {
 }
 
 /** The dress that fits where stdout goes. */
-export function createUpView(options: UpViewOptions): UpView {
+export async function createUpView(options: UpViewOptions): Promise<UpView> {
   if (options.isJson) return createJsonView(options);
-  return options.stdout.isTTY ? createScreenView(options) : createPlainView(options);
+  if (!options.stdout.isTTY) return createPlainView(options);
+  // Loaded only here: ora takes as long as all the rest.
+  const { createScreenView } = await import("./up-screen.ts");
+  return createScreenView(options);
 }
