@@ -5,6 +5,7 @@ export const LF = 0x0a;
 export const CR = 0x0d;
 export const SPACE = 0x20;
 export const COLON = 0x3a;
+export const DEL = 0x7f;
 
 function table(allows: (code: number) => boolean): Uint8Array {
   return Uint8Array.from({ length: 256 }, (_, code) => (allows(code) ? 1 : 0));
@@ -13,7 +14,7 @@ function table(allows: (code: number) => boolean): Uint8Array {
 /** RFC 9110 §5.6.2 `tchar`. */
 export const TOKEN = table((code) => /[!#$%&'*+.^_`|~0-9A-Za-z-]/.test(String.fromCharCode(code)));
 /** RFC 9110 §5.5: HTAB, SP, VCHAR and obs-text, which nobody interprets. No other control character, no DEL. */
-export const FIELD_VALUE = table((code) => code === TAB || (code >= SPACE && code !== 0x7f));
+export const FIELD_VALUE = table((code) => code === TAB || (code >= SPACE && code !== DEL));
 /**
  * What browsers and curl send in a path and query: printable ASCII. Without "#": a fragment has no place in a request
  * target (RFC 9112 §3.2), and readers disagree on what it cuts off.

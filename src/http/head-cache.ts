@@ -2,12 +2,13 @@
 // that was read once need not be read again. Bounded in entries and in bytes.
 
 import type { HttpFault } from "./fault.ts";
+import { headSource } from "./fields.ts";
 import { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
-import { parseRequestHead, type RequestHead } from "./request-head.ts";
-import { type AnswerContext, parseResponseHead, type ResponseHead } from "./response-head.ts";
+import { type RequestHead, readRequestHead } from "./request-head.ts";
+import { type AnswerContext, type ResponseHead, readResponseHead } from "./response-head.ts";
 
 export interface HeadCacheOptions {
-  /** Slots, rounded up to a power of two. @default 512 */
+  /** Heads kept at once, rounded up to four times a power of two. @default 512 */
   readonly maxEntries?: number;
   /** Bytes of heads kept, in all. A head longer than an eighth of it is never kept. @default 524_288 */
   readonly maxBytes?: number;
@@ -15,21 +16,26 @@ export interface HeadCacheOptions {
 }
 
 interface Entry<T> {
+  readonly hash: number;
   readonly bytes: Buffer;
   readonly head: T;
 }
 
-/** How many bytes of a head are looked at to find its slot. All bytes are compared before a head is taken from there. */
+/** Entries that share one place, for heads whose hashes are equal though some byte differs. */
+const WAYS = 4;
+/** How many bytes of a head its hash is made of, beside its beginning. All bytes are compared before a head is taken. */
 const SAMPLES = 32;
 
 /**
- * Each head has one slot, so a lookup is one comparison and an attacker who knows the hash can only make it miss. A head
- * is kept when it is seen for the second time: one that never comes back costs nothing.
+ * Each head has one set of `WAYS` slots, so a lookup is one comparison, seldom more, and an attacker who knows the hash
+ * can only make it miss. A head is kept when it is seen for the second time: one that never comes back costs nothing.
  */
 class HeadCache<T> {
   readonly #slots: (Entry<T> | undefined)[];
-  /** The hash that last missed at each slot. */
+  /** The hash that last missed in each set. */
   readonly #seen: Int32Array;
+  /** Which slot of each set is taken over next. */
+  readonly #victim: Uint8Array;
   readonly #mask: number;
   readonly #maxBytes: number;
   #bytes = 0;
@@ -37,10 +43,11 @@ class HeadCache<T> {
   #hand = 0;
 
   constructor(options: HeadCacheOptions) {
-    const size = 2 ** Math.ceil(Math.log2(Math.max(1, options.maxEntries ?? 512)));
-    this.#slots = new Array<Entry<T> | undefined>(size).fill(undefined);
-    this.#seen = new Int32Array(size);
-    this.#mask = size - 1;
+    const sets = 2 ** Math.ceil(Math.log2(Math.max(1, (options.maxEntries ?? 512) / WAYS)));
+    this.#slots = new Array<Entry<T> | undefined>(sets * WAYS).fill(undefined);
+    this.#seen = new Int32Array(sets);
+    this.#victim = new Uint8Array(sets);
+    this.#mask = sets - 1;
     this.#maxBytes = options.maxBytes ?? 524_288;
   }
 
@@ -49,29 +56,35 @@ class HeadCache<T> {
   }
 
   find(buffer: Buffer, start: number, end: number, hash: number): T | null {
-    const entry = this.#slots[hash & this.#mask];
-    if (entry === undefined || entry.bytes.length !== end - start) return null;
-    return buffer.compare(entry.bytes, 0, entry.bytes.length, start, end) === 0 ? entry.head : null;
+    const first = (hash & this.#mask) * WAYS;
+    for (let slot = first; slot < first + WAYS; slot++) {
+      const entry = this.#slots[slot];
+      if (entry === undefined || entry.hash !== hash || entry.bytes.length !== end - start) continue;
+      if (buffer.compare(entry.bytes, 0, entry.bytes.length, start, end) === 0) return entry.head;
+    }
+    return null;
   }
 
   /** Keeps `head`, if these bytes missed here before. */
   offer(buffer: Buffer, start: number, end: number, hash: number, head: T): void {
-    const slot = hash & this.#mask;
-    if (this.#seen[slot] !== hash) {
-      this.#seen[slot] = hash;
+    const set = hash & this.#mask;
+    if (this.#seen[set] !== hash) {
+      this.#seen[set] = hash;
       return;
     }
     const length = end - start;
     if (length > this.#maxBytes >> 3) return;
-    this.#drop(slot);
+    const victim = this.#victim[set] ?? 0;
+    this.#victim[set] = (victim + 1) % WAYS;
+    this.#drop(set * WAYS + victim);
     while (this.#bytes + length > this.#maxBytes) {
       this.#drop(this.#hand);
-      this.#hand = (this.#hand + 1) & this.#mask;
+      this.#hand = (this.#hand + 1) % this.#slots.length;
     }
     // Its own memory: a slice would keep a whole read buffer alive.
     const bytes = Buffer.allocUnsafeSlow(length);
     buffer.copy(bytes, 0, start, end);
-    this.#slots[slot] = { bytes, head };
+    this.#slots[set * WAYS + victim] = { hash, bytes, head };
     this.#bytes += length;
   }
 
@@ -112,7 +125,7 @@ export class RequestHeadCache {
     const hash = hashOf(buffer, start, end);
     const known = this.#cache.find(buffer, start, end, hash);
     if (known !== null) return known;
-    const head = parseRequestHead(buffer.toString("latin1", start, end), this.#limits);
+    const head = readRequestHead(headSource(buffer, start, end), this.#limits);
     if (head.kind === "request") this.#cache.offer(buffer, start, end, hash, head);
     return head;
   }
@@ -136,12 +149,12 @@ export class ResponseHeadCache {
   read(buffer: Buffer, start: number, end: number, request: AnswerContext): ResponseHead | HttpFault {
     // The same bytes mean something else there.
     if (request.method === "HEAD" || request.upgrade !== null) {
-      return parseResponseHead(buffer.toString("latin1", start, end), request, this.#limits);
+      return readResponseHead(headSource(buffer, start, end), request, this.#limits);
     }
     const hash = hashOf(buffer, start, end);
     const known = this.#cache.find(buffer, start, end, hash);
     if (known !== null) return known;
-    const head = parseResponseHead(buffer.toString("latin1", start, end), request, this.#limits);
+    const head = readResponseHead(headSource(buffer, start, end), request, this.#limits);
     if (head.kind === "response" && !head.isInterim) this.#cache.offer(buffer, start, end, hash, head);
     return head;
   }

@@ -7,12 +7,13 @@
 export { BodyScanner } from "./body-scanner.ts";
 export { dechunk } from "./dechunker.ts";
 export { type FaultCode, HttpFault } from "./fault.ts";
+export { type HeadSource, headSource } from "./fields.ts";
 export { buildRequestHead, encodeRequestHead, Forwarding, type ForwardingOptions } from "./forward-request.ts";
 export { type AnswerForwarding, type BodyPassing, bodyPassing, buildResponseHead } from "./forward-response.ts";
 export type { Framing } from "./framing.ts";
 export { type HeadCacheOptions, RequestHeadCache, ResponseHeadCache } from "./head-cache.ts";
 export { findHeadEnd, HeadCollector } from "./head-collector.ts";
 export { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
-export { parseRequestHead, RequestHead } from "./request-head.ts";
+export { parseRequestHead, RequestHead, readRequestHead } from "./request-head.ts";
 export { METHODS } from "./request-line.ts";
-export { type AnswerContext, parseResponseHead, ResponseHead } from "./response-head.ts";
+export { type AnswerContext, parseResponseHead, ResponseHead, readResponseHead } from "./response-head.ts";

@@ -5,7 +5,7 @@ import { type Authority, parseAuthority } from "./authority.ts";
 import { CR, LF, quote, tokenList, trimSpace } from "./chars.ts";
 import { type ConnectionOptions, NO_OPTIONS, parseConnection, parseUpgrade } from "./connection.ts";
 import { HttpFault } from "./fault.ts";
-import { scanFields } from "./fields.ts";
+import { type HeadSource, headSource, scanFields } from "./fields.ts";
 import { CHUNKED, type Framing, NO_BODY, parseContentLength } from "./framing.ts";
 import { Head } from "./head.ts";
 import { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
@@ -104,15 +104,22 @@ const NO_FIELDS: readonly string[] = [];
  * @see docs/http-strictness.md
  */
 export function parseRequestHead(text: string, limits: HttpLimits = HTTP_LIMITS): RequestHead | HttpFault {
+  const bytes = Buffer.from(text, "latin1");
+  return readRequestHead(headSource(bytes, 0, bytes.length), limits);
+}
+
+/** The same for a head where a connection has it: `headSource(buffer, start, end)`. */
+export function readRequestHead(source: HeadSource, limits: HttpLimits = HTTP_LIMITS): RequestHead | HttpFault {
+  const { text } = source;
   if (text.length > limits.maxHeadBytes) {
     return new HttpFault("DPX_HEAD_TOO_LARGE", `Cannot read the request: its head passes ${limits.maxHeadBytes} bytes`);
   }
   const start = text.charCodeAt(0) === CR && text.charCodeAt(1) === LF ? 2 : 0;
-  const line = parseRequestLine(text, start, limits.maxStartLineBytes);
+  const line = parseRequestLine(source, start, limits.maxStartLineBytes);
   if (line instanceof HttpFault) return line;
   const fields = new RequestFields();
   // A plain request line is kept in one run with the fields behind it.
-  scanFields(text, line.end, line.isPlain ? start : line.end, limits.maxFields, fields);
+  scanFields(source, line.end, line.isPlain ? start : line.end, limits.maxFields, fields);
   if (fields.error !== null) {
     const code = fields.hasTooMany ? "DPX_HEAD_TOO_LARGE" : "DPX_REQUEST_INVALID";
     return new HttpFault(code, `Cannot read the request: ${fields.error}`);

@@ -3,7 +3,7 @@
 import { type Authority, parseAuthority } from "./authority.ts";
 import { isToken, quote, SPACE, TARGET } from "./chars.ts";
 import { HttpFault } from "./fault.ts";
-import { characterName } from "./fields.ts";
+import { characterName, type HeadSource } from "./fields.ts";
 
 export interface RequestLine {
   readonly method: string;
@@ -33,16 +33,17 @@ export const METHODS: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
-/** Reads the request line of `text` that begins at `start`. RFC 9112 §3: single spaces, nothing around. */
-export function parseRequestLine(text: string, start: number, maxBytes: number): RequestLine | HttpFault {
+/** Reads the request line that begins at `start`. RFC 9112 §3: single spaces, nothing around. */
+export function parseRequestLine(source: HeadSource, start: number, maxBytes: number): RequestLine | HttpFault {
+  const { bytes, base, text } = source;
   const methodEnd = text.indexOf(" ", start);
   const method = methodEnd < 0 || methodEnd > start + 32 ? "" : text.slice(start, methodEnd);
   const isKnown = METHODS.has(method);
   if (!isKnown && !isToken(method)) return lineFault(text, start);
   const targetStart = methodEnd + 1;
   let at = targetStart;
-  let code = text.charCodeAt(at);
-  while (TARGET[code] === 1) code = text.charCodeAt(++at);
+  let code = bytes[base + at] ?? -1;
+  while (TARGET[code] === 1) code = bytes[base + ++at] ?? -1;
   if (at - start > maxBytes) {
     return new HttpFault("DPX_HEAD_TOO_LARGE", `Cannot read the request line: it is longer than ${maxBytes} bytes`);
   }

@@ -5,7 +5,7 @@ import { FIELD_VALUE, quote } from "./chars.ts";
 import { type ConnectionOptions, NO_OPTIONS, parseConnection } from "./connection.ts";
 import { HttpFault } from "./fault.ts";
 import { responseKind } from "./field-kinds.ts";
-import { characterName, FieldSection, Kind, scanFields, visitFields } from "./fields.ts";
+import { characterName, FieldSection, type HeadSource, headSource, Kind, scanFields, visitFields } from "./fields.ts";
 import { CHUNKED, type Framing, NO_BODY, parseContentLength, UNTIL_CLOSE } from "./framing.ts";
 import { Head } from "./head.ts";
 import { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
@@ -80,11 +80,22 @@ export function parseResponseHead(
   request: AnswerContext,
   limits: HttpLimits = HTTP_LIMITS,
 ): ResponseHead | HttpFault {
+  const bytes = Buffer.from(text, "latin1");
+  return readResponseHead(headSource(bytes, 0, bytes.length), request, limits);
+}
+
+/** The same for a head where a connection has it: `headSource(buffer, start, end)`. */
+export function readResponseHead(
+  source: HeadSource,
+  request: AnswerContext,
+  limits: HttpLimits = HTTP_LIMITS,
+): ResponseHead | HttpFault {
+  const { text } = source;
   if (text.length > limits.maxHeadBytes) return answerFault(`its head passes ${limits.maxHeadBytes} bytes`);
   const line = parseStatusLine(text, limits.maxStartLineBytes);
   if (typeof line === "string") return answerFault(line);
   const fields = new ResponseFields();
-  scanFields(text, line.end, line.end, limits.maxFields, fields);
+  scanFields(source, line.end, line.end, limits.maxFields, fields);
   if (fields.error !== null) return answerFault(fields.error);
   const options = fields.connection === null ? NO_OPTIONS : parseConnection(fields.connection);
   if (typeof options === "string") return answerFault(options);

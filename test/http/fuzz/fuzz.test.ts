@@ -48,14 +48,22 @@ function seenAsText(seen: Seen, index: number, message: Message): string {
 }
 
 /**
- * Upgrades on which node:http is no measure. It stops reading after one that nobody listens for (we ignore h2c and
+ * Requests on which node:http is no measure for what follows. It does not know an option of Connection with a tab
+ * behind it. Of upgrades it stops reading after one that nobody listens for (we ignore h2c and
  * pass the request on), and does not read the content of one that somebody listens for, although RFC 9110 §7.8 says
  * that the request comes first, whole.
  */
 function isReadOtherwise(head: RequestHead): boolean {
+  if (head.fields().some((value, at, fields) => at % 2 === 1 && value.includes("\t") && isConnection(fields[at - 1]))) {
+    return true;
+  }
   if (head.field("upgrade") === null || !head.connectionTokens.includes("upgrade")) return false;
   const hasContent = head.framing.kind === "chunked" || (head.framing.kind === "length" && head.framing.bytes > 0);
   return hasContent || head.upgrade === null;
+}
+
+function isConnection(name: string | undefined): boolean {
+  return name?.toLowerCase() === "connection";
 }
 
 /** What is wrong with our reading of `text`, or null. */

@@ -11,7 +11,7 @@ export const KNOWN_REFUSALS: readonly RegExp[] = [
   /the request target holds "#"/,
   /^Cannot speak HTTP\/(0\.9|2\.0): /,
   /the request target is missing/,
-  /the request target holds byte 0x0d/,
+  /the request target holds byte 0x0[ad]/,
   /the request line ends in/,
   // Host
   /it has no Host/,
