@@ -50,8 +50,7 @@ export class AnswerReader {
   afterSwitch: Buffer = NO_BYTES;
   fault: HttpFault | null = null;
   readonly #cache: ResponseHeadCache;
-  readonly #sink: AnswerSink;
-  readonly #collector = new HeadCollector("response");
+  #collector = new HeadCollector("response");
   readonly #scanner = new BodyScanner("DPX_TARGET_ANSWER");
   readonly #pieces: Buffer[] = [];
   #passing: BodyPassing = "none";
@@ -60,9 +59,8 @@ export class AnswerReader {
   #lastForwarding: (typeof FORWARDINGS)[number] | null = null;
   #lastText = "";
 
-  constructor(cache: ResponseHeadCache, sink: AnswerSink) {
+  constructor(cache: ResponseHeadCache) {
     this.#cache = cache;
-    this.#sink = sink;
   }
 
   /** Bytes of content that went to the visitor. */
@@ -85,13 +83,14 @@ export class AnswerReader {
     this.fault = null;
     this.#interims = 0;
     this.#passing = "none";
-    if (this.#collector.pendingBytes > 0) this.#collector.clear();
+    if (this.#collector.fault === null) this.#collector.clear();
+    else this.#collector = new HeadCollector("response");
   }
 
-  /** Takes what came from the stream and passes it on. */
-  read(chunk: Buffer, request: RequestHead): AnswerProgress {
+  /** Takes what came from the stream and passes it on to `sink`. */
+  read(chunk: Buffer, request: RequestHead, sink: AnswerSink): AnswerProgress {
     this.isStarted = true;
-    if (this.head !== null) return this.#readBody(chunk, 0, "");
+    if (this.head !== null) return this.#readBody(chunk, 0, "", sink);
     let from = 0;
     while (from < chunk.length) {
       const next = this.#collector.push(chunk, from);
@@ -101,16 +100,21 @@ export class AnswerReader {
       if (head.kind === "fault") return this.#break(head);
       if (head.status === 101) {
         this.head = head;
-        this.#sink.writeText(this.#textOf(head, true, request.version));
+        sink.writeText(this.#textOf(head, true, request.version));
         this.afterSwitch = chunk.subarray(next);
         return "switched";
       }
-      if (!head.isInterim) return this.#beginBody(head, request, chunk, next);
+      if (!head.isInterim) {
+        const progress = this.#readBody(chunk, next, this.#beginBody(head, request, sink), sink);
+        // While nothing was passed on, the visitor can still be told with a 502.
+        if (progress !== "broken") this.head = head;
+        return progress;
+      }
       if (++this.#interims > MAX_INTERIM_ANSWERS) {
         return this.#break(new HttpFault("DPX_TARGET_ANSWER", "The target sends interim answers without end."));
       }
       // RFC 9110 §15.2: HTTP/1.0 knows no interim answers.
-      if (request.version === 1) this.#sink.writeText(this.#textOf(head, true, 1));
+      if (request.version === 1) sink.writeText(this.#textOf(head, true, 1));
       from = next;
     }
     return "more";
@@ -121,45 +125,39 @@ export class AnswerReader {
     return this.head !== null && this.#scanner.end();
   }
 
-  #beginBody(head: ResponseHead, request: RequestHead, chunk: Buffer, from: number): AnswerProgress {
+  /** The head for the visitor, to be written together with the first bytes of the body. */
+  #beginBody(head: ResponseHead, request: RequestHead, sink: AnswerSink): string {
     this.#passing = bodyPassing(head, request.version);
     this.#scanner.begin(head.framing);
-    const keepAlive = !this.isUntilClose && request.keepAlive && this.#sink.mayKeepAlive();
-    const text = this.#textOf(head, keepAlive, request.version);
-    // Set only when the bytes behind the head are sound too: until then a 502 is still possible.
-    const progress = this.#readBody(chunk, from, text);
-    if (progress !== "broken") {
-      this.head = head;
-      this.keepsVisitor = keepAlive;
-    }
-    return progress;
+    this.keepsVisitor = !this.isUntilClose && request.keepAlive && sink.mayKeepAlive();
+    return this.#textOf(head, this.keepsVisitor, request.version);
   }
 
-  #readBody(chunk: Buffer, from: number, text: string): AnswerProgress {
+  #readBody(chunk: Buffer, from: number, text: string, sink: AnswerSink): AnswerProgress {
     const scanner = this.#scanner;
     if (scanner.isComplete) {
-      if (text !== "") this.#sink.writeText(text);
+      if (text !== "") sink.writeText(text);
       this.hasLeftovers = from < chunk.length;
       return "complete";
     }
-    if (this.#passing === "dechunk") return this.#readChunks(chunk, from, text);
+    if (this.#passing === "dechunk") return this.#readChunks(chunk, from, text, sink);
     const end = scanner.scan(chunk, from);
     if (end < 0) return this.#break(scanner.fault);
-    if (text !== "") this.#sink.writeTextAndBytes(text, chunk, from, end);
-    else this.#sink.writeBytes(end === chunk.length ? chunk : chunk.subarray(0, end));
+    if (text !== "") sink.writeTextAndBytes(text, chunk, from, end);
+    else sink.writeBytes(end === chunk.length ? chunk : chunk.subarray(0, end));
     if (!scanner.isComplete) return "more";
     this.hasLeftovers = end < chunk.length;
     return "complete";
   }
 
   /** RFC 9112 §7.1: an HTTP/1.0 visitor gets the content without its framing. */
-  #readChunks(chunk: Buffer, from: number, text: string): AnswerProgress {
+  #readChunks(chunk: Buffer, from: number, text: string, sink: AnswerSink): AnswerProgress {
     const pieces = this.#pieces;
     pieces.length = 0;
     const end = dechunk(this.#scanner, chunk, from, pieces);
     if (end < 0) return this.#break(this.#scanner.fault);
-    if (text !== "") this.#sink.writeText(text);
-    for (const piece of pieces) this.#sink.writeBytes(piece);
+    if (text !== "") sink.writeText(text);
+    for (const piece of pieces) sink.writeBytes(piece);
     pieces.length = 0;
     if (!this.#scanner.isComplete) return "more";
     this.hasLeftovers = end < chunk.length;

@@ -1,10 +1,12 @@
 // The proxy as a whole: takes visitors' connections, holds what they share, sweeps deadlines, drains. It owns no
 // listener and sees no WebSocket.
 
-import { Forwarding, HTTP_LIMITS, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
+import { HTTP_LIMITS, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
 import type { ProxyContext, ProxyCounters } from "./context.ts";
 import { errorAnswer } from "./error-answer.ts";
+import { ExchangePool } from "./exchange-pool.ts";
+import { Forwardings } from "./forwardings.ts";
 import { HoldQueue } from "./hold.ts";
 import { DEFAULT_PROXY_LIMITS, type ProxyLimits, type ProxyOptions, type VisitorSocket } from "./options.ts";
 import { StreamPool } from "./stream-pool.ts";
@@ -36,8 +38,9 @@ export function createProxy(options: ProxyOptions): VisitorProxy {
 }
 
 class HttpProxy implements VisitorProxy {
-  readonly #options: ProxyOptions;
   readonly #context: ProxyContext;
+  readonly #exchanges: ExchangePool;
+  readonly #forwardings: Forwardings;
   readonly #connections = new Set<VisitorConnection>();
   readonly #timer: NodeJS.Timeout;
   readonly #sweepMs: number;
@@ -47,7 +50,6 @@ class HttpProxy implements VisitorProxy {
   #onEmpty: (() => void) | null = null;
 
   constructor(options: ProxyOptions) {
-    this.#options = options;
     const limits: ProxyLimits = { ...DEFAULT_PROXY_LIMITS, ...options.limits };
     const headLimits = { ...HTTP_LIMITS, maxHeadBytes: limits.maxHeadBytes };
     this.#context = {
@@ -66,6 +68,8 @@ class HttpProxy implements VisitorProxy {
       isDraining: () => this.#isDraining || options.isDraining?.() === true,
       serveOwn: (socket, head) => options.serveOwn(socket, head),
     };
+    this.#exchanges = new ExchangePool(this.#context);
+    this.#forwardings = new Forwardings(options, this.#context.pseudonym);
     const shortest = Math.min(limits.headTimeoutMs, limits.idleTimeoutMs, limits.holdTimeoutMs);
     this.#sweepMs = Math.max(10, Math.min(SWEEP_MS, shortest / 4));
     this.#timer = setInterval(() => this.#sweep(), this.#sweepMs).unref();
@@ -99,7 +103,8 @@ class HttpProxy implements VisitorProxy {
     const port = socket.remotePort ?? 0;
     const connection = new VisitorConnection(this.#context, socket, {
       address: ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`,
-      forwarding: this.#forwardingOf(socket, ip),
+      forwarding: this.#forwardings.of(socket, ip),
+      exchanges: this.#exchanges,
       onClosed: this.#onClosed,
     });
     this.#connections.add(connection);
@@ -137,17 +142,6 @@ class HttpProxy implements VisitorProxy {
     if (!this.#connections.delete(connection)) return;
     this.#context.counters.openVisitors--;
     if (this.#connections.size === 0) this.#onEmpty?.();
-  }
-
-  #forwardingOf(socket: VisitorSocket, ip: string): Forwarding {
-    const { trustProxy, publicScheme, publicPort } = this.#options;
-    return new Forwarding({
-      address: ip,
-      proto: publicScheme ?? ("encrypted" in socket ? "https" : "http"),
-      port: publicPort ?? socket.localPort ?? 0,
-      pseudonym: this.#context.pseudonym,
-      isTrusted: trustProxy?.check(ip, ip.includes(":") ? "ipv6" : "ipv4") === true,
-    });
   }
 
   #sweep(): void {

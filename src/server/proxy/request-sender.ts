@@ -9,17 +9,13 @@ import type { OriginStream } from "./origin-stream.ts";
 export class RequestSender {
   /** Where the body ends, and why it is malformed if it is. */
   readonly body = new BodyScanner("DPX_REQUEST_INVALID");
-  readonly #forwarding: Forwarding;
+  /** Whether the last write asked to wait for the stream's drain. */
+  mustWait = false;
   #origin: OriginStream | null = null;
   #outgoingHead = "";
-  #builtFor: RequestHead | null = null;
   readonly #kept: Buffer[] = [];
   #keptBytes = 0;
   #keepsAll = true;
-
-  constructor(forwarding: Forwarding) {
-    this.#forwarding = forwarding;
-  }
 
   /** Whether all that came of the request so far is at hand. */
   get canReplay(): boolean {
@@ -32,14 +28,11 @@ export class RequestSender {
   }
 
   /** Makes ready for the next request. */
-  begin(head: RequestHead): void {
-    this.#origin = null;
+  begin(head: RequestHead, forwarding: Forwarding): void {
+    this.mustWait = false;
     this.#keepsAll = true;
     this.body.begin(head.framing);
-    if (head === this.#builtFor) return;
-    // Heads that repeat are the same object, so what was built for one serves again.
-    this.#outgoingHead = buildRequestHead(head, this.#forwarding);
-    this.#builtFor = head;
+    this.#outgoingHead = buildRequestHead(head, forwarding);
   }
 
   /**
@@ -54,9 +47,6 @@ export class RequestSender {
     if (this.#origin !== null) this.mustWait = !this.#origin.stream.write(part);
     return end;
   }
-
-  /** Whether the last write asked to wait for the stream's drain. */
-  mustWait = false;
 
   /** Sends the head and all of the body that came so far; what `take` gets from now on follows. */
   send(origin: OriginStream): void {

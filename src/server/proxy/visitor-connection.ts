@@ -1,12 +1,13 @@
 // One visitor's connection: reads requests off the socket one after another, gives each to the exchange, and writes
 // what comes back. It knows sockets and deadlines; routes, streams and retries are the exchange's.
 
-import { isIP } from "node:net";
-import { type Forwarding, HeadCollector, type RequestHead } from "../../http/index.ts";
+import { isIPv4 } from "node:net";
+import { type Forwarding, HeadCollector } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
 import type { ProxyContext } from "./context.ts";
-import { errorAnswer } from "./error-answer.ts";
-import { Exchange, type ExchangeVisitor } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
+import type { ExchangePool } from "./exchange-pool.ts";
+import type { ExchangeVisitor } from "./exchange-visitor.ts";
 import {
   HALF_CLOSED_IDLE_MS,
   LINGER_TIMEOUT_MS,
@@ -16,31 +17,34 @@ import {
 } from "./options.ts";
 import type { OriginStream } from "./origin-stream.ts";
 import { breakSocket, Splice } from "./splice.ts";
-import { detachVisitor } from "./visitor-socket.ts";
+import { VisitorOutput } from "./visitor-output.ts";
+import { detachVisitor, type SocketListener } from "./visitor-socket.ts";
 
 /** `head`: between requests or reading one's head. `linger`: we have ended our side and drop what still comes. */
 type Phase = "head" | "exchange" | "tunnel" | "linger" | "closed";
 
-/** Up to this much body goes out in one string with the head: cheaper than a vectored write. */
-const MAX_TEXT_BODY_BYTES = 8_192;
-
 /** A connection that was opened just before a drain has this long to send its request. */
 const DRAIN_FRESH_MS = 1_000;
+
+const BRACKET = "[".charCodeAt(0);
+const NINE = "9".charCodeAt(0);
 
 export interface VisitorOptions {
   readonly address: string;
   readonly forwarding: Forwarding;
+  readonly exchanges: ExchangePool;
   readonly onClosed: (connection: VisitorConnection) => void;
 }
 
-export class VisitorConnection implements ExchangeVisitor {
+export class VisitorConnection extends VisitorOutput implements ExchangeVisitor, SocketListener {
   readonly address: string;
   readonly isTls: boolean;
-  isBlocked = false;
+  readonly forwarding: Forwarding;
   readonly #context: ProxyContext;
-  readonly #socket: VisitorSocket;
   readonly #onClosed: (connection: VisitorConnection) => void;
-  readonly #exchange: Exchange;
+  readonly #exchanges: ExchangePool;
+  /** Serves the present request; null between requests. */
+  #exchange: Exchange | null = null;
   readonly #collector: HeadCollector;
   #phase: Phase = "head";
   #deadline: number;
@@ -54,12 +58,13 @@ export class VisitorConnection implements ExchangeVisitor {
   #lingered = 0;
 
   constructor(context: ProxyContext, socket: VisitorSocket, options: VisitorOptions) {
+    super(socket);
     this.#context = context;
-    this.#socket = socket;
     this.#onClosed = options.onClosed;
     this.address = options.address;
     this.isTls = "encrypted" in socket;
-    this.#exchange = new Exchange(context, this, options.forwarding);
+    this.forwarding = options.forwarding;
+    this.#exchanges = options.exchanges;
     this.#collector = new HeadCollector("request", context.headLimits);
     this.#deadline = context.now + context.limits.headTimeoutMs;
   }
@@ -87,7 +92,7 @@ export class VisitorConnection implements ExchangeVisitor {
 
   onEnd(): void {
     this.#hasEnded = true;
-    if (this.#phase === "exchange") {
+    if (this.#exchange !== null) {
       if (!this.#exchange.isRequestComplete) {
         // RFC 9112 §8: a request that breaks off is not a request.
         this.#exchange.fail("DPX_REQUEST_INVALID");
@@ -102,16 +107,15 @@ export class VisitorConnection implements ExchangeVisitor {
 
   onDrain(): void {
     this.isBlocked = false;
-    if (this.#phase === "exchange") this.#exchange.onVisitorDrain();
+    if (this.#exchange !== null) this.#exchange.onVisitorDrain();
     else if (this.#phase === "head") this.#continue();
   }
 
   onClose(): void {
     if (this.#phase === "closed" || this.#phase === "tunnel") return;
-    const wasRunning = this.#phase === "exchange";
     this.#phase = "closed";
     this.#pending = [];
-    if (wasRunning) this.#exchange.abandon();
+    this.#abandon();
     this.#onClosed(this);
   }
 
@@ -119,8 +123,8 @@ export class VisitorConnection implements ExchangeVisitor {
 
   /** Ends what has waited too long at `now`. */
   sweep(now: number): void {
-    if (this.#phase === "exchange") this.#exchange.sweep(now);
-    if (this.#phase === "linger" && this.#deadline === Number.POSITIVE_INFINITY && this.#socket.writableFinished) {
+    this.#exchange?.sweep(now);
+    if (this.#phase === "linger" && this.#deadline === Number.POSITIVE_INFINITY && this.socket.writableFinished) {
       // Counted from when all is out: a slow reader may take as long as it needs.
       this.#deadline = now + LINGER_TIMEOUT_MS;
     }
@@ -132,7 +136,7 @@ export class VisitorConnection implements ExchangeVisitor {
     }
     this.#deadline = Number.POSITIVE_INFINITY;
     if (this.#phase === "linger") this.destroy();
-    else if (this.#phase === "exchange") this.#abandon();
+    else if (this.#phase === "exchange") this.destroy();
     else if (this.#phase === "head" && this.#collector.pendingBytes > 0) this.#refuse("DPX_HEAD_TIMEOUT", null);
     else if (this.#phase === "head") this.#linger();
   }
@@ -146,34 +150,17 @@ export class VisitorConnection implements ExchangeVisitor {
 
   /** Cuts the connection. */
   destroy(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
   // ExchangeVisitor
 
-  mayKeepAlive(): boolean {
-    return this.#exchange.isRequestComplete && !this.#hasEnded && !this.#context.isDraining();
+  override mayKeepAlive(): boolean {
+    return this.#exchange?.isRequestComplete === true && !this.#hasEnded && !this.#context.isDraining();
   }
 
-  writeText(text: string): void {
-    this.#wrote(this.#socket.write(text, "latin1"));
-  }
-
-  writeBytes(chunk: Buffer): void {
-    if (chunk.length > 0) this.#wrote(this.#socket.write(chunk));
-  }
-
-  writeTextAndBytes(text: string, chunk: Buffer, from: number, end: number): void {
-    const socket = this.#socket;
-    if (end - from <= MAX_TEXT_BODY_BYTES) {
-      this.#wrote(socket.write(from === end ? text : text + chunk.toString("latin1", from, end), "latin1"));
-      return;
-    }
-    socket.cork();
-    socket.write(text, "latin1");
-    const isTaken = socket.write(chunk.subarray(from, end));
-    socket.uncork();
-    this.#wrote(isTaken);
+  protected override onWritten(): void {
+    if (this.#hasEnded) this.#deadline = this.#context.now + HALF_CLOSED_IDLE_MS;
   }
 
   setFlow(canTake: boolean): void {
@@ -181,15 +168,9 @@ export class VisitorConnection implements ExchangeVisitor {
     this.#setPause();
   }
 
-  writeError(code: ErrorCode, head: RequestHead, keepAlive: boolean): void {
-    const { method, host } = head;
-    const accept = head.field("accept") ?? "";
-    this.writeText(errorAnswer({ code, method, accept, hostname: host, close: !keepAlive }));
-  }
-
   onExchangeDone(keepAlive: boolean): void {
-    this.#canTake = true;
-    if (!keepAlive || this.#hasEnded || this.#socket.destroyed) {
+    this.#giveBack();
+    if (!keepAlive || this.#hasEnded || this.socket.destroyed) {
       this.#linger();
       return;
     }
@@ -199,14 +180,16 @@ export class VisitorConnection implements ExchangeVisitor {
   }
 
   onExchangeBroken(isUntilClose: boolean): void {
+    this.#giveBack();
     this.#phase = "linger";
     // Without a length, an orderly end would make the answer look complete.
-    if (isUntilClose) breakSocket(this.#socket);
+    if (isUntilClose) breakSocket(this.socket);
     else this.destroy();
   }
 
   onSwitched(origin: OriginStream, early: Buffer): void {
-    const socket = this.#socket;
+    this.#giveBack();
+    const socket = this.socket;
     this.#phase = "tunnel";
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#context.counters.openTunnels++;
@@ -220,11 +203,6 @@ export class VisitorConnection implements ExchangeVisitor {
     this.#pending = [];
     if (early.length > 0) splice.onData(early);
     splice.start(pending);
-  }
-
-  isForeign(host: string): boolean {
-    // A browser may reuse a TLS connection for another host of the same certificate, and has to be told if that is not ours.
-    return this.isTls && !host.endsWith(`.${this.#context.domain}`);
   }
 
   // Reading requests
@@ -254,7 +232,9 @@ export class VisitorConnection implements ExchangeVisitor {
     // An exchange that ends at once must not read the next request before this one's rest is put aside.
     const wasReading = this.#isReading;
     this.#isReading = true;
-    const end = this.#exchange.begin(head, chunk, next);
+    const exchange = this.#exchanges.take();
+    this.#exchange = exchange;
+    const end = exchange.begin(this, head, chunk, next);
     if (end < chunk.length) this.#keep(chunk.subarray(end), true);
     this.#isReading = wasReading;
     if (!wasReading) this.#continue();
@@ -276,11 +256,12 @@ export class VisitorConnection implements ExchangeVisitor {
   }
 
   #takeBody(chunk: Buffer): void {
-    if (this.#exchange.isRequestComplete) {
+    const exchange = this.#exchange;
+    if (exchange === null || exchange.isRequestComplete) {
       this.#keep(chunk);
       return;
     }
-    const end = this.#exchange.takeBody(chunk);
+    const end = exchange.takeBody(chunk);
     if (end < chunk.length) this.#keep(chunk.subarray(end));
   }
 
@@ -295,17 +276,18 @@ export class VisitorConnection implements ExchangeVisitor {
   #setPause(): void {
     if (this.#phase === "tunnel" || this.#phase === "closed") return;
     const mustPause =
-      this.#pendingBytes > MAX_PENDING_BYTES ||
-      (this.#phase === "exchange" && !this.#canTake && !this.#exchange.isRequestComplete);
+      this.#pendingBytes > MAX_PENDING_BYTES || (!this.#canTake && this.#exchange?.isRequestComplete === false);
     if (mustPause === this.#isPaused) return;
     this.#isPaused = mustPause;
-    if (mustPause) this.#socket.pause();
-    else this.#socket.resume();
+    if (mustPause) this.socket.pause();
+    else this.socket.resume();
   }
 
   /** Whether `host` is the server itself, and not a pipe. */
   #isOwn(host: string): boolean {
-    return host === this.#context.domain || host === "localhost" || host.startsWith("[") || isIP(host) === 4;
+    if (host === this.#context.domain || host === "localhost") return true;
+    const first = host.charCodeAt(0);
+    return first === BRACKET || (first <= NINE && isIPv4(host));
   }
 
   /** Hands the socket to the server's own endpoints, with all that was read and not used. */
@@ -315,26 +297,29 @@ export class VisitorConnection implements ExchangeVisitor {
     this.#pending = [];
     this.#release();
     this.#onClosed(this);
-    this.#context.serveOwn(this.#socket, Buffer.concat(parts));
+    this.#context.serveOwn(this.socket, Buffer.concat(parts));
   }
 
   /** Leaves the socket, paused and without the proxy's listeners. */
   #release(): void {
-    this.#socket.pause();
-    detachVisitor(this.#socket);
+    this.socket.pause();
+    detachVisitor(this.socket);
   }
 
   // Ends
 
-  #wrote(isTaken: boolean): void {
-    // `write` may answer false although the kernel has taken all.
-    if (!isTaken && this.#socket.writableLength > 0) this.isBlocked = true;
-    if (this.#hasEnded) this.#deadline = this.#context.now + HALF_CLOSED_IDLE_MS;
+  #abandon(): void {
+    const exchange = this.#exchange;
+    if (exchange === null) return;
+    exchange.abandon();
+    this.#giveBack();
   }
 
-  #abandon(): void {
-    this.#exchange.abandon();
-    this.destroy();
+  #giveBack(): void {
+    const exchange = this.#exchange;
+    this.#exchange = null;
+    this.#canTake = true;
+    if (exchange !== null) this.#exchanges.put(exchange);
   }
 
   /** Answers bytes that are no request. What follows them can't be read, so the connection ends. */
@@ -342,7 +327,7 @@ export class VisitorConnection implements ExchangeVisitor {
     this.#context.counters.requests++;
     this.#context.counters.failures++;
     if (reason !== null) this.#context.log("debug", `Refused a request from ${this.address}: ${reason}`);
-    this.writeText(errorAnswer({ code, method: "", accept: "", hostname: "", close: true }));
+    this.writeRefusal(code);
     this.#linger();
   }
 
@@ -353,7 +338,7 @@ export class VisitorConnection implements ExchangeVisitor {
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#pending = [];
     this.#pendingBytes = 0;
-    this.#socket.end();
+    this.socket.end();
     this.#setPause();
   }
 }

@@ -1,0 +1,44 @@
+// What a client is told about a request that passed.
+
+import type { RequestHead } from "../../http/index.ts";
+import type { ErrorCode, RequestReport } from "../../protocol/index.ts";
+import { visitorStatus } from "./error-answer.ts";
+
+/** Longest path in a report, in characters. */
+const MAX_PATH_LENGTH = 2_048;
+/** For a visitor that left before its answer began; nobody is sent it. */
+const VISITOR_GONE_STATUS = 499;
+
+export interface FinishedRequest {
+  readonly hostname: string;
+  readonly head: RequestHead;
+  /** Of the target's answer; null if there was none. */
+  readonly status: number | null;
+  /** As by `performance.now()`. */
+  readonly startedAt: number;
+  readonly requestBytes: number;
+  readonly responseBytes: number;
+  readonly visitor: string;
+  /** What went wrong, or null. */
+  readonly code: ErrorCode | null;
+}
+
+export function requestReport(request: FinishedRequest): RequestReport {
+  const { hostname, head, status, startedAt, requestBytes, responseBytes, visitor, code } = request;
+  return {
+    hostname,
+    method: head.method,
+    path: head.target.slice(0, MAX_PATH_LENGTH),
+    status: status ?? statusOf(code),
+    durationMs: performance.now() - startedAt,
+    responseBytes,
+    requestBytes,
+    visitor,
+    ...(code === null ? {} : { errorCode: code }),
+  };
+}
+
+function statusOf(code: ErrorCode | null): number {
+  if (code === null) return 0;
+  return code === "DPX_VISITOR_GONE" ? VISITOR_GONE_STATUS : visitorStatus(code);
+}

@@ -1,0 +1,136 @@
+// Finds a stream for one request: locates the route, takes an idle stream or opens one, and waits while the client is
+// away. It says what it found; it sends nothing and knows nothing of answers.
+
+import type { RequestHead } from "../../http/index.ts";
+import { asDuplexityError, type ErrorCode } from "../../protocol/index.ts";
+import type { Route } from "../routes.ts";
+import type { ProxyContext } from "./context.ts";
+import type { Held } from "./hold.ts";
+import { OriginStream } from "./origin-stream.ts";
+import { visitorCode } from "./retry.ts";
+
+/** Who searches. Exactly one of `onStream` and `onSearchFailed` follows each `search`, maybe before it returns. */
+export interface Searcher {
+  /** The visitor's `ip:port`. */
+  readonly address: string;
+  readonly isTls: boolean;
+  /** Bytes that the request keeps in memory while it waits. */
+  readonly heldBytes: number;
+  onStream(origin: OriginStream): void;
+  onSearchFailed(code: ErrorCode): void;
+  /** The answer will take a while: nothing more should be read from the visitor until then. */
+  onWaiting(): void;
+}
+
+type Phase = "idle" | "locating" | "held";
+
+export class StreamSearch implements Held {
+  readonly #context: ProxyContext;
+  readonly #searcher: Searcher;
+  #phase: Phase = "idle";
+  #head: RequestHead | null = null;
+  #mayUseIdle = true;
+  /** Tells a late answer of an earlier search. */
+  #turn = 0;
+  /** The route of the last search that got so far. */
+  route: Route | null = null;
+  heldUntil = 0;
+
+  constructor(context: ProxyContext, searcher: Searcher) {
+    this.#context = context;
+    this.#searcher = searcher;
+  }
+
+  get hostname(): string {
+    return this.#head?.host ?? "";
+  }
+
+  get heldBytes(): number {
+    return this.#searcher.heldBytes;
+  }
+
+  /** Makes ready for another request. */
+  begin(head: RequestHead): void {
+    this.#head = head;
+    this.route = null;
+    this.heldUntil = 0;
+  }
+
+  /** Begins, or begins again. `mayUseIdle`: whether a stream that has served others will do. */
+  search(mayUseIdle: boolean): void {
+    this.#mayUseIdle = mayUseIdle;
+    this.#phase = "locating";
+    const turn = ++this.#turn;
+    const located = this.#context.routes.locate(this.hostname);
+    if (located === null || !(located instanceof Promise)) {
+      this.#onLocated(located);
+      return;
+    }
+    this.#searcher.onWaiting();
+    located.then(
+      (route) => {
+        if (turn === this.#turn) this.#onLocated(route);
+      },
+      (error: unknown) => {
+        if (turn === this.#turn) this.#fail(visitorCode(asDuplexityError(error).code));
+      },
+    );
+  }
+
+  /** Ends the search without a word. Safe to call when there is none. */
+  cancel(): void {
+    if (this.#phase === "held") this.#context.holds.remove(this);
+    this.#phase = "idle";
+    this.#turn++;
+  }
+
+  onRouteChanged(): void {
+    this.search(this.#mayUseIdle);
+  }
+
+  onHoldEnded(code: ErrorCode): void {
+    this.#fail(visitorCode(code));
+  }
+
+  #onLocated(route: Route | null): void {
+    if (route === null || route.protocol !== "http") {
+      this.#fail("DPX_NAME_UNKNOWN");
+      return;
+    }
+    this.route = route;
+    if (route.state === "away") {
+      this.#hold();
+      return;
+    }
+    const { pool, routes } = this.#context;
+    let origin = this.#mayUseIdle ? pool.take(route) : null;
+    try {
+      origin ??= new OriginStream(routes, route, pool, this.#searcher);
+    } catch (error) {
+      const { code } = asDuplexityError(error);
+      if (code === "DPX_CLIENT_AWAY") this.#hold();
+      else this.#fail(visitorCode(code));
+      return;
+    }
+    this.#phase = "idle";
+    this.#searcher.onStream(origin);
+  }
+
+  #hold(): void {
+    const { holds, now, limits } = this.#context;
+    // The first wait sets the time: a route that flaps does not make it longer.
+    if (this.heldUntil === 0) this.heldUntil = now + limits.holdTimeoutMs;
+    if (this.heldUntil <= now) this.#fail("DPX_CLIENT_AWAY");
+    else if (this.#context.isDraining()) this.#fail("DPX_DRAINING");
+    else if (!holds.add(this)) this.#fail("DPX_HOLD_LIMIT");
+    else {
+      this.#phase = "held";
+      this.#searcher.onWaiting();
+    }
+  }
+
+  #fail(code: ErrorCode): void {
+    this.#phase = "idle";
+    this.#searcher.onSearchFailed(code);
+  }
+}
