@@ -1,0 +1,320 @@
+// The broker to its clients: takes their control and dialer sockets and reads
+// their messages. What becomes of a client is in lives.ts. Sees no visitor.
+
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { WebSocketServer } from "ws";
+import {
+  type ClientDisconnectRequest,
+  type ControlMessage,
+  type DiscoveryRequest,
+  DuplexityError,
+  MAX_MESSAGE_BYTES,
+  MAX_PACKET_BYTES,
+  PROTOCOL_VERSIONS,
+  SUBPROTOCOL,
+  TICKET_HEADER,
+} from "../../protocol/index.ts";
+import type { Registry } from "../backend/registry.ts";
+import type { Identity } from "../identity/index.ts";
+import type { ServeLimits } from "../index.ts";
+import type { Route, Routes } from "../routes.ts";
+import type { ClientRecord } from "./client-record.ts";
+import { type ClientRow, rowOf } from "./client-rows.ts";
+import { ClientTable } from "./client-table.ts";
+import { ControlSocket } from "./control-socket.ts";
+import { DialerSocket } from "./dialer-socket.ts";
+import { LeaseKeeper } from "./lease-keeper.ts";
+import { Lives } from "./lives.ts";
+import type { LobbyPlace } from "./lobby.ts";
+import type { PortOpener } from "./registrar.ts";
+import { RouteTable } from "./route-table.ts";
+import { type Ticket, TicketStore } from "./tickets.ts";
+
+export interface HubOptions {
+  readonly registry: Registry;
+  readonly nodeId: string;
+  readonly domain: string;
+  /** `duplexity/0.1.0 node/20.20.2` */
+  readonly software: string;
+  /** `ws(s)://…/dialer`, as clients reach it. */
+  readonly dataPlaneUri: () => string;
+  /** What a visitor opens. */
+  readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
+  readonly limits: Omit<ServeLimits, "maxUnauthenticated">;
+  /** Null: no TCP pipes. */
+  readonly ports: PortOpener | null;
+  /** A route came, changed or (null) went. */
+  readonly onRouteChange?: (previous: Route | null, next: Route | null) => void;
+  readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** How often leases are renewed. @default 10_000 */
+  readonly renewEveryMs?: number;
+  /** How long a dial ticket is good for. @default 30_000 */
+  readonly ticketTtlMs?: number;
+  /** Unix time in ms. @default Date.now */
+  readonly now?: () => number;
+}
+
+/** What is in the hub's tables at this moment. */
+export interface HubStatistics {
+  readonly clients: number;
+  readonly controls: number;
+  readonly dialers: number;
+  readonly tickets: number;
+  readonly routes: number;
+  readonly waiters: number;
+}
+
+/** A request for one of the hub's sockets, whose sender is known. The place in the lobby is left with its first message. */
+export interface HubUpgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Socket;
+  readonly head: Buffer;
+  readonly identity: Identity;
+  readonly place: LobbyPlace;
+}
+
+export class Hub {
+  readonly #options: HubOptions;
+  readonly #clients: ClientTable;
+  readonly #controls = new Map<ControlSocket, LobbyPlace>();
+  /** Dialers that are not a link yet. */
+  readonly #dialers = new Set<DialerSocket>();
+  readonly #tickets: TicketStore;
+  readonly #routes: RouteTable;
+  readonly #lives: Lives;
+  readonly #leases: LeaseKeeper;
+  readonly #webSockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    perMessageDeflate: false,
+    skipUTF8Validation: true,
+    allowSynchronousEvents: true,
+    maxPayload: MAX_MESSAGE_BYTES,
+    handleProtocols: () => SUBPROTOCOL,
+  });
+  #isDraining = false;
+
+  constructor(options: HubOptions) {
+    this.#options = options;
+    const { registry, limits, onRouteChange, log, now = Date.now } = options;
+    const clients = new ClientTable(limits.maxClients, now);
+    this.#clients = clients;
+    this.#tickets = new TicketStore(options.ticketTtlMs ?? 30_000, now);
+    this.#routes = new RouteTable({
+      registry,
+      sessionOf: (clientId) => clients.get(clientId)?.session ?? null,
+      // HTTP and TCP hold so many each.
+      maxWaiters: 2 * limits.maxHeld,
+      ...(onRouteChange === undefined ? {} : { onChange: onRouteChange }),
+    });
+    this.#lives = new Lives({
+      ...options,
+      clients,
+      onLive: (client) => {
+        for (const { hostname } of client.held) this.#routes.wake(hostname);
+      },
+    });
+    this.#leases = new LeaseKeeper({
+      registry,
+      everyMs: options.renewEveryMs ?? 10_000,
+      clients: () => clients.all(),
+      onGone: (client, hostname, current) => this.#lives.lostName(client, hostname, current),
+      log,
+    });
+  }
+
+  get routes(): Routes {
+    return this.#routes;
+  }
+
+  get statistics(): HubStatistics {
+    return {
+      clients: this.#clients.size,
+      controls: this.#controls.size,
+      dialers: this.#dialers.size,
+      tickets: this.#tickets.size,
+      routes: this.#routes.size,
+      waiters: this.#routes.waiterCount,
+    };
+  }
+
+  /** Connected clients of `identity`, for an admin those of all. */
+  list(identity: Identity): readonly ClientRow[] {
+    const mayBeSeen = (client: ClientRecord): boolean =>
+      client.held.length > 0 && (identity.isAdmin || client.identity.ownerId === identity.ownerId);
+    return this.#clients.all().filter(mayBeSeen).map(rowOf);
+  }
+
+  /**
+   * Upgrades a request for `/control`.
+   *
+   * @throws {DuplexityError} `DPX_PROTOCOL` or `DPX_PROTOCOL_VERSION`: nothing was answered then.
+   */
+  acceptControl({ request, socket, head, identity, place }: HubUpgrade): void {
+    checkHandshake(request);
+    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
+      const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = this.#options.limits;
+      const control = new ControlSocket(webSocket, {
+        identity,
+        heartbeat: { idleMs, timeoutMs },
+        onMessage: (from, message) => this.#onMessage(from, message),
+        onClose: (from) => this.#controlClosed(from),
+      });
+      this.#controls.set(control, place);
+      place.onExpire = (error) => control.refuse(error);
+      place.restart();
+    });
+  }
+
+  /**
+   * Upgrades a request for `/dialer`, if it has a ticket.
+   *
+   * @throws {DuplexityError} `DPX_TICKET_INVALID`, or what `acceptUpgrade` throws: nothing was answered then.
+   */
+  acceptDialer(upgrade: HubUpgrade): void {
+    const header = upgrade.request.headers[TICKET_HEADER];
+    const ticket = this.#tickets.redeem(typeof header === "string" ? header : undefined, upgrade.identity.ownerId);
+    const dialer: DialerSocket = new DialerSocket({
+      ...upgrade,
+      onDial: (_dialer, message) => {
+        const client = this.#clientOf(ticket, message.clientId);
+        const done = this.#lives.dial(dialer, client, message.pipes, message.wants.includes("requests"));
+        void done.finally(() => this.#dialers.delete(dialer));
+      },
+      onClose: () => this.#dialers.delete(dialer),
+    });
+    this.#dialers.add(dialer);
+  }
+
+  /** Tells all clients that this node ends, and takes no new ones. Those that are here may still resume. */
+  drain(deadlineMs: number): void {
+    this.#isDraining = true;
+    for (const control of this.#controls.keys()) control.send({ type: "drainRequest", deadlineMs, dataPlaneUris: [] });
+    for (const client of this.#clients.all()) client.link?.goAway(deadlineMs);
+  }
+
+  /** Ends all sessions and sockets now. Safe to call twice. */
+  close(): void {
+    this.#isDraining = true;
+    this.#leases.close();
+    this.#lives.close();
+    const error = new DuplexityError("DPX_DRAINING", "This node is shutting down");
+    for (const control of [...this.#controls.keys()]) control.close(error.code, error.message);
+    for (const dialer of [...this.#dialers]) dialer.refuse(error);
+    this.#routes.close();
+    this.#webSockets.close();
+  }
+
+  #onMessage(control: ControlSocket, message: ControlMessage): void {
+    switch (message.type) {
+      case "discoveryRequest":
+        this.#discover(control, message);
+        return;
+      case "clientDisconnectRequest":
+        this.#goodbye(control, message);
+        return;
+      case "tokenRefresh":
+        // The proofs of this server do not end; tokens of accounts will be looked at here.
+        return;
+      default:
+        throw new DuplexityError("DPX_PROTOCOL", `A client does not send ${message.type} on control`);
+    }
+  }
+
+  #discover(control: ControlSocket, message: DiscoveryRequest): void {
+    const { clientId } = message;
+    const protocolVersion = highestCommon(message.protocolVersions);
+    if (control.clientId !== null && control.clientId !== clientId) {
+      const why = `this socket is for "${control.clientId}"`;
+      throw new DuplexityError("DPX_CLIENT_ID", `Cannot take the clientId "${clientId}": ${why}`);
+    }
+    const farewell = this.#clients.farewellFor(clientId);
+    if (farewell !== null) {
+      control.send(farewell);
+      control.close(farewell.code, farewell.reason);
+      return;
+    }
+    if (this.#isDraining && this.#clients.get(clientId) === null) {
+      throw new DuplexityError("DPX_DRAINING", "This node is shutting down and takes no new clients");
+    }
+    const client = this.#clients.admit(clientId, control.identity);
+    control.clientId = clientId;
+    this.#controls.get(control)?.leave();
+    const previous = client.control;
+    client.control = control;
+    if (previous !== control) previous?.close("DPX_LINK_LOST", "A newer control socket took its place");
+    this.#answerDiscovery(control, clientId, protocolVersion);
+  }
+
+  #answerDiscovery(control: ControlSocket, clientId: string, protocolVersion: number): void {
+    const { nodeId, software, domain, limits, dataPlaneUri } = this.#options;
+    const { ownerId, ownerName } = control.identity;
+    control.send({
+      type: "discoveryResponse",
+      dataPlaneUri: dataPlaneUri(),
+      alternatives: [],
+      protocolVersion,
+      nodeId,
+      software,
+      domain,
+      owner: ownerName,
+      ticket: this.#tickets.issue({ clientId, ownerId, control }),
+      ticketTtlMs: this.#tickets.ttlMs,
+      heartbeat: { idleMs: limits.heartbeatIdleMs, timeoutMs: limits.heartbeatTimeoutMs },
+      resumeWindowMs: limits.resumeWindowMs,
+      limits: { maxPipes: limits.maxPipes, maxStreams: limits.maxStreams, maxPacketBytes: MAX_PACKET_BYTES },
+    });
+  }
+
+  #goodbye(control: ControlSocket, message: ClientDisconnectRequest): void {
+    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
+    if (client?.clientId !== message.clientId) {
+      throw new DuplexityError("DPX_CLIENT_ID", `Cannot disconnect "${message.clientId}": this socket is not its own`);
+    }
+    this.#options.log("info", `${client.clientId} of ${client.identity.ownerName} leaves: ${message.reason}`);
+    this.#lives.leave(client);
+  }
+
+  #controlClosed(control: ControlSocket): void {
+    this.#controls.get(control)?.leave();
+    this.#controls.delete(control);
+    this.#tickets.drop(control);
+    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
+    if (client?.control !== control) return;
+    client.control = null;
+    this.#lives.dropIfUnused(client);
+  }
+
+  #clientOf(ticket: Ticket, clientId: string): ClientRecord {
+    const client = this.#clients.get(clientId);
+    if (clientId === ticket.clientId && client !== null && client.control === ticket.control) return client;
+    const why = clientId === ticket.clientId ? "its control socket is gone" : "its ticket is another client's";
+    throw new DuplexityError("DPX_TICKET_INVALID", `Cannot take the dialer: ${why}`);
+  }
+}
+
+/** Here too, because an error answer of `ws` would have none of our codes. */
+function checkHandshake({ method, headers }: IncomingMessage): void {
+  const isHandshake = method === "GET" && headers.upgrade?.toLowerCase() === "websocket";
+  if (!isHandshake || headers["sec-websocket-version"] !== "13" || headers["sec-websocket-key"] === undefined) {
+    throw new DuplexityError("DPX_PROTOCOL", "Expected a WebSocket handshake of version 13 (RFC 6455 §4.2.1)");
+  }
+  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+  if (offered.includes(SUBPROTOCOL)) return;
+  throw new DuplexityError(
+    "DPX_PROTOCOL_VERSION",
+    `The client offers "${offered.join(", ")}", this server speaks ${SUBPROTOCOL}`,
+  );
+}
+
+function highestCommon(versions: readonly number[]): number {
+  const common = PROTOCOL_VERSIONS.filter((version) => versions.includes(version)).at(-1);
+  if (common !== undefined) return common;
+  const side = Math.max(...versions) < Math.max(...PROTOCOL_VERSIONS) ? "client" : "server";
+  throw new DuplexityError(
+    "DPX_PROTOCOL_VERSION",
+    `Cannot talk: the client speaks versions ${versions.join(", ")}, this server ${PROTOCOL_VERSIONS.join(", ")}`,
+    { hint: `Upgrade the ${side}.` },
+  );
+}

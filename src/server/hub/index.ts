@@ -1,0 +1,6 @@
+// The hub: clients' sockets, sessions and registrations. The proxy sees its `routes` only.
+
+export type { ClientRow } from "./client-rows.ts";
+export { Hub, type HubOptions, type HubStatistics, type HubUpgrade } from "./hub.ts";
+export { Lobby, type LobbyOptions, type LobbyPlace } from "./lobby.ts";
+export type { PortOpener } from "./registrar.ts";

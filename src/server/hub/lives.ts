@@ -1,0 +1,246 @@
+// How a client's link, session and registrations begin and end, and what each
+// end means for the others. Reads no message.
+
+import {
+  createPacketLink,
+  DuplexityError,
+  type ErrorCode,
+  type ForceDisconnectRequest,
+  newSessionId,
+  type PipeRequest,
+  type PipeResult,
+  Session,
+  SessionLink,
+} from "../../protocol/index.ts";
+import type { Registry, RegistryRecord } from "../backend/registry.ts";
+import type { ServeLimits } from "../index.ts";
+import type { ClientRecord } from "./client-record.ts";
+import type { ClientTable } from "./client-table.ts";
+import type { DialerSocket } from "./dialer-socket.ts";
+import { Registrar, type RegistrarOptions } from "./registrar.ts";
+
+export interface LivesOptions extends Omit<RegistrarOptions, "onGivenBack" | "maxPipes"> {
+  readonly registry: Registry;
+  readonly clients: ClientTable;
+  readonly limits: Pick<
+    ServeLimits,
+    "maxPipes" | "maxStreams" | "resumeWindowMs" | "heartbeatIdleMs" | "heartbeatTimeoutMs"
+  >;
+  /** A client's session has a link: who waits for one of its names may try. */
+  readonly onLive: (client: ClientRecord) => void;
+  readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+}
+
+/** After a client's goodbye what runs may go on for so long. */
+const LEAVING_MS = 60_000;
+
+export class Lives {
+  readonly #options: LivesOptions;
+  readonly #registrar: Registrar;
+  #isClosed = false;
+
+  constructor(options: LivesOptions) {
+    this.#options = options;
+    this.#registrar = new Registrar({
+      ...options,
+      maxPipes: options.limits.maxPipes,
+      onGivenBack: (record) => this.#givenBack(record),
+    });
+  }
+
+  /** Registers the client's pipes and, when all are its own, goes on over the dialer. The outcome is told on control. */
+  dial(
+    dialer: DialerSocket,
+    client: ClientRecord,
+    pipes: readonly PipeRequest[],
+    wantsReports: boolean,
+  ): Promise<void> {
+    client.dials += 1;
+    const dial = client.dials;
+    return client.inTurn(async () => {
+      if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
+      if (client.hasEnded || client.isLeaving) return dialer.refuse(lost("The client has left"));
+      const outcome = await this.#registrar.register(client, pipes, wantsReports);
+      if (outcome.status === "refused") {
+        this.#refuse(dialer, client, outcome.refusals);
+        return;
+      }
+      if (client.hasEnded || client.isLeaving || !dialer.isWaiting) {
+        await outcome.undo();
+        dialer.refuse(lost("The client has left"));
+        this.dropIfUnused(client);
+        return;
+      }
+      const before = client.held;
+      client.held = outcome.pipes;
+      for (const record of outcome.replaced) this.#replace(record, client);
+      this.#tell(
+        client,
+        outcome.pipes.map((pipe) => ({ status: "registered", ...pipe })),
+      );
+      this.#attach(client, dialer);
+      const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
+      await this.#registrar.release(client, dropped, "left");
+    });
+  }
+
+  /** The client said goodbye: its names are free at once, what runs may finish until it closes its sockets. */
+  leave(client: ClientRecord): void {
+    if (client.isLeaving) return;
+    client.isLeaving = true;
+    client.leavingTimer = setTimeout(() => this.end(client, "DPX_CANCELLED", "The client left"), LEAVING_MS);
+    client.leavingTimer.unref();
+    void client.inTurn(async () => {
+      await this.#release(client, "left");
+      if (client.link === null) this.end(client, "DPX_CANCELLED", "The client left");
+    });
+  }
+
+  /** Ends a client for good: its session, its sockets, its record, its names. */
+  end(client: ClientRecord, code: ErrorCode, message: string, farewell: ForceDisconnectRequest | null = null): void {
+    if (!this.#options.clients.delete(client)) return;
+    const { session, link, control } = client;
+    clearTimeout(client.leavingTimer);
+    client.session = null;
+    client.link = null;
+    client.control = null;
+    if (farewell !== null) {
+      this.#options.clients.banish(client.clientId, farewell);
+      control?.send(farewell);
+    }
+    session?.close(code, message);
+    link?.close(code, message);
+    control?.close(code, message);
+    if (!this.#isClosed) void client.inTurn(() => this.#release(client, "left"));
+  }
+
+  /** The registry says that a name of this client is somebody else's, or nobody's. */
+  lostName(client: ClientRecord, hostname: string, current: RegistryRecord | null): void {
+    const isSister = current?.ownerId === client.identity.ownerId && current.clientId !== client.clientId;
+    if (isSister) {
+      this.#endReplaced(client, `${hostname} was opened elsewhere by the same owner`);
+      return;
+    }
+    const reason = `${hostname} is not registered for this client any more`;
+    this.#options.log("warn", `${client.clientId}: ${reason}`);
+    this.end(client, "DPX_EPOCH_STALE", reason);
+  }
+
+  /** A client without sockets, session and names has nothing to come back to. */
+  dropIfUnused(client: ClientRecord): void {
+    const { control, link, session, held } = client;
+    if (client.hasEnded || control !== null || link !== null || session !== null || held.length > 0) return;
+    this.#options.clients.delete(client);
+    clearTimeout(client.leavingTimer);
+  }
+
+  /** Ends all of them. The registry is not told: this process goes, and with it its records, or their leases end. */
+  close(): void {
+    this.#isClosed = true;
+    for (const client of this.#options.clients.all()) this.end(client, "DPX_DRAINING", "This node is shutting down");
+  }
+
+  #refuse(dialer: DialerSocket, client: ClientRecord, refusals: readonly PipeResult[]): void {
+    this.#tell(client, refusals);
+    const [first] = refusals;
+    const refused =
+      first?.status === "refused" ? first : { code: "DPX_INTERNAL" as const, message: "No pipe was given" };
+    dialer.refuse(new DuplexityError(refused.code, refused.message));
+    this.dropIfUnused(client);
+  }
+
+  #tell(client: ClientRecord, pipes: readonly PipeResult[]): void {
+    client.control?.send({ type: "pipesAreRegisteredResponse", clientId: client.clientId, pipes });
+  }
+
+  /** The session goes on over the new link; the one before is of no more use. */
+  #attach(client: ClientRecord, dialer: DialerSocket): void {
+    const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = this.#options.limits;
+    const previous = client.link;
+    const link: SessionLink = new SessionLink(createPacketLink(dialer.give()), {
+      heartbeat: { idleMs, timeoutMs },
+      onClose: (error) => this.#linkClosed(client, link, error),
+    });
+    client.link = link;
+    client.session ??= this.#startSession(client);
+    client.session.attach(link);
+    previous?.close("DPX_LINK_LOST", "A newer dialer took its place");
+  }
+
+  #startSession(client: ClientRecord): Session {
+    const { resumeWindowMs, maxStreams } = this.#options.limits;
+    const session: Session = new Session({
+      role: "opener",
+      id: newSessionId(),
+      resumeWindowMs,
+      limits: { maxStreams },
+      onLive: () => this.#options.onLive(client),
+      onClose: (error) => {
+        if (client.session === session) this.#sessionClosed(client, error);
+      },
+    });
+    return session;
+  }
+
+  #linkClosed(client: ClientRecord, link: SessionLink, error: DuplexityError): void {
+    if (client.link !== link) return;
+    client.link = null;
+    this.#options.log("debug", `The link of ${client.clientId} is gone: ${error.message}`);
+    if (client.isLeaving) this.end(client, "DPX_CANCELLED", "The client left");
+  }
+
+  /** The session is over by itself. A client that comes back gets a new one; until then its names are away. */
+  #sessionClosed(client: ClientRecord, error: DuplexityError): void {
+    const { link } = client;
+    client.session = null;
+    client.link = null;
+    const level = error.code === "DPX_INTERNAL" ? "error" : "info";
+    this.#options.log(level, `The session of ${client.clientId} ended with ${error.code}: ${error.message}`);
+    link?.close(error.code, error.message);
+    if (client.isLeaving) {
+      this.end(client, "DPX_CANCELLED", "The client left");
+      return;
+    }
+    void client.inTurn(async () => {
+      // A dialer that came meanwhile has registered them anew.
+      if (client.session === null) await this.#release(client, error.code === "DPX_CANCELLED" ? "left" : "lost");
+      this.dropIfUnused(client);
+    });
+  }
+
+  async #release(client: ClientRecord, reason: "left" | "lost"): Promise<void> {
+    const pipes = client.held;
+    client.held = [];
+    await this.#registrar.release(client, pipes, reason);
+  }
+
+  /** The same owner took `record`'s name: its client is over, whether it listens or not. */
+  #replace(record: RegistryRecord, by: ClientRecord): void {
+    const client = this.#options.clients.get(record.clientId);
+    if (client === null || client === by) return;
+    this.#endReplaced(client, `${record.hostname} was opened by another client of the same owner`);
+  }
+
+  #endReplaced(client: ClientRecord, reason: string): void {
+    const code = "DPX_REPLACED";
+    const by = client.identity.ownerName;
+    this.#options.log("info", `${client.clientId} of ${by} is replaced: ${reason}`);
+    this.end(client, code, reason, { type: "forceDisconnectRequest", code, by, reason, until: null });
+  }
+
+  /** A name that a sister took, and was refused with, is this client's again. */
+  #givenBack(record: RegistryRecord): void {
+    const { clientId, hostname, epoch } = record;
+    const client = this.#options.clients.get(clientId);
+    if (client?.held.some((pipe) => pipe.hostname === hostname) === true) {
+      client.held = client.held.map((pipe) => (pipe.hostname === hostname ? { ...pipe, epoch } : pipe));
+      return;
+    }
+    // It left while it was being undone.
+    void this.#options.registry.remove(hostname, clientId, epoch, "lost").catch(() => false);
+  }
+}
+
+function lost(message: string): DuplexityError {
+  return new DuplexityError("DPX_LINK_LOST", message);
+}

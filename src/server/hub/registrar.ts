@@ -1,0 +1,178 @@
+// Registers a client's pipes: all of them or none. What was made on the way to a
+// refusal is undone, also for the client that lost a name on that way.
+
+import {
+  asDuplexityError,
+  DuplexityError,
+  hostnameOf,
+  type PipeRequest,
+  type PipeResult,
+} from "../../protocol/index.ts";
+import type { Registry, RegistryRecord } from "../backend/registry.ts";
+import type { Route } from "../routes.ts";
+import type { ClientRecord, HeldPipe } from "./client-record.ts";
+import { routeOf } from "./route-table.ts";
+
+/** Opens and closes public TCP ports; the proxy has them. */
+export interface PortOpener {
+  open(route: Route): Promise<void>;
+}
+
+export interface RegistrarOptions {
+  readonly registry: Registry;
+  readonly nodeId: string;
+  readonly domain: string;
+  readonly maxPipes: number;
+  readonly ports: PortOpener | null;
+  /** What a visitor opens. */
+  readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
+  /** Another client of the same owner holds a name again, at a new epoch. */
+  readonly onGivenBack: (record: RegistryRecord) => void;
+}
+
+export type RegisterOutcome =
+  | {
+      readonly status: "registered";
+      readonly pipes: readonly HeldPipe[];
+      /** Records of the same owner's other clients that held one of the names until now. */
+      readonly replaced: readonly RegistryRecord[];
+      /** Takes it all back, for a client that left meanwhile. */
+      undo(): Promise<void>;
+    }
+  | { readonly status: "refused"; readonly refusals: readonly PipeResult[] };
+
+interface Wanted {
+  readonly request: PipeRequest;
+  readonly hostname: string;
+}
+
+interface Made {
+  readonly wanted: Wanted;
+  readonly record: RegistryRecord;
+  readonly replaced: RegistryRecord | null;
+}
+
+export class Registrar {
+  readonly #options: RegistrarOptions;
+
+  constructor(options: RegistrarOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects: what goes wrong is a refusal. */
+  async register(
+    client: ClientRecord,
+    requests: readonly PipeRequest[],
+    wantsReports: boolean,
+  ): Promise<RegisterOutcome> {
+    const { wanted, refusals } = this.#check(requests);
+    if (refusals.length > 0) return { status: "refused", refusals };
+    const made: Made[] = [];
+    for (const pipe of wanted) {
+      try {
+        made.push(await this.#registerOne(client, pipe, wantsReports));
+      } catch (error) {
+        await this.#undo(client, made);
+        return { status: "refused", refusals: [refusalOf(pipe.request.name, asDuplexityError(error))] };
+      }
+    }
+    return {
+      status: "registered",
+      pipes: made.map(({ wanted: { request, hostname }, record }) => ({
+        name: request.name,
+        hostname,
+        protocol: request.protocol,
+        url: this.#options.urlOf(hostname, record.tcpPort),
+        epoch: record.epoch,
+      })),
+      replaced: made.flatMap(({ replaced }) => replaced ?? []),
+      undo: () => this.#undo(client, made),
+    };
+  }
+
+  /** Gives up those of `pipes` that `client` still holds. Never rejects. */
+  async release(client: ClientRecord, pipes: readonly HeldPipe[], reason: "left" | "lost"): Promise<void> {
+    for (const { hostname, epoch } of pipes) {
+      // A registry that cannot be reached frees the name by itself when the lease ends.
+      await this.#options.registry.remove(hostname, client.clientId, epoch, reason).catch(() => false);
+    }
+  }
+
+  #check(requests: readonly PipeRequest[]): { wanted: Wanted[]; refusals: PipeResult[] } {
+    const wanted: Wanted[] = [];
+    const refusals: PipeResult[] = [];
+    const seen = new Set<string>();
+    const { maxPipes, domain } = this.#options;
+    for (const request of requests) {
+      try {
+        if (requests.length > maxPipes) {
+          throw new DuplexityError(
+            "DPX_PIPES_LIMIT",
+            `Cannot register ${requests.length} pipes: a client may have ${maxPipes}`,
+          );
+        }
+        const hostname = hostnameOf(request.name, domain);
+        if (seen.has(hostname)) throw new DuplexityError("DPX_USAGE", `Cannot register "${request.name}" twice`);
+        seen.add(hostname);
+        wanted.push({ request, hostname });
+      } catch (error) {
+        refusals.push(refusalOf(request.name, asDuplexityError(error)));
+      }
+    }
+    // One sentence says it; a hundred times would not fit into a message.
+    return { wanted, refusals: refusals.slice(0, maxPipes) };
+  }
+
+  async #registerOne(client: ClientRecord, wanted: Wanted, wantsReports: boolean): Promise<Made> {
+    const { registry, nodeId, ports } = this.#options;
+    const { ownerId, ownerName } = client.identity;
+    const { hostname, request } = wanted;
+    const { protocol, name } = request;
+    const { clientId } = client;
+    const registration = { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports };
+    const result = await registry.register(registration);
+    if (result.status === "taken") {
+      const since = new Date(result.since).toISOString();
+      throw new DuplexityError(
+        "DPX_NAME_TAKEN",
+        `Cannot register "${name}": ${result.ownerName} holds it since ${since}`,
+        {
+          hint: "Take another name.",
+        },
+      );
+    }
+    const made: Made = { wanted, record: result.record, replaced: result.replaced };
+    if (result.record.tcpPort === undefined) return made;
+    try {
+      if (ports === null)
+        throw new DuplexityError("DPX_TCP_PORTS", `Cannot register "${name}": there are no TCP ports`);
+      await ports.open(routeOf(result.record));
+    } catch (error) {
+      await this.#undo(client, [made]);
+      throw error;
+    }
+    return made;
+  }
+
+  /** What the client held before stays its own; what it took from a sister goes back; the rest is free again. */
+  async #undo(client: ClientRecord, made: readonly Made[]): Promise<void> {
+    const { registry } = this.#options;
+    for (const { record, replaced } of made) {
+      const { hostname, epoch } = record;
+      const isOld = client.held.some((pipe) => pipe.hostname === hostname && pipe.epoch === epoch);
+      if (isOld) continue;
+      if (replaced === null) await registry.remove(hostname, client.clientId, epoch, "left").catch(() => false);
+      else await this.#giveBack(replaced);
+    }
+  }
+
+  async #giveBack(replaced: RegistryRecord): Promise<void> {
+    const result = await this.#options.registry.register(replaced).catch(() => null);
+    if (result?.status === "registered") this.#options.onGivenBack(result.record);
+  }
+}
+
+function refusalOf(name: string, error: DuplexityError): PipeResult {
+  const { code, message, hint } = error;
+  return { status: "refused", name, code, message, ...(hint === undefined ? {} : { hint }) };
+}

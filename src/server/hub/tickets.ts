@@ -1,0 +1,73 @@
+// One-use tickets that tie a dialer to the control socket that asked for it.
+
+import { randomBytes } from "node:crypto";
+import { DuplexityError } from "../../protocol/index.ts";
+import type { ControlSocket } from "./control-socket.ts";
+
+/** 192 bits: nobody guesses one. */
+const TICKET_BYTES = 24;
+
+export interface Ticket {
+  readonly clientId: string;
+  readonly ownerId: string;
+  readonly control: ControlSocket;
+}
+
+interface Issued extends Ticket {
+  readonly ends: number;
+}
+
+/** Bounded by the control sockets: each has one ticket at most. */
+export class TicketStore {
+  readonly ttlMs: number;
+  readonly #now: () => number;
+  readonly #tickets = new Map<string, Issued>();
+  readonly #ofControl = new Map<ControlSocket, string>();
+
+  /** @param ttlMs How long a ticket is good for. @param now Unix time in ms. */
+  constructor(ttlMs: number, now: () => number = Date.now) {
+    this.ttlMs = ttlMs;
+    this.#now = now;
+  }
+
+  get size(): number {
+    return this.#tickets.size;
+  }
+
+  /** A new ticket; the one that the same control socket had before is void. */
+  issue(ticket: Ticket): string {
+    this.drop(ticket.control);
+    const id = randomBytes(TICKET_BYTES).toString("base64url");
+    this.#tickets.set(id, { ...ticket, ends: this.#now() + this.ttlMs });
+    this.#ofControl.set(ticket.control, id);
+    return id;
+  }
+
+  /**
+   * Uses a ticket up.
+   *
+   * @throws {DuplexityError} `DPX_TICKET_INVALID` if it is unknown, used, late or another identity's.
+   */
+  redeem(id: string | undefined, ownerId: string): Ticket {
+    const ticket = id === undefined ? undefined : this.#tickets.get(id);
+    if (ticket === undefined) throw invalid(id === undefined ? "there is none" : "it is unknown or was used");
+    this.drop(ticket.control);
+    if (ticket.ends <= this.#now()) throw invalid(`it is older than ${this.ttlMs / 1_000} s`);
+    if (ticket.ownerId !== ownerId) throw invalid("it was given to somebody else");
+    return ticket;
+  }
+
+  /** The control socket is gone, and with it its ticket. */
+  drop(control: ControlSocket): void {
+    const id = this.#ofControl.get(control);
+    if (id === undefined) return;
+    this.#ofControl.delete(control);
+    this.#tickets.delete(id);
+  }
+}
+
+function invalid(why: string): DuplexityError {
+  return new DuplexityError("DPX_TICKET_INVALID", `Cannot take the dial ticket: ${why}`, {
+    hint: "Send another discoveryRequest.",
+  });
+}
