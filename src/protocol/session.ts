@@ -197,11 +197,10 @@ export class Session {
   #receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {
     switch (header.kind) {
       case PacketKind.data:
-        // A link that the session has left may still have packets under way: the new link brings them again.
-        if (this.isLive && this.#isOver(link)) this.#receiveData(header.seq, header.ack, packet, rest);
+        if (this.#isCarriedBy(link)) this.#receiveData(header.seq, header.ack, packet, rest);
         return;
       case PacketKind.ack:
-        if (this.isLive && this.#isOver(link)) this.#receiveAck(header.ack);
+        if (this.#isCarriedBy(link)) this.#receiveAck(header.ack);
         return;
       case PacketKind.resume:
         this.#receiveResume(link, header, packet);
@@ -216,6 +215,13 @@ export class Session {
 
   #isOver(link: SessionLink): boolean {
     return (this.#state.phase === "live" || this.#state.phase === "resuming") && this.#state.link === link;
+  }
+
+  /** A link that the session has left may still have packets under way: the new link brings them again. */
+  #isCarriedBy(link: SessionLink): boolean {
+    if (!this.#isOver(link)) return false;
+    if (this.isLive) return true;
+    throw new DuplexityError("DPX_SEQUENCE", "A packet came on a link before the RESUME that goes ahead of all others");
   }
 
   #receiveData(seq: number, ack: number, packet: Buffer, rest: readonly Buffer[]): void {

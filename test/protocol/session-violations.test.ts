@@ -265,6 +265,14 @@ describe("Session", () => {
     expectEnd(opener, "DPX_SEQUENCE", /^A second RESUME came on one link$/);
   });
 
+  it("ends on DATA or ACK ahead of the RESUME that answers its own", () => {
+    for (const kind of [1, 2]) {
+      const peer = new RawPeer({ role: "opener" });
+      peer.sendRaw(header(kind, ID, 0, 0));
+      expectEnd(peer, "DPX_SEQUENCE", /^A packet came on a link before the RESUME/);
+    }
+  });
+
   it.each([
     ["keeps less than is missing", 2, 0, /keeps packets from 2 and expects 0; 1 is expected here/],
     ["expects what was never sent", 0, 2, /expects 2; 1 is expected here and 0 to 1 are kept/],

@@ -25,6 +25,7 @@ export type Action =
   | { readonly do: "swap"; readonly delayMs: number; readonly oldEndsAfterMs: number }
   | { readonly do: "blackHole"; readonly side: Side }
   | { readonly do: "slow"; readonly side: Side; readonly delayMs: number; readonly bytesPerMs: number }
+  | { readonly do: "split"; readonly side: Side; readonly pieceBytes: number }
   | { readonly do: "wait"; readonly ms: number };
 
 const side = fc.constantFrom<Side>("opener", "acceptor");
@@ -99,6 +100,14 @@ export const action: fc.Arbitrary<Action> = fc.oneof(
       side,
       delayMs: delay,
       bytesPerMs: fc.constantFrom(100, 1_000, 10_000, Number.POSITIVE_INFINITY),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant("split" as const),
+      side,
+      pieceBytes: fc.oneof(fc.integer({ min: 1, max: 64 }), fc.integer({ min: 500, max: 70_000 })),
     }),
   },
   {
@@ -192,6 +201,9 @@ export class Play {
         link.bytesPerMs = step.bytesPerMs;
         return;
       }
+      case "split":
+        this.#link(step.side).pieceBytes = step.pieceBytes;
+        return;
       case "wait":
         pass(step.ms);
     }
@@ -224,6 +236,7 @@ export class Play {
   }
 
   #open(accepts: Conversation["accepts"]): void {
+    if (this.pair.opener.isClosed) return;
     const id = this.conversations.length + 1;
     const opener = new StreamEnd(`opener's end of ${id}`, id * 2, id * 2 + 1);
     const conversation = { opener, acceptor: null, accepts };

@@ -25,6 +25,8 @@ export class SimLink implements Link {
   /** How what this end sends travels. */
   delayMs = 0;
   bytesPerMs = Number.POSITIVE_INFINITY;
+  /** What this end sends arrives in pieces of so many bytes; the header in the first. */
+  pieceBytes = Number.POSITIVE_INFINITY;
   /** Swallows what this end sends, and says nothing. */
   isBlackHole = false;
 
@@ -36,6 +38,8 @@ export class SimLink implements Link {
   /** Sees each packet of this end as it leaves. */
   onSent: ((packet: Buffer) => void) | null = null;
 
+  readonly #leaving: { readonly bytes: number; readonly read: () => Buffer; readonly travelMs: number }[] = [];
+  readonly #travelling: Buffer[] = [];
   #departsAt = 0;
   #arrivesAt = 0;
   #hasPassedHighWater = false;
@@ -84,22 +88,37 @@ export class SimLink implements Link {
     this.#departsAt = Math.max(now, this.#departsAt) + bytes / this.bytesPerMs;
     this.#arrivesAt = Math.max(this.#arrivesAt, this.#departsAt + this.delayMs);
     const travelMs = this.#arrivesAt - this.#departsAt;
-    setTimeout(() => this.#depart(bytes, read(), travelMs), this.#departsAt - now);
+    // Two timers of the same time may fire in any order: each takes the first that waits, whichever set it.
+    this.#leaving.push({ bytes, read, travelMs });
+    setTimeout(() => this.#depart(), this.#departsAt - now);
   }
 
-  #depart(bytes: number, packet: Buffer, travelMs: number): void {
-    this.bufferedBytes -= bytes;
+  #depart(): void {
+    const first = this.#leaving.shift();
+    if (first === undefined) return;
+    this.bufferedBytes -= first.bytes;
+    const packet = first.read();
     this.#count(packet);
     this.onSent?.(packet);
-    if (!this.isBlackHole) setTimeout(() => this.#arrive(packet), travelMs);
+    if (!this.isBlackHole) {
+      this.#travelling.push(packet);
+      setTimeout(() => this.#arrive(), first.travelMs);
+    }
     if (this.isOpen && this.#hasPassedHighWater && this.bufferedBytes <= LINK_LOW_WATER_BYTES) {
       this.#hasPassedHighWater = false;
       this.handler.onDrain();
     }
   }
 
-  #arrive(packet: Buffer): void {
-    if (this.peer?.isOpen === true && !this.isBlackHole) this.peer.handler.onPacket(packet);
+  #arrive(): void {
+    const packet = this.#travelling.shift();
+    if (packet === undefined || this.peer?.isOpen !== true || this.isBlackHole) return;
+    const first = packet.subarray(0, Math.max(PACKET_HEADER_BYTES, Math.min(this.pieceBytes, packet.length)));
+    const rest: Buffer[] = [];
+    for (let offset = first.length; offset < packet.length; offset += this.pieceBytes) {
+      rest.push(packet.subarray(offset, Math.min(offset + this.pieceBytes, packet.length)));
+    }
+    this.peer.handler.onPacket(first, rest);
   }
 
   #count(packet: Buffer): void {
