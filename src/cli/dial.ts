@@ -18,7 +18,8 @@ export interface ServerAccess {
   /** Whether nobody named a server, so that the default is tried. */
   readonly isDefault: boolean;
   readonly token: string | undefined;
-  readonly key: ClientKey;
+  /** Left out only where a token says who it is and no key could be kept. */
+  readonly key: ClientKey | undefined;
 }
 
 /** @throws {DuplexityError} `DPX_USAGE` if server, token or key cannot be read. */
@@ -30,7 +31,12 @@ export async function readAccess(
   const server = values.parse("server", "an http:// or https:// address without a path", parseServerUrl);
   const { env, cwd } = context;
   const token = readSecret(values, { fileKey: "tokenFile", variable: "DUPLEXITY_TOKEN", env, cwd });
-  return { server: server ?? DEFAULT_SERVER, isDefault: server === undefined, token, key: await user.clientKey() };
+  const key = await user.clientKey().catch((error: unknown) => {
+    if (token === undefined) throw error;
+    // A container with a token and no writable home: the key would only make random names stay the same.
+    return undefined;
+  });
+  return { server: server ?? DEFAULT_SERVER, isDefault: server === undefined, token, key };
 }
 
 /** A failure with what to do about it, where only the command knows: who chose the server, what else there is to try. */

@@ -1,18 +1,16 @@
 // What duplexity keeps for a person on this machine: settings and the client
 // key, in one private folder. The only file that imports conf.
 
-import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, linkSync, mkdirSync, readFileSync, statSync, unlinkSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { ClientKey } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
+import { DIRECTORY_MODE, FILE_MODE, makePrivateDirectory, tighten } from "./private-files.ts";
 import { checkContent, type Section } from "./settings-file.ts";
+import { readOrMakeKey } from "./settings-key.ts";
 import type { FileValues } from "./settings-values.ts";
 
 const CONFIG_FILE = "config.json";
-const KEY_FILE = "client-key.json";
-const DIRECTORY_MODE = 0o700;
-const FILE_MODE = 0o600;
 
 export interface UserSettings {
   readonly directory: string;
@@ -36,7 +34,7 @@ export interface UserSettingsOptions {
 export async function openUserSettings(options: UserSettingsOptions): Promise<UserSettings> {
   const directoryFromEnv = options.env.DUPLEXITY_CONFIG_DIR;
   const where = directoryFromEnv ? { cwd: directoryFromEnv } : { projectName: "duplexity", projectSuffix: "" };
-  if (directoryFromEnv) makeDirectory(directoryFromEnv);
+  if (directoryFromEnv) makePrivateDirectory(directoryFromEnv);
   const { path, content } = await readConf(where, directoryFromEnv);
   const directory = dirname(path);
   tighten(directory, DIRECTORY_MODE, options.warn);
@@ -91,89 +89,4 @@ async function loadConf() {
 
 function signalsHeard(): NodeJS.Signals[] {
   return process.eventNames().filter((name): name is NodeJS.Signals => typeof name === "string" && /^SIG/.test(name));
-}
-
-function makeDirectory(directory: string): void {
-  try {
-    mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DuplexityError("DPX_USAGE", `Cannot make the settings folder "${directory}": ${reason}`, {
-      hint: "Set DUPLEXITY_CONFIG_DIR to a folder that can be written.",
-      cause: error,
-    });
-  }
-}
-
-async function readOrMakeKey(directory: string, warn: (message: string) => void): Promise<ClientKey> {
-  makeDirectory(directory);
-  const path = join(directory, KEY_FILE);
-  const existing = readKey(path);
-  if (existing !== null) {
-    tighten(path, FILE_MODE, warn);
-    return existing;
-  }
-  // Loaded only now: `serve` reads settings as well and needs no client.
-  const { newClientKey } = await import("../client/index.ts");
-  // Under a name of its own, then linked: of two commands that start at once one wins, and neither reads half a key.
-  const draft = `${path}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(draft, `${JSON.stringify(newClientKey())}\n`, { mode: FILE_MODE, flag: "wx" });
-  try {
-    linkSync(draft, path);
-  } catch (error) {
-    if (codeOf(error) !== "EEXIST") writeFileSync(path, readFileSync(draft), { mode: FILE_MODE, flag: "wx" });
-  } finally {
-    unlinkSync(draft);
-  }
-  const key = readKey(path);
-  if (key === null) throw invalidKey(path, "it vanished while it was made");
-  return key;
-}
-
-function readKey(path: string): ClientKey | null {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return null;
-    throw invalidKey(path, error instanceof Error ? error.message : String(error));
-  }
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch {
-    throw invalidKey(path, "it is not JSON");
-  }
-  if (!isClientKey(content)) throw invalidKey(path, "it is not an Ed25519 private key (JWK)");
-  return { kty: content.kty, crv: content.crv, x: content.x, d: content.d };
-}
-
-function isClientKey(value: unknown): value is ClientKey {
-  if (typeof value !== "object" || value === null) return false;
-  if (!("kty" in value && "crv" in value && "x" in value && "d" in value)) return false;
-  const isPart = (part: unknown) => typeof part === "string" && /^[\w-]{43}$/.test(part);
-  return value.kty === "OKP" && value.crv === "Ed25519" && isPart(value.x) && isPart(value.d);
-}
-
-function invalidKey(path: string, reason: string): DuplexityError {
-  return new DuplexityError("DPX_USAGE", `Cannot read the client key "${path}": ${reason}`, {
-    hint: "Restore it, or delete it to get a new one: names that the old one owns stay its own until their grace ends.",
-  });
-}
-
-/** Takes away what group and others may do. POSIX only: on Windows the folder's own access list decides. */
-function tighten(path: string, mode: number, warn: (message: string) => void): void {
-  if (process.platform === "win32") return;
-  try {
-    const current = statSync(path).mode & 0o777;
-    if ((current & 0o077) === 0) return;
-    chmodSync(path, mode);
-    warn(`"${path}" was open to others (mode ${current.toString(8)}); it is ${mode.toString(8)} now`);
-  } catch (error) {
-    if (codeOf(error) !== "ENOENT") warn(`cannot close "${path}" to others: ${String(error)}`);
-  }
-}
-
-function codeOf(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
 }

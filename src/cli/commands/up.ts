@@ -96,7 +96,7 @@ function runOptionsOf(
     server,
     async forward(signal, places) {
       const pipes = places === null ? plan.pipes : plan.pipes.filter((_, place) => places.includes(place));
-      const identity = token === undefined ? { key } : { token, key };
+      const identity = { ...(token === undefined ? {} : { token }), ...(key === undefined ? {} : { key }) };
       try {
         return await forward({ server, pipes, ...identity, reports: wantsReports, signal });
       } catch (error) {
