@@ -40,6 +40,7 @@ describe("findUps", () => {
       await openUpSocket(directory, { status: () => younger, down }),
       await openUpSocket(directory, { status: () => STATUS, down }),
     ];
+    for (const { path } of sockets) expect(statSync(path).mode & 0o777).toBe(0o600);
     const { ups, silent } = await findUps(directory);
     expect(ups.map((up) => up.status.clientId)).toEqual(["c", "younger"]);
     expect(silent).toEqual([]);

@@ -6,8 +6,8 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
+import { DIRECTORY_MODE } from "../private-files.ts";
 
-const DIRECTORY_MODE = 0o700;
 /** `sun_path` has 104 bytes on macOS and 108 on Linux, its closing zero among them. */
 const MAX_SOCKET_PATH_BYTES = 103;
 /** More sockets than this in one folder are not looked at. */

@@ -1,9 +1,10 @@
 // The socket of one running `up`: answers `status` and `down` from other
 // terminals of the same person. Knows no tunnel: it asks those who do.
 
-import { renameSync, unlinkSync } from "node:fs";
+import { chmodSync, renameSync, unlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { asDuplexityError } from "../../protocol/errors.ts";
+import { FILE_MODE } from "../private-files.ts";
 import { newSocketPath } from "./directory.ts";
 import { readLine, writeLine } from "./line-socket.ts";
 import { readUpRequest, type UpAnswer, type UpRequest, type UpStatus } from "./messages.ts";
@@ -39,7 +40,11 @@ export async function openUpSocket(directory: string, handler: UpSocketHandler):
   });
   server.maxConnections = MAX_CONNECTIONS;
   await listen(server, draft);
-  if (isFile) renameSync(draft, path);
+  if (isFile) {
+    // The folder is private already; this holds should somebody open it.
+    chmodSync(draft, FILE_MODE);
+    renameSync(draft, path);
+  }
   return {
     path,
     close() {
