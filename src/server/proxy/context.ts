@@ -1,5 +1,6 @@
 // What all visitors' connections of one proxy share. It decides nothing.
 
+import type { BlockList } from "node:net";
 import type { HttpLimits, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
 import type { Routes } from "../routes.ts";
 import type { HoldQueue } from "./hold.ts";
@@ -32,6 +33,8 @@ export interface ProxyContext {
   readonly requestHeads: RequestHeadCache;
   readonly responseHeads: ResponseHeadCache;
   readonly domain: string;
+  /** Peers whose forwarding fields are believed. */
+  readonly trustProxy: BlockList | null;
   /** This node's name in Via. */
   readonly pseudonym: string;
   readonly log: ProxyLog;

@@ -12,6 +12,7 @@ import { requestReport } from "./request-report.ts";
 import { RequestSender } from "./request-sender.ts";
 import { isFinal, isRepeatable, visitorCode } from "./retry.ts";
 import { type Searcher, StreamSearch } from "./stream-search.ts";
+import { visitorBehind } from "./visitor-address.ts";
 
 /** One request, from when its head was read until it is answered. */
 interface Running {
@@ -111,7 +112,12 @@ export class Exchange implements OriginUser, Searcher {
   // Searcher
 
   get address(): string {
-    return this.#running?.visitor.address ?? "";
+    const running = this.#running;
+    if (running === null) return "";
+    const { visitor, head } = running;
+    const { trustProxy } = this.#context;
+    if (trustProxy === null || !visitor.forwarding.options.isTrusted) return visitor.address;
+    return visitorBehind(head.field("x-forwarded-for"), trustProxy, visitor.address);
   }
 
   get isTls(): boolean {
@@ -318,7 +324,7 @@ export class Exchange implements OriginUser, Searcher {
     const running = this.#running;
     const { route } = this.#search;
     if (route === null || running === null || !route.wantsReports) return;
-    const { head, visitor } = running;
+    const { head } = running;
     const report = requestReport({
       hostname: route.hostname,
       head,
@@ -326,7 +332,7 @@ export class Exchange implements OriginUser, Searcher {
       startedAt: this.#startedAt,
       requestBytes: this.#sender.body.contentBytes,
       responseBytes: this.#answer.contentBytes,
-      visitor: visitor.address,
+      visitor: this.address,
       code,
     });
     this.#context.routes.report(route, report);

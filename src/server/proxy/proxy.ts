@@ -10,6 +10,7 @@ import { Forwardings } from "./forwardings.ts";
 import { HoldQueue } from "./hold.ts";
 import { DEFAULT_PROXY_LIMITS, type ProxyLimits, type ProxyOptions, type VisitorSocket } from "./options.ts";
 import { StreamPool } from "./stream-pool.ts";
+import { plainAddress, withPort } from "./visitor-address.ts";
 import { VisitorConnection } from "./visitor-connection.ts";
 import { attachVisitor } from "./visitor-socket.ts";
 
@@ -32,6 +33,12 @@ export interface VisitorProxy {
 
 /** Deadlines are looked at this often at most; shorter limits are looked at four times within themselves. */
 const SWEEP_MS = 1_000;
+
+/**
+ * Connections beyond `maxVisitors` whose head is read all the same: they get a proper 429, and a flood of visitors does
+ * not shut the server's own clients out.
+ */
+const UNREAD_VISITORS = 256;
 
 export function createProxy(options: ProxyOptions): VisitorProxy {
   return new HttpProxy(options);
@@ -62,6 +69,7 @@ class HttpProxy implements VisitorProxy {
       requestHeads: new RequestHeadCache({ limits: headLimits }),
       responseHeads: new ResponseHeadCache(),
       domain: options.domain.toLowerCase(),
+      trustProxy: options.trustProxy ?? null,
       pseudonym: `duplexity-${options.nodeId}`,
       log: options.log ?? (() => {}),
       now: performance.now(),
@@ -86,7 +94,7 @@ class HttpProxy implements VisitorProxy {
       socket.destroy();
       return;
     }
-    if (counters.openVisitors >= limits.maxVisitors) {
+    if (counters.openVisitors >= limits.maxVisitors + UNREAD_VISITORS) {
       refuseConnection(socket, "DPX_LIMIT");
       return;
     }
@@ -102,7 +110,7 @@ class HttpProxy implements VisitorProxy {
     counters.openVisitors++;
     const port = socket.remotePort ?? 0;
     const connection = new VisitorConnection(this.#context, socket, {
-      address: ip.includes(":") ? `[${ip}]:${port}` : `${ip}:${port}`,
+      address: withPort(ip, port),
       forwarding: this.#forwardings.of(socket, ip),
       exchanges: this.#exchanges,
       onClosed: this.#onClosed,
@@ -159,11 +167,4 @@ function refuseConnection(socket: VisitorSocket, code: ErrorCode): void {
   socket.once("finish", () => socket.destroy());
   socket.resume();
   socket.end(errorAnswer({ code, method: "", accept: "", hostname: "", close: true }), "latin1");
-}
-
-/** An IPv4 address as itself, also when the listener is IPv6; without a zone. */
-function plainAddress(address: string): string {
-  const plain = address.startsWith("::ffff:") && address.includes(".") ? address.slice(7) : address;
-  const zone = plain.indexOf("%");
-  return zone === -1 ? plain : plain.slice(0, zone);
 }

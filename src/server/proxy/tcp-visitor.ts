@@ -5,6 +5,7 @@ import { asDuplexityError, type ErrorCode, type RequestReport } from "../../prot
 import type { Route, Routes } from "../routes.ts";
 import type { Held, HoldQueue } from "./hold.ts";
 import { breakSocket, Splice } from "./splice.ts";
+import { plainAddress, withPort } from "./visitor-address.ts";
 
 export interface TcpVisitorOptions {
   /** Paused, with half-open allowed. */
@@ -33,8 +34,7 @@ export class TcpVisitor implements Held {
     this.#options = options;
     this.heldUntil = this.#startedAt + options.holdTimeoutMs;
     const { remoteAddress = "", remotePort = 0 } = options.socket;
-    const ip = remoteAddress.replace(/^::ffff:(?=.*\.)/, "");
-    this.#address = ip.includes(":") ? `[${ip}]:${remotePort}` : `${ip}:${remotePort}`;
+    this.#address = withPort(plainAddress(remoteAddress), remotePort);
   }
 
   get hostname(): string {

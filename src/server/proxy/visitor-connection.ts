@@ -2,7 +2,7 @@
 // what comes back. It knows sockets and deadlines; routes, streams and retries are the exchange's.
 
 import { isIPv4 } from "node:net";
-import { type Forwarding, HeadCollector } from "../../http/index.ts";
+import { type Forwarding, HeadCollector, type RequestHead } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
 import type { ProxyContext } from "./context.ts";
 import type { Exchange } from "./exchange.ts";
@@ -25,6 +25,10 @@ type Phase = "head" | "exchange" | "tunnel" | "linger" | "closed";
 
 /** A connection that was opened just before a drain has this long to send its request. */
 const DRAIN_FRESH_MS = 1_000;
+
+/** Sweeps that found a request running, after which TCP probes the visitor; not before, since it costs a system call. */
+const PROBED_AFTER_SWEEPS = 3;
+const TCP_PROBE_MS = 60_000;
 
 const BRACKET = "[".charCodeAt(0);
 const NINE = "9".charCodeAt(0);
@@ -56,6 +60,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   #isReading = false;
   #hasEnded = false;
   #lingered = 0;
+  #sweeps = 0;
 
   constructor(context: ProxyContext, socket: VisitorSocket, options: VisitorOptions) {
     super(socket);
@@ -123,7 +128,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
 
   /** Ends what has waited too long at `now`. */
   sweep(now: number): void {
-    this.#exchange?.sweep(now);
+    if (this.#exchange !== null) this.#sweepExchange(this.#exchange, now);
     if (this.#phase === "linger" && this.#deadline === Number.POSITIVE_INFINITY && this.socket.writableFinished) {
       // Counted from when all is out: a slow reader may take as long as it needs.
       this.#deadline = now + LINGER_TIMEOUT_MS;
@@ -139,6 +144,12 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     else if (this.#phase === "exchange") this.destroy();
     else if (this.#phase === "head" && this.#collector.pendingBytes > 0) this.#refuse("DPX_HEAD_TIMEOUT", null);
     else if (this.#phase === "head") this.#linger();
+  }
+
+  #sweepExchange(exchange: Exchange, now: number): void {
+    exchange.sweep(now);
+    // A long answer may be silent for hours; a visitor whose machine is gone is found out by TCP itself.
+    if (++this.#sweeps === PROBED_AFTER_SWEEPS) this.socket.setKeepAlive(true, TCP_PROBE_MS);
   }
 
   /** The proxy drains: an idle connection ends now, a busy one after its answer, a new one if it stays silent. */
@@ -226,6 +237,10 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
       return;
     }
     collector.clear();
+    if (this.#isFresh && this.#context.counters.openVisitors > this.#context.limits.maxVisitors) {
+      this.#refuse("DPX_LIMIT", null, head);
+      return;
+    }
     this.#isFresh = false;
     this.#phase = "exchange";
     this.#deadline = Number.POSITIVE_INFINITY;
@@ -322,12 +337,13 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     if (exchange !== null) this.#exchanges.put(exchange);
   }
 
-  /** Answers bytes that are no request. What follows them can't be read, so the connection ends. */
-  #refuse(code: ErrorCode, reason: string | null): void {
+  /** Answers without an exchange, and ends the connection: after bytes that are no request, nothing else can be read. */
+  #refuse(code: ErrorCode, reason: string | null, head: RequestHead | null = null): void {
     this.#context.counters.requests++;
     this.#context.counters.failures++;
     if (reason !== null) this.#context.log("debug", `Refused a request from ${this.address}: ${reason}`);
-    this.writeRefusal(code);
+    if (head === null) this.writeRefusal(code);
+    else this.writeError(code, head, false);
     this.#linger();
   }
 

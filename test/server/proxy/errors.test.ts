@@ -110,14 +110,25 @@ describe("createProxy", () => {
     await settled();
   });
 
-  it("refuses visitors beyond maxVisitors with 429", async () => {
-    const { visitor, proxy } = await startProxy(stage, { limits: { maxVisitors: 1 } });
+  it("refuses visitors beyond maxVisitors with 429, but not the server's own clients", async () => {
+    const { visitor, routes, settled } = await startProxy(stage, { limits: { maxVisitors: 1 } });
+    const origin = await startScriptedOrigin(stage, [HELLO]);
+    routes.register("a.example.test", origin.port);
     const first = await visitor();
-    first.write("GET");
+    first.write(get("/"));
+    expect((await readAnswer(first)).status).toBe(200);
     const second = await visitor();
+    second.write(get("/"));
     expect((await readAnswer(second)).fields.get("duplexity-error")).toBe("DPX_LIMIT");
     expect(await second.readAll()).toBe("");
-    expect(proxy.statistics.openVisitors).toBe(1);
+    const own = await visitor();
+    own.write(get("/control", "example.test"));
+    expect((await readAnswer(own)).body).toBe("own");
+    first.write(get("/"));
+    expect((await readAnswer(first)).status).toBe(200);
+    first.end();
+    second.end();
+    await settled();
   });
 
   it.each(HOSTILE_REQUESTS)("refuses $what and closes, while a neighbour goes on", async ({ bytes, statuses }) => {
