@@ -69,7 +69,10 @@ Example:  duplexity serve --no-auth`,
   },
 ];
 
+const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
+/** How long the last words may take to be read. */
+const FLUSH_LIMIT_MS = 1_000;
 
 function createProgram(onRun: (status: number) => void): Command {
   const program = new Command("duplexity")
@@ -151,23 +154,33 @@ async function main(argv: readonly string[]): Promise<number> {
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
     if (error instanceof CommanderError && error.code === "commander.help") return EXIT_USAGE;
-    const { showFailure } = await import("./failure.ts");
-    return showFailure(error, { argv, env: process.env, stdout: process.stdout, stderr: process.stderr });
+    return show(error);
   }
 }
 
-/** Lets what was written reach a slow reader before the process ends; gives up on one that is gone. */
-function flush(stream: NodeJS.WriteStream): Promise<void> {
-  return new Promise((resolve) => {
-    if (stream.destroyed || !stream.writable) resolve();
-    else stream.write("", () => resolve());
-  });
+async function show(error: unknown): Promise<number> {
+  const { showFailure } = await import("./failure.ts");
+  const { argv, env, stdout, stderr } = process;
+  return showFailure(error, { argv, env, stdout, stderr });
+}
+
+/** Lets what was written reach a slow reader first, and gives up on one that is gone. */
+async function end(status: number): Promise<void> {
+  const flushed = [process.stdout, process.stderr].map(
+    (stream) => new Promise<void>((resolve) => stream.write("", () => resolve())),
+  );
+  const limit = new Promise<void>((resolve) => setTimeout(resolve, FLUSH_LIMIT_MS).unref());
+  await Promise.race([Promise.all(flushed), limit]);
+  process.exit(status);
 }
 
 // A reader that went away (`duplexity up | head -1`) is no reason to drop the tunnel, nor to crash.
 process.stdout.on("error", () => {});
 process.stderr.on("error", () => {});
+// A defect ends the command, and in the way that scripts know; a second one, while the first is shown, ends it at once.
+process.on("uncaughtException", (error) => {
+  process.once("uncaughtException", () => process.exit(EXIT_FAILURE));
+  void show(error).then(end);
+});
 
-const status = await main(process.argv);
-await Promise.all([flush(process.stdout), flush(process.stderr)]);
-process.exit(status);
+await end(await main(process.argv));
