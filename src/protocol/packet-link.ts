@@ -40,8 +40,9 @@ class PacketLink implements Link, WebSocketHandler {
 
   abort(error: DuplexityError): void {
     if (this.#isClosed) return;
-    this.#connection.terminate();
+    // First: what the connection tells of its end would hide why it was dropped.
     this.#closed(error);
+    this.#connection.terminate();
   }
 
   onText(): void {

@@ -46,7 +46,8 @@ export class SessionLink {
   readonly #carried = new WeakSet<Session>();
   readonly #header: PacketHeader = { kind: PacketKind.link, session: 0, seq: 0, ack: 0 };
   #heardAt = performance.now();
-  #pingSentAt: number | null = null;
+  #pingedAt = 0;
+  #isPongDue = false;
   #pingCount = 0;
   #timer: NodeJS.Timeout;
   #timerDueAt = 0;
@@ -188,9 +189,11 @@ export class SessionLink {
         if (payload.length !== PING_PAYLOAD_BYTES) break;
         this.#receivePong(payload);
         return;
-      case FrameType.goAway:
-        this.#options.onGoAway?.(decodeUint32(payload, "GOAWAY"));
+      case FrameType.goAway: {
+        const deadlineMs = decodeUint32(payload, "GOAWAY");
+        this.#options.onGoAway?.(deadlineMs);
         return;
+      }
     }
     throw new DuplexityError(
       "DPX_FRAME_INVALID",
@@ -202,16 +205,17 @@ export class SessionLink {
 
   #ping(): void {
     this.#pingCount += 1;
-    this.#pingSentAt = performance.now();
+    this.#pingedAt = performance.now();
+    this.#isPongDue = true;
     const payload = Buffer.alloc(PING_PAYLOAD_BYTES);
     payload.writeUInt32BE(this.#pingCount, 4);
     this.#sendFrame(FrameType.ping, payload);
   }
 
   #receivePong(payload: Buffer): void {
-    if (this.#pingSentAt === null || payload.readUInt32BE(4) !== this.#pingCount) return;
-    const sample = performance.now() - this.#pingSentAt;
-    this.#pingSentAt = null;
+    if (!this.#isPongDue || payload.readUInt32BE(4) !== this.#pingCount) return;
+    const sample = performance.now() - this.#pingedAt;
+    this.#isPongDue = false;
     this.rttMs = this.rttMs === null ? sample : this.rttMs + (sample - this.rttMs) * RTT_GAIN;
   }
 
@@ -233,6 +237,8 @@ export class SessionLink {
     const silentMs = now - this.#heardAt;
     const hasOverslept = now - this.#timerDueAt > OVERSLEPT_MS;
     if (silentMs < idleMs) {
+      // A busy link is alive, but its round trip changes: the windows' growth follows it.
+      if (now - this.#pingedAt >= idleMs) this.#ping();
       this.#timer = this.#watchAfter(idleMs - silentMs);
     } else if (silentMs < idleMs + timeoutMs || hasOverslept) {
       this.#ping();

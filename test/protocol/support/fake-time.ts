@@ -11,6 +11,7 @@ export function stopTime(): void {
 }
 
 export function resumeTime(): void {
+  vi.restoreAllMocks();
   vi.clearAllTimers();
   vi.useRealTimers();
 }
@@ -27,6 +28,12 @@ export function passUntil(condition: () => boolean, limitMs = 60_000, stepMs = 1
     pass(stepMs);
   }
   if (!condition()) throw new Error(`Not true after ${limitMs} ms: ${condition}`);
+}
+
+/** The process sleeps for `ms`: the clock goes on, timers do not. */
+export function sleep(ms: number): void {
+  const now = performance.now.bind(performance);
+  vi.spyOn(performance, "now").mockImplementation(() => now() + ms);
 }
 
 /** Timers that would still fire. */
