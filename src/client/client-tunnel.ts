@@ -42,9 +42,10 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   #upAt = 0;
   #linkLostAt: number | null = null;
   #reports = 0;
-  #isReconnecting = false;
-  /** The next attempt need not wait: the drop was announced, or only the link broke, or the machine slept. */
-  #isRetryFree = false;
+  /** Whether somebody is at it: `open` or `#reconnect`. */
+  #isConnecting = true;
+  /** Attempts that need not wait: the drop was announced, or only the link broke, or the machine slept. */
+  #freeRetries = 0;
   /** Ends the dials of the attempt that runs. */
   #attempt = new AbortController();
   #wakeWatch: WakeWatch | null = null;
@@ -69,8 +70,9 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       sessions: this.#sessions,
       identity: options.identity,
       onLost: (error) => this.#lost(error),
+      // Control and link may go one after the other.
       onDrain: () => {
-        this.#isRetryFree = true;
+        this.#freeRetries = 2;
       },
       onForceDisconnect: (error) => this.#finish(error),
     });
@@ -117,6 +119,9 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     }
     this.#connectedAt = new Date();
     this.#wakeWatch = new WakeWatch(() => this.#woke());
+    this.#isConnecting = false;
+    if (!this.#uplink.hasControl || !this.#uplink.hasLink)
+      this.#lost(new DuplexityError("DPX_LINK_LOST", "Lost at once"));
   }
 
   close(options: { readonly drainMs?: number } = {}): Promise<void> {
@@ -131,22 +136,22 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
 
   #lost(error: DuplexityError): void {
     if (this.#life.signal.aborted) return;
+    if (this.#closing !== null) {
+      // What was to finish has lost its way; to come back would take the names again. The control socket is the hub's to close.
+      if (!this.#uplink.hasLink) this.#drain?.abort();
+      return;
+    }
     if (isFinal(error.code)) {
       this.#finish(error);
       return;
     }
-    // What was to finish has lost its way; to come back would take the names again.
-    if (this.#closing !== null) {
-      this.#drain?.abort();
-      return;
-    }
-    if (!this.#uplink.hasLink) this.#linkLostAt ??= performance.now();
-    if (this.#isReconnecting) return;
+    if (!this.#uplink.hasLink && this.#upAt > 0) this.#linkLostAt ??= performance.now();
+    if (this.#isConnecting) return;
     const wasHealthy = performance.now() - this.#upAt >= BACKOFF_HEALTHY_MS;
     if (wasHealthy) this.#backoff.reset();
     // The server is there and answers: only the link broke.
-    if (wasHealthy && this.#uplink.hasControl) this.#isRetryFree = true;
-    this.#isReconnecting = true;
+    if (wasHealthy && this.#uplink.hasControl) this.#freeRetries = Math.max(this.#freeRetries, 1);
+    this.#isConnecting = true;
     this.#reconnect(error).catch((cause: unknown) => this.#finish(asDuplexityError(cause)));
   }
 
@@ -154,8 +159,8 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   async #reconnect(cause: DuplexityError): Promise<void> {
     let error = cause;
     for (let attempt = 1; !this.#life.signal.aborted; attempt += 1) {
-      const delayMs = this.#isRetryFree ? 0 : this.#backoff.next(wasRefused(error));
-      this.#isRetryFree = false;
+      const delayMs = this.#freeRetries > 0 ? 0 : this.#backoff.next(wasRefused(error));
+      this.#freeRetries = Math.max(0, this.#freeRetries - 1);
       if (!this.#uplink.hasLink) this.#setStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#wait(delayMs);
       if (this.#life.signal.aborted) return;
@@ -170,7 +175,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
         }
       }
     }
-    this.#isReconnecting = false;
+    this.#isConnecting = false;
   }
 
   async #establish(): Promise<void> {
@@ -200,7 +205,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   /** After sleep the sockets look alive and are not. */
   #woke(): void {
     if (this.#life.signal.aborted) return;
-    this.#isRetryFree = true;
+    this.#freeRetries = 1;
     const error = new DuplexityError("DPX_LINK_DEAD", "This machine slept");
     this.#hurry?.abort();
     this.#attempt.abort(error);

@@ -6,7 +6,7 @@ export class Reply<T> {
   readonly promise: Promise<T>;
   #resolve: (value: T) => void = () => {};
   #reject: (error: DuplexityError) => void = () => {};
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
 
   constructor(timeoutMs: number, late: () => DuplexityError) {
     this.promise = new Promise<T>((resolve, reject) => {
@@ -26,5 +26,11 @@ export class Reply<T> {
   reject(error: DuplexityError): void {
     clearTimeout(this.#timer);
     this.#reject(error);
+  }
+
+  /** Fails with `error` unless the answer, which may be on its way on another socket, comes within `ms`. */
+  rejectAfter(ms: number, error: DuplexityError): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#reject(error), ms);
   }
 }

@@ -29,7 +29,7 @@ export interface UplinkOptions {
   readonly wantsReports: boolean;
   readonly sessions: SessionSet;
   readonly identity: Pick<AuthorizationRequest, "token" | "key">;
-  /** The control socket or the link is gone. Not called while `establish` runs: that rejects. */
+  /** The control socket or the link is gone. Also while `establish` runs, which then rejects or makes a new one. */
   onLost(error: DuplexityError): void;
   /** The server has said that it will close the sockets. */
   onDrain(): void;
@@ -42,13 +42,14 @@ export type Registered = Extract<PipeResult, { status: "registered" }>;
 const DIAL_TIMEOUT_MS = 10_000;
 /** How long the hub may take to register the pipes. */
 const REGISTER_TIMEOUT_MS = 15_000;
+/** When it refuses them it closes the dialer, too: its reason may come a little later, on the control socket. */
+const REASON_TIMEOUT_MS = 1_000;
 
 export class Uplink {
   readonly #options: UplinkOptions;
   #control: Control | null = null;
   #link: SessionLink | null = null;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
-  #isEstablishing = false;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -72,15 +73,10 @@ export class Uplink {
    * @throws {DuplexityError} `DPX_SERVER_UNREACHABLE`, or with what the server refused it.
    */
   async establish(signal: AbortSignal): Promise<readonly Registered[] | null> {
-    this.#isEstablishing = true;
-    try {
-      const control = this.#control ?? (await this.#openControl(signal));
-      const discovery = await this.#discover(control);
-      if (this.#link !== null) return null;
-      return await this.#openLink(control, discovery, signal);
-    } finally {
-      this.#isEstablishing = false;
-    }
+    const control = this.#control ?? (await this.#openControl(signal));
+    const discovery = await this.#discover(control);
+    if (this.#link !== null) return null;
+    return await this.#openLink(control, discovery, signal);
   }
 
   /** Says goodbye, so that the names are free at once. */
@@ -106,7 +102,7 @@ export class Uplink {
     control?.terminate(error);
     this.#link?.abort(error);
     // The link tells the loss; without one the control socket's has to be told here.
-    if (control !== null) this.#lost(error);
+    if (control !== null) this.#options.onLost(error);
   }
 
   async #openControl(signal: AbortSignal): Promise<Control> {
@@ -207,24 +203,20 @@ export class Uplink {
     this.#registration?.reject(error);
     if (control === null || this.#control !== control) return;
     this.#control = null;
-    this.#lost(error);
+    this.#options.onLost(error);
   }
 
   #linkClosed(link: SessionLink, error: DuplexityError): void {
     if (this.#link !== link) return;
     this.#link = null;
-    this.#registration?.reject(error);
+    this.#registration?.rejectAfter(REASON_TIMEOUT_MS, error);
     // The control socket takes the same way: what swallowed the link's packets swallows its messages, too.
     if (error.code === "DPX_LINK_DEAD" && this.#control !== null) {
       const control = this.#control;
       this.#control = null;
       control.terminate(error);
     }
-    this.#lost(error);
-  }
-
-  #lost(error: DuplexityError): void {
-    if (!this.#isEstablishing) this.#options.onLost(error);
+    this.#options.onLost(error);
   }
 }
 
