@@ -2,6 +2,8 @@
 
 import type { ErrorCode } from "../protocol/index.ts";
 
+export { serve } from "./serve.ts";
+
 export interface ListenAddress {
   readonly host: string;
   /** 0 takes a free one. */

@@ -28,6 +28,8 @@ const OVERSLEPT_MS = 1_000;
 
 export interface ControlSocketOptions {
   readonly identity: Identity;
+  /** The `Host` at which the client has reached this server. */
+  readonly host: string;
   readonly heartbeat: Heartbeat;
   onMessage(control: ControlSocket, message: ControlMessage): void;
   /** The socket is of no more use, for whatever reason. At most once. */
@@ -36,6 +38,7 @@ export interface ControlSocketOptions {
 
 export class ControlSocket {
   readonly identity: Identity;
+  readonly host: string;
   /** Who it is for: set by its first discoveryRequest. */
   clientId: string | null = null;
   readonly #socket: WebSocket;
@@ -48,6 +51,7 @@ export class ControlSocket {
 
   constructor(socket: WebSocket, options: ControlSocketOptions) {
     this.identity = options.identity;
+    this.host = options.host;
     this.#socket = socket;
     this.#options = options;
     socket.on("message", (data: RawData, isBinary: boolean) => this.#receive(data, isBinary));

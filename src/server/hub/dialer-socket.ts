@@ -28,12 +28,18 @@ export interface DialerOptions {
   onClose(dialer: DialerSocket): void;
 }
 
+/** A client's link starts at once: its pings come while its pipes are being registered. */
+const MAX_EARLY_BYTES = 65_536;
+const MAX_EARLY_PACKETS = 64;
+
 export class DialerSocket {
   readonly connection: WebSocketConnection;
   /** Whether it still waits: neither closed nor given to a link. */
   isWaiting = true;
   readonly #options: DialerOptions;
   #hasDialled = false;
+  #early: Buffer[] = [];
+  #earlyBytes = 0;
 
   /** @throws {DuplexityError} what `acceptUpgrade` throws: nothing was answered then. */
   constructor(options: DialerOptions) {
@@ -48,8 +54,7 @@ export class DialerSocket {
     });
     this.connection.handler = {
       onText: (text) => this.#receive(text),
-      onBinary: () =>
-        this.refuse(new DuplexityError("DPX_PROTOCOL", "A packet came before the dialRequest was answered")),
+      onBinary: (first, rest) => this.#keep(first, rest),
       onDrain: () => {},
       onClose: () => this.#close(),
     };
@@ -65,10 +70,24 @@ export class DialerSocket {
     this.#close();
   }
 
-  /** From now on the connection is a link's. */
-  give(): WebSocketConnection {
+  /** From now on the connection is a link's, which `take` makes; it is given the packets that came before. */
+  give<T>(take: (connection: WebSocketConnection) => T): T {
     this.isWaiting = false;
-    return this.connection;
+    const taken = take(this.connection);
+    for (const packet of this.#early) this.connection.handler.onBinary(packet, []);
+    this.#early = [];
+    return taken;
+  }
+
+  #keep(first: Buffer, rest: readonly Buffer[]): void {
+    if (!this.isWaiting) return;
+    const packet = rest.length === 0 ? first : Buffer.concat([first, ...rest]);
+    this.#early.push(packet);
+    this.#earlyBytes += packet.length;
+    const isTooMuch = this.#earlyBytes > MAX_EARLY_BYTES || this.#early.length > MAX_EARLY_PACKETS;
+    if (!this.#hasDialled) this.refuse(new DuplexityError("DPX_PROTOCOL", "A packet came before the dialRequest"));
+    else if (isTooMuch)
+      this.refuse(new DuplexityError("DPX_PROTOCOL", "Too much came before the pipes were registered"));
   }
 
   #receive(text: string): void {
@@ -93,6 +112,7 @@ export class DialerSocket {
   #close(): void {
     if (!this.isWaiting) return;
     this.isWaiting = false;
+    this.#early = [];
     this.#options.place.leave();
     this.#options.onClose(this);
   }

@@ -37,8 +37,8 @@ export interface HubOptions {
   readonly domain: string;
   /** `duplexity/0.1.0 node/20.20.2` */
   readonly software: string;
-  /** `ws(s)://…/dialer`, as clients reach it. */
-  readonly dataPlaneUri: () => string;
+  /** `ws(s)://…/dialer`, as a client reaches it that has reached control at `host`. */
+  readonly dataPlaneUri: (host: string) => string;
   /** What a visitor opens. */
   readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
   readonly limits: Omit<ServeLimits, "maxUnauthenticated">;
@@ -157,6 +157,7 @@ export class Hub {
       const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = this.#options.limits;
       const control = new ControlSocket(webSocket, {
         identity,
+        host: request.headers.host ?? "",
         heartbeat: { idleMs, timeoutMs },
         onMessage: (from, message) => this.#onMessage(from, message),
         onClose: (from) => this.#controlClosed(from),
@@ -252,7 +253,7 @@ export class Hub {
     const { ownerId, ownerName } = control.identity;
     control.send({
       type: "discoveryResponse",
-      dataPlaneUri: dataPlaneUri(),
+      dataPlaneUri: dataPlaneUri(control.host),
       alternatives: [],
       protocolVersion,
       nodeId,

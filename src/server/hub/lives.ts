@@ -157,11 +157,15 @@ export class Lives {
   #attach(client: ClientRecord, dialer: DialerSocket): void {
     const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = this.#options.limits;
     const previous = client.link;
-    const link: SessionLink = new SessionLink(createPacketLink(dialer.give()), {
-      heartbeat: { idleMs, timeoutMs },
-      onClose: (error) => this.#linkClosed(client, link, error),
-    });
-    client.link = link;
+    const link: SessionLink = dialer.give(
+      (connection) =>
+        new SessionLink(createPacketLink(connection), {
+          heartbeat: { idleMs, timeoutMs },
+          onClose: (error) => this.#linkClosed(client, link, error),
+        }),
+    );
+    // What came early may have been its end: then the session waits for another one.
+    client.link = link.isOpen ? link : null;
     client.session ??= this.#startSession(client);
     client.session.attach(link);
     previous?.close("DPX_LINK_LOST", "A newer dialer took its place");

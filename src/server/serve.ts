@@ -1,0 +1,213 @@
+// Puts a node together: registry, hub, proxy and listeners in one process, and
+// takes it apart again. Forwards nothing itself.
+
+import { randomBytes } from "node:crypto";
+import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
+import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import { DuplexityError } from "../protocol/index.ts";
+import { createBackendApi, MemoryRegistry, type Registry } from "./backend/index.ts";
+import { Hub } from "./hub/index.ts";
+import { createAuthenticator, isLoopbackHost } from "./identity/index.ts";
+import type { ServeOptions, Server } from "./index.ts";
+import { closeListener, hostInUrl, openListener } from "./listen.ts";
+import { OwnEndpoints } from "./own-endpoints.ts";
+import { createProxy, createTcpPorts, type TcpPorts, type VisitorProxy } from "./proxy/index.ts";
+import { type ResolvedServeOptions, resolveServeOptions } from "./serve-options.ts";
+import { SOFTWARE } from "./software.ts";
+
+/** Connections of the internal listener: other nodes, a scraper, a probe. */
+const MAX_INTERNAL_CONNECTIONS = 256;
+/** How long a request on the internal listener may take to arrive. */
+const INTERNAL_REQUEST_MS = 10_000;
+/** A TLS handshake that takes longer is cut. */
+const TLS_HANDSHAKE_MS = 10_000;
+
+/**
+ * Starts a server; resolves when it listens.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` if an option is wrong, `DPX_LISTEN` if an address cannot be taken. Nothing is
+ * left open then.
+ */
+export async function serve(options: ServeOptions): Promise<Server> {
+  const node = new Node(resolveServeOptions(options));
+  try {
+    await node.open();
+  } catch (error) {
+    await node.close();
+    throw error;
+  }
+  return node;
+}
+
+class Node implements Server {
+  readonly nodeId = `n${randomBytes(5).toString("hex")}`;
+  readonly domain: string;
+  readonly #options: ResolvedServeOptions;
+  readonly #registry: Registry;
+  readonly #hub: Hub;
+  readonly #proxy: VisitorProxy;
+  readonly #tcpPorts: TcpPorts | null;
+  readonly #own: OwnEndpoints;
+  readonly #public: TcpServer;
+  readonly #internal: HttpServer;
+  /** What TLS connections run over: while one shakes hands, nobody else knows it. */
+  readonly #rawSockets = new Set<Socket>();
+  #publicUrl: URL;
+  #internalUrl = "";
+  #isDraining = false;
+  #closing: Promise<void> | null = null;
+
+  constructor(options: ResolvedServeOptions) {
+    this.#options = options;
+    const { domain, limits, tcpPorts, listen, log, trustProxy } = options;
+    const { nodeId } = this;
+    this.domain = domain;
+    // Before the listener is open nobody asks for it.
+    this.#publicUrl = options.publicUrl ?? urlOf(options.tls !== null, listen.host, listen.port);
+    const authenticator = createAuthenticator(options.identity);
+    this.#registry = new MemoryRegistry({ graceMs: limits.graceMs, tcpPorts });
+    this.#hub = new Hub({
+      ...{ registry: this.#registry, nodeId, domain, limits, log, software: SOFTWARE },
+      dataPlaneUri: (host) => this.#dataPlaneUri(host),
+      urlOf: (hostname, tcpPort) => this.#pipeUrl(hostname, tcpPort),
+      ports: tcpPorts === null ? null : { open: (route) => this.#openPort(route) },
+      onRouteChange: (previous, next) => {
+        const port = previous?.tcpPort;
+        if (port !== undefined && port !== next?.tcpPort) void this.#tcpPorts?.close(port);
+      },
+    });
+    const { routes } = this.#hub;
+    this.#tcpPorts = tcpPorts === null ? null : createTcpPorts({ ...tcpPorts, host: listen.host, routes, limits, log });
+    const { maxUnauthenticated, maxHeadBytes } = limits;
+    this.#own = new OwnEndpoints({ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes });
+    this.#proxy = createProxy({
+      ...{ routes, domain, nodeId, limits, trustProxy, log },
+      serveOwn: (socket, head) => this.#own.take(socket, head),
+      isDraining: () => this.#isDraining,
+      ...forwardingOf(options.publicUrl),
+    });
+    this.#public = this.#createPublic();
+    this.#internal = this.#createInternal();
+  }
+
+  get publicUrl(): string {
+    return this.#publicUrl.origin;
+  }
+
+  get internalUrl(): string {
+    return this.#internalUrl;
+  }
+
+  async open(): Promise<void> {
+    const { listen, internalListen, publicUrl, tls, identity } = this.#options;
+    const internal = await openListener(this.#internal, internalListen, "--internal-listen");
+    const open = await openListener(this.#public, listen, "--listen");
+    if (identity.kind === "no-auth") for (const address of [open, internal]) checkLoopback(address);
+    this.#internalUrl = urlOf(false, internalListen.host, internal.port).origin;
+    if (publicUrl === null) this.#publicUrl = urlOf(tls !== null, listen.host, open.port);
+  }
+
+  async drain(deadlineMs: number): Promise<void> {
+    if (this.#isDraining) return this.close();
+    this.#isDraining = true;
+    this.#options.log("info", "Draining: no new connections, what runs may finish");
+    // From now on another process may take the address.
+    this.#public.close();
+    this.#hub.drain(deadlineMs);
+    await Promise.all([this.#proxy.drain(deadlineMs), this.#tcpPorts?.drain(deadlineMs)]);
+    await this.close();
+  }
+
+  close(): Promise<void> {
+    this.#isDraining = true;
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const closed = Promise.all([closeListener(this.#public), closeListener(this.#internal)]);
+    this.#internal.closeAllConnections();
+    this.#proxy.close();
+    await this.#tcpPorts?.closeAll();
+    this.#hub.close();
+    this.#own.close();
+    for (const socket of this.#rawSockets) socket.destroy();
+    await this.#registry.close();
+    await closed;
+  }
+
+  async #openPort(route: Parameters<TcpPorts["open"]>[0]): Promise<void> {
+    await this.#tcpPorts?.open(route);
+  }
+
+  #createPublic(): TcpServer {
+    const { tls, limits } = this.#options;
+    const handle = (socket: Socket): void => this.#proxy.handleConnection(socket);
+    let server: TcpServer;
+    if (tls === null) {
+      server = createTcpServer({ noDelay: true, allowHalfOpen: true }, handle);
+    } else {
+      const secure = createTlsServer({
+        ...{ cert: tls.cert, key: tls.key, noDelay: true, allowHalfOpen: true },
+        ...{ minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"], handshakeTimeout: TLS_HANDSHAKE_MS },
+      });
+      secure.on("secureConnection", handle);
+      secure.on("tlsClientError", (_error, socket) => socket.destroy());
+      secure.on("connection", (socket: Socket) => this.#remember(socket));
+      server = secure;
+    }
+    // Above what visitors and clients may have, so that their own limits answer first.
+    server.maxConnections = limits.maxVisitors + 2 * limits.maxClients + limits.maxUnauthenticated;
+    return server;
+  }
+
+  #remember(socket: Socket): void {
+    this.#rawSockets.add(socket);
+    socket.once("close", () => this.#rawSockets.delete(socket));
+  }
+
+  #createInternal(): HttpServer {
+    const { internalListen, domain } = this.#options;
+    const hostnames = [internalListen.host.toLowerCase()];
+    const isReady = (): boolean => !this.#isDraining;
+    const api = createBackendApi({ registry: this.#registry, domain, isReady, hostnames });
+    const server = createHttpServer({ requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS }, api);
+    server.maxConnections = MAX_INTERNAL_CONNECTIONS;
+    return server;
+  }
+
+  /** Without a public URL: the very address at which the client has reached this server. */
+  #dataPlaneUri(host: string): string {
+    const { publicUrl, tls } = this.#options;
+    if (publicUrl !== null) return `${publicUrl.protocol === "https:" ? "wss" : "ws"}://${publicUrl.host}/dialer`;
+    const uri = `${tls === null ? "ws" : "wss"}://${host}/dialer`;
+    return URL.canParse(uri) ? uri : `${this.#publicUrl.origin.replace(/^http/, "ws")}/dialer`;
+  }
+
+  #pipeUrl(hostname: string, tcpPort: number | undefined): string {
+    if (tcpPort !== undefined) return `tcp://${this.domain}:${tcpPort}`;
+    const { protocol, port } = this.#publicUrl;
+    return `${protocol}//${hostname}${port === "" ? "" : `:${port}`}`;
+  }
+}
+
+/** What visitors see, when that is not the socket's own. */
+function forwardingOf(publicUrl: URL | null): { publicScheme?: "http" | "https"; publicPort?: number } {
+  if (publicUrl === null) return {};
+  const publicScheme = publicUrl.protocol === "https:" ? "https" : "http";
+  const publicPort = publicUrl.port === "" ? (publicScheme === "https" ? 443 : 80) : Number(publicUrl.port);
+  return { publicScheme, publicPort };
+}
+
+function urlOf(isTls: boolean, host: string, port: number): URL {
+  return new URL(`${isTls ? "https" : "http"}://${hostInUrl(host)}:${port}`);
+}
+
+/** A name such as localhost leads where /etc/hosts says. */
+function checkLoopback({ address }: AddressInfo): void {
+  if (isLoopbackHost(address)) return;
+  throw new DuplexityError("DPX_USAGE", `Cannot start with --no-auth: ${address} can be reached from other machines`, {
+    hint: "Listen on 127.0.0.1.",
+  });
+}
