@@ -164,7 +164,9 @@ class UpRun {
     const { requests, openStreams, bytesIn, bytesOut, rttMs, lastByteAt } = tunnel.statistics;
     return {
       ...{ v: 1, type: "status", pid: process.pid, clientId: tunnel.clientId, server: this.#options.server },
-      ...{ state: tunnel.status.state, requests, openStreams, bytesIn, bytesOut, rttMs },
+      ...{ state: tunnel.status.state, requests, openStreams, bytesIn, bytesOut },
+      // Microseconds are noise.
+      rttMs: rttMs === null ? null : Math.round(rttMs * 100) / 100,
       upSince: this.#upSince.toISOString(),
       awaySince: this.#awaySince?.toISOString() ?? null,
       lastByteAt: lastByteAt?.toISOString() ?? null,

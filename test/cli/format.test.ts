@@ -40,11 +40,13 @@ describe("formatBytes", () => {
 
 describe("formatDuration", () => {
   it("goes from milliseconds to days without a sixtieth second", () => {
-    expect([0, 38, 999.6, 1_300, 59_960, 245_000, 7_380_000, 435_600_000].map(formatDuration)).toEqual([
+    expect([0, 38, 999.6, 1_300, 9_960, 59_400, 59_600, 245_000, 7_380_000, 435_600_000].map(formatDuration)).toEqual([
       "0 ms",
       "38 ms",
       "1.0 s",
       "1.3 s",
+      "10 s",
+      "59 s",
       "1 min 0 s",
       "4 min 5 s",
       "2 h 3 min",

@@ -37,7 +37,7 @@ describe("createServeView", () => {
       "  ➜  Public    http://127.0.0.1:8080  pipes: http://NAME.localhost:8080",
       "  ➜  Internal  http://127.0.0.1:7071",
       "  ➜  Identity  each client's own key (--no-auth: this machine only)",
-      "  ➜  Next      duplexity up --pipe cat1:localhost:9090",
+      "  ➜  Next      duplexity up --pipe cat1:9090",
       "",
       "",
     ]);
@@ -52,7 +52,7 @@ describe("createServeView", () => {
       identity: "admin-token",
     });
     expect(stdout.text()).toContain(
-      "duplexity up --pipe cat1:localhost:9090 --server https://tunnel.example.com --token-file token\n",
+      "duplexity up --pipe cat1:9090 --server https://tunnel.example.com --token-file token\n",
     );
     expect(stdout.text()).toContain("pipes: https://NAME.tunnel.example.com\n");
   });
@@ -63,7 +63,7 @@ describe("createServeView", () => {
     view.draining(30_000);
     view.stopped();
     expect(stdout.text()).toBe("http://127.0.0.1:8080\n");
-    expect(stderr.text()).toContain("Draining, at most 30.0 s…");
+    expect(stderr.text()).toContain("Draining, at most 30 s…");
     expect(stderr.text()).toContain("✔ stopped");
   });
 

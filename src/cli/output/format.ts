@@ -47,10 +47,11 @@ export function formatBytes(bytes: number): string {
   return `${unit > 0 && value < 9.95 ? value.toFixed(1) : Math.round(value)} ${units[unit]}`;
 }
 
-/** `38 ms`, `1.3 s`, `4 min 5 s`, `2 h 3 min`, `5 d 1 h`. */
+/** `38 ms`, `1.3 s`, `30 s`, `4 min 5 s`, `2 h 3 min`, `5 d 1 h`. */
 export function formatDuration(milliseconds: number): string {
   if (milliseconds < 999.5) return `${Math.round(milliseconds)} ms`;
-  if (milliseconds < 59_950) return `${(milliseconds / 1_000).toFixed(1)} s`;
+  if (milliseconds < 9_950) return `${(milliseconds / 1_000).toFixed(1)} s`;
+  if (milliseconds < 59_500) return `${Math.round(milliseconds / 1_000)} s`;
   const seconds = Math.round(milliseconds / 1_000);
   if (seconds < 3_600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
   const minutes = Math.floor(seconds / 60);

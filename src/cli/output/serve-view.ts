@@ -98,7 +98,7 @@ function nextCommand(facts: Listening): string {
   const address = `${protocol}//${facts.domain}${port === "" ? "" : `:${port}`}`;
   const server = address === "http://localhost:8080" ? "" : ` --server ${address}`;
   const token = facts.identity === "admin-token" ? " --token-file token" : "";
-  return `duplexity up --pipe cat1:localhost:9090${server}${token}`;
+  return `duplexity up --pipe cat1:9090${server}${token}`;
 }
 
 function levelColour(level: LogLevel, palette: Palette): (text: string) => string {

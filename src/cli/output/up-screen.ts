@@ -96,8 +96,7 @@ export function createScreenView(options: UpViewOptions): UpView {
     },
     request(report) {
       if (!budget.take()) return;
-      const name = pipes.length > 1 ? (pipes.find((pipe) => pipe.hostname === report.hostname)?.name ?? "") : null;
-      const line = requestLine(report, { name, columns: columnsOf(stdout), palette });
+      const line = requestLine(report, { label: labelOf(report, pipes), columns: columnsOf(stdout), palette });
       const failure = failureOf(report, pipes);
       // The same sentence under each of a hundred requests hides the requests.
       const isNews = failure !== "" && failure !== lastFailure;
@@ -189,10 +188,9 @@ function backgroundLines(ready: UpReady, palette: Palette): string {
 /** `POST   /hooks/stripe      200     38 ms   1.2 kB`, as wide as the terminal has room after the time. */
 export function requestLine(
   report: RequestReport,
-  options: { name: string | null; columns: number; palette: Palette },
+  options: { label: string; columns: number; palette: Palette },
 ): string {
-  const { name, palette } = options;
-  const label = name === null ? "" : `${cut(name, MAX_NAME_COLUMNS).padEnd(Math.min(MAX_NAME_COLUMNS, 10))} `;
+  const { label, palette } = options;
   const room = options.columns - FIXED_COLUMNS - label.length;
   const width = Math.min(MAX_PATH_COLUMNS, Math.max(MIN_PATH_COLUMNS, room));
   const method = cut(escapeControls(report.method), 7).padEnd(7);
@@ -201,6 +199,14 @@ export function requestLine(
   const duration = formatDuration(report.durationMs).padStart(9);
   const size = formatBytes(report.responseBytes).padStart(7);
   return `${palette.faint(label)}${method} ${path}  ${colour(String(report.status))}  ${duration}  ${palette.faint(size)}`;
+}
+
+/** Which of several pipes it was, in a column of its own. */
+function labelOf(report: RequestReport, pipes: readonly UpPipe[]): string {
+  if (pipes.length < 2) return "";
+  const name = pipes.find((pipe) => pipe.hostname === report.hostname)?.name ?? "";
+  const width = Math.min(MAX_NAME_COLUMNS, Math.max(...pipes.map((pipe) => pipe.name.length)));
+  return `${cut(name, width).padEnd(width)}  `;
 }
 
 function failureOf(report: RequestReport, pipes: readonly UpPipe[]): string {
