@@ -1,7 +1,6 @@
 // One visitor's connection: reads requests off the socket one after another, gives each to the exchange, and writes
 // what comes back. It knows sockets and deadlines; routes, streams and retries are the exchange's.
 
-import { isIPv4 } from "node:net";
 import { type Forwarding, HeadCollector, type RequestHead } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
 import type { ProxyContext } from "./context.ts";
@@ -16,6 +15,8 @@ import {
   type VisitorSocket,
 } from "./options.ts";
 import type { OriginStream } from "./origin-stream.ts";
+import { isOwnHost } from "./own-host.ts";
+import { PendingBytes } from "./pending-bytes.ts";
 import { breakSocket, Splice } from "./splice.ts";
 import { VisitorOutput } from "./visitor-output.ts";
 import { detachVisitor, type SocketListener } from "./visitor-socket.ts";
@@ -29,9 +30,6 @@ const DRAIN_FRESH_MS = 1_000;
 /** Sweeps that found a request running, after which TCP probes the visitor; not before, since it costs a system call. */
 const PROBED_AFTER_SWEEPS = 3;
 const TCP_PROBE_MS = 60_000;
-
-const BRACKET = "[".charCodeAt(0);
-const NINE = "9".charCodeAt(0);
 
 export interface VisitorOptions {
   readonly address: string;
@@ -53,8 +51,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   #phase: Phase = "head";
   #deadline: number;
   #isFresh = true;
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  readonly #pending = new PendingBytes();
   #canTake = true;
   #isPaused = false;
   #isReading = false;
@@ -87,7 +84,8 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
         break;
       case "linger":
         this.#lingered += chunk.length;
-        if (this.#lingered > MAX_LINGER_BYTES) this.destroy();
+        // Its deadline cuts it; until then the visitor may still find the answer.
+        if (this.#lingered > MAX_LINGER_BYTES) this.socket.pause();
         break;
       case "tunnel":
       case "closed":
@@ -119,7 +117,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   onClose(): void {
     if (this.#phase === "closed" || this.#phase === "tunnel") return;
     this.#phase = "closed";
-    this.#pending = [];
+    this.#pending.takeAll();
     this.#abandon();
     this.#onClosed(this);
   }
@@ -140,8 +138,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
       return;
     }
     this.#deadline = Number.POSITIVE_INFINITY;
-    if (this.#phase === "linger") this.destroy();
-    else if (this.#phase === "exchange") this.destroy();
+    if (this.#phase === "linger" || this.#phase === "exchange") this.destroy();
     else if (this.#phase === "head" && this.#collector.pendingBytes > 0) this.#refuse("DPX_HEAD_TIMEOUT", null);
     else if (this.#phase === "head") this.#linger();
   }
@@ -210,10 +207,8 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
       this.#phase = "closed";
       this.#onClosed(this);
     });
-    const pending = this.#pending;
-    this.#pending = [];
     if (early.length > 0) splice.onData(early);
-    splice.start(pending);
+    splice.start(this.#pending.takeAll());
   }
 
   // Reading requests
@@ -232,7 +227,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
       this.#refuse(head.code, head.message);
       return;
     }
-    if (this.#isOwn(head.host)) {
+    if (isOwnHost(head.host, this.#context.domain)) {
       this.#giveAway(collector.buffer.subarray(collector.start, collector.end), chunk, next);
       return;
     }
@@ -261,8 +256,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     this.#isReading = true;
     while (this.#phase === "head" && !this.isBlocked) {
       const chunk = this.#pending.shift();
-      if (chunk === undefined) break;
-      this.#pendingBytes -= chunk.length;
+      if (chunk === null) break;
       this.#readFrom(chunk);
     }
     this.#isReading = false;
@@ -282,34 +276,25 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
 
   #keep(chunk: Buffer, isFirst = false): void {
     if (this.#phase !== "exchange" && this.#phase !== "head") return;
-    if (isFirst) this.#pending.unshift(chunk);
+    if (isFirst) this.#pending.putBack(chunk);
     else this.#pending.push(chunk);
-    this.#pendingBytes += chunk.length;
     this.#setPause();
   }
 
   #setPause(): void {
     if (this.#phase === "tunnel" || this.#phase === "closed") return;
     const mustPause =
-      this.#pendingBytes > MAX_PENDING_BYTES || (!this.#canTake && this.#exchange?.isRequestComplete === false);
+      this.#pending.length > MAX_PENDING_BYTES || (!this.#canTake && this.#exchange?.isRequestComplete === false);
     if (mustPause === this.#isPaused) return;
     this.#isPaused = mustPause;
     if (mustPause) this.socket.pause();
     else this.socket.resume();
   }
 
-  /** Whether `host` is the server itself, and not a pipe. */
-  #isOwn(host: string): boolean {
-    if (host === this.#context.domain || host === "localhost") return true;
-    const first = host.charCodeAt(0);
-    return first === BRACKET || (first <= NINE && isIPv4(host));
-  }
-
   /** Hands the socket to the server's own endpoints, with all that was read and not used. */
   #giveAway(head: Buffer, chunk: Buffer, next: number): void {
-    const parts = [head, chunk.subarray(next), ...this.#pending];
+    const parts = [head, chunk.subarray(next), ...this.#pending.takeAll()];
     this.#phase = "closed";
-    this.#pending = [];
     this.#release();
     this.#onClosed(this);
     this.#context.serveOwn(this.socket, Buffer.concat(parts));
@@ -352,8 +337,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     if (this.#phase === "linger" || this.#phase === "closed") return;
     this.#phase = "linger";
     this.#deadline = Number.POSITIVE_INFINITY;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    this.#pending.takeAll();
     this.socket.end();
     this.#setPause();
   }
