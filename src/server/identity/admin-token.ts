@@ -28,17 +28,16 @@ export class AdminTokenAuthenticator implements Authenticator {
   }
 
   async authenticate(request: IdentityRequest): Promise<Identity> {
-    if (request.authorization === undefined) {
+    const token = BEARER.exec(request.authorization ?? "")?.[1];
+    // A client without a token shows its key: here that says nothing.
+    if (token === undefined) {
       throw new DuplexityError("DPX_AUTH_REQUIRED", "Cannot let you in: this server asks for its token", {
         hint: "Set DUPLEXITY_TOKEN, or use --token-file FILE.",
       });
     }
-    const token = BEARER.exec(request.authorization)?.[1];
     // Digests have one length, so that comparing them takes one time.
-    if (token !== undefined && timingSafeEqual(digestOf(token), this.#digest)) return ADMIN;
-    const why =
-      token === undefined ? "this server asks for its token, not for a key" : "the token is not this server's";
-    throw new DuplexityError("DPX_AUTH_INVALID", `Cannot let you in: ${why}`, {
+    if (timingSafeEqual(digestOf(token), this.#digest)) return ADMIN;
+    throw new DuplexityError("DPX_AUTH_INVALID", "Cannot let you in: the token is not this server's", {
       hint: "Ask whoever runs the server for its token, then set DUPLEXITY_TOKEN or use --token-file FILE.",
     });
   }
