@@ -17,6 +17,8 @@ export interface CommandContext {
   readonly flags: RawValues;
   /** What stands on the command line besides flags. */
   readonly words: readonly string[];
+  /** The command line as it was given, after the command's name: only for the order of words and flags. */
+  readonly args: readonly string[];
 }
 
 /** Runs a command; answers its exit status. Throws a DuplexityError for main to show. */

@@ -116,10 +116,9 @@ function createCommand(entry: CommandEntry, onRun: (status: number) => void): Co
       flags.set(flag.key, option.negate ? true : command.getOptionValue(name));
     }
     const { run } = await entry.load();
-    const { env, stdin, stdout, stderr } = process;
-    onRun(
-      await run({ env, cwd: process.cwd(), stdin, stdout, stderr, version: readVersion(), flags, words: command.args }),
-    );
+    const { env, stdin, stdout, stderr, argv } = process;
+    const given = { flags, words: command.args, args: argv.slice(argv.indexOf(entry.name) + 1) };
+    onRun(await run({ env, cwd: process.cwd(), stdin, stdout, stderr, version: readVersion(), ...given }));
   });
   return command;
 }

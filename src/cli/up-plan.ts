@@ -5,7 +5,7 @@ import { type PipeOptions, parsePipe, parseTarget, resolvePipes } from "../clien
 import { DuplexityError } from "../protocol/errors.ts";
 import { type CommandContext, readSettings } from "./context.ts";
 import { readAccess, type ServerAccess } from "./dial.ts";
-import { UP_FLAGS } from "./flags.ts";
+import { longName, UP_FLAGS } from "./flags.ts";
 
 export interface UpPlan {
   readonly access: ServerAccess;
@@ -23,7 +23,7 @@ export async function planUp(context: CommandContext): Promise<UpPlan> {
   // Targets on the command line replace the pipes of environment and files; they don't add to them.
   const isListed = context.words.length === 0 || context.flags.has("pipe");
   const named = isListed ? values.list("pipe").map(readPipe) : [];
-  const pipes = [...bare, ...named];
+  const pipes = context.flags.has("pipe") ? inOrderGiven(context.args, bare, named) : [...bare, ...named];
   if (pipes.length === 0) {
     throw new DuplexityError("DPX_USAGE", "Cannot open a tunnel: no target was given, wanted a port or an address", {
       hint: "duplexity up 9090",
@@ -39,6 +39,28 @@ export async function planUp(context: CommandContext): Promise<UpPlan> {
     logsRequests: values.isOn("logRequests"),
     isDetached: values.isOn("detach"),
   };
+}
+
+/**
+ * Bare targets and `--pipe`s as they stood on the command line: in that order their URLs are printed. commander tells
+ * them apart but forgets which came first.
+ */
+export function inOrderGiven<T>(args: readonly string[], bare: readonly T[], named: readonly T[]): readonly T[] {
+  const takesValue = new Set(UP_FLAGS.filter(({ syntax }) => syntax.includes("<")).map(longName));
+  const [bareLeft, namedLeft] = [[...bare], [...named]];
+  const ordered: (T | undefined)[] = [];
+  let isValue = false;
+  let areAllWords = false;
+  for (const arg of args) {
+    if (isValue) isValue = false;
+    else if (arg === "--" && !areAllWords) areAllWords = true;
+    else if (areAllWords || !arg.startsWith("-")) ordered.push(bareLeft.shift());
+    else {
+      if (arg === "--pipe" || arg.startsWith("--pipe=")) ordered.push(namedLeft.shift());
+      isValue = takesValue.has(arg);
+    }
+  }
+  return [...ordered.filter((each) => each !== undefined), ...bareLeft, ...namedLeft];
 }
 
 /** `cat1:localhost:9090` */

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
 import type { IdentityOptions, ServeLimits, ServeOptions } from "../../server/index.ts";
-import { type CommandContext, readSettings, warn } from "../context.ts";
+import { type CommandContext, readSettings } from "../context.ts";
 import { readSecret } from "../credentials.ts";
 import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
 import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
@@ -14,8 +14,6 @@ import type { SettingsValues } from "../settings-values.ts";
 import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
 
 const DEFAULT_DRAIN_MS = 30_000;
-/** Shorter ones can be guessed by somebody who has time. */
-const SHORT_TOKEN_CHARS = 16;
 
 export async function run(context: CommandContext): Promise<number> {
   const { values } = await readSettings(context, "serve", SERVE_FLAGS);
@@ -83,9 +81,6 @@ function readIdentity(context: CommandContext, values: SettingsValues): Identity
         "On this machine alone: duplexity serve --no-auth. For others: openssl rand -hex 32 > token, " +
         "then duplexity serve --admin-token-file token",
     });
-  }
-  if (token.length < SHORT_TOKEN_CHARS) {
-    warn(context, `the admin token has ${token.length} characters only; make a better one: openssl rand -hex 32`);
   }
   return { kind: "admin-token", token };
 }
