@@ -11,12 +11,14 @@ import { HOSTILE_REQUESTS, randomRequests } from "../support/hostile-requests.ts
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { INSPECT_ARGS, memoryAfterGc } from "../support/inspect.ts";
 import { seededBytes, seededRandom } from "../support/seeded.ts";
-import { useStage } from "../support/stage.ts";
-import { IS_FULL, startTunnel } from "../support/tunnel.ts";
+import { useFileStage, useStage } from "../support/stage.ts";
+import { IS_FULL, type RunningTunnel, startTunnel } from "../support/tunnel.ts";
 import { keepAliveAgent, RawVisitor, visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 
+const file = useFileStage();
 const stage = useStage();
+let shared: Promise<RunningTunnel> | null = null;
 const REQUESTS = 1_000;
 const PACKETS = IS_FULL ? 100_000 : 10_000;
 /** What caches, pools and compiled code may add for good. A leak of one packet or request each would be far more. */
@@ -101,8 +103,10 @@ describe("Hostile requests", () => {
     expect(tunnel.server.process.stderr).not.toMatch(/DPX_INTERNAL|at .*\.js:\d+/);
   });
 
-  async function theTunnel() {
-    return startTunnel(stage);
+  /** One for all single requests: none of them may harm it. */
+  function theTunnel(): Promise<RunningTunnel> {
+    shared ??= startTunnel(file);
+    return shared;
   }
 });
 
@@ -163,6 +167,19 @@ describe("Hostile packets", () => {
       }
     }
     expect((await visit(server.port, "calm.localhost", "/hello")).body).toBe("hello");
+  });
+
+  it("that come before the pipes are registered close the link only", async () => {
+    const { server } = await startNeighbour();
+    const client = await HostileClient.create(server.url, "evil");
+    stage.defer(() => client.close());
+    const garbage = seededBytes(1, 40);
+    for (const early of [[garbage], Array.from({ length: 200 }, () => garbage), [Buffer.alloc(500_000)]]) {
+      const link = await client.dial(early);
+      expect(await link.closed).toBe(4400);
+    }
+    expect((await visit(server.port, "calm.localhost", "/hello")).body).toBe("hello");
+    expect(server.process.hasExited).toBe(false);
   });
 
   it("on control close it with the right code", async () => {

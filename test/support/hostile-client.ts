@@ -27,6 +27,9 @@ async function proofFor(identity: Identity, url: string): Promise<string> {
   return `DPoP ${signed}`;
 }
 
+/** A control socket takes 32 messages at once and 4 a second; each dial takes one. */
+const DIALS_PER_CONTROL = 24;
+
 export interface HostileLink {
   readonly socket: WebSocket;
   /** The session that the server began on this link. */
@@ -43,6 +46,7 @@ export class HostileClient {
   readonly #name: string;
   readonly #identity: Identity;
   #control: WebSocket | null = null;
+  #dialsLeft = 0;
 
   constructor(server: string, name: string, identity: Identity) {
     this.#server = server.replace(/^http/, "ws");
@@ -59,8 +63,12 @@ export class HostileClient {
     return this.#open(`${this.#server}/control`, {});
   }
 
-  /** A dialer on which the session has begun: the server's RESUME has come, ours has not been sent. */
-  async dial(): Promise<HostileLink> {
+  /**
+   * A dialer on which the session has begun: the server's RESUME has come, ours has not been sent.
+   *
+   * @param early Packets to send right behind the dialRequest.
+   */
+  async dial(early: readonly Buffer[] = []): Promise<HostileLink> {
     const control = await this.#freshControl();
     const discovered = answerOf(control, "discoveryResponse");
     control.send(
@@ -92,6 +100,7 @@ export class HostileClient {
         wants: [],
       }),
     );
+    for (const packet of early) socket.send(packet);
     await within(Promise.race([registered, closed]), 10_000, "pipesAreRegisteredResponse");
     const session = await within(Promise.race([begun, closed.then(() => -1)]), 10_000, "the session's first packet");
     return { socket, session, packets, closed };
@@ -102,8 +111,12 @@ export class HostileClient {
   }
 
   async #freshControl(): Promise<WebSocket> {
-    if (this.#control?.readyState === WebSocket.OPEN) return this.#control;
-    this.#control = await this.openControl();
+    if (this.#control?.readyState !== WebSocket.OPEN || this.#dialsLeft === 0) {
+      this.#control?.terminate();
+      this.#control = await this.openControl();
+      this.#dialsLeft = DIALS_PER_CONTROL;
+    }
+    this.#dialsLeft -= 1;
     return this.#control;
   }
 

@@ -65,7 +65,8 @@ export async function startHttpOrigin(stage: Stage, text = "hello", atPort = 0):
   };
 
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
-    const url = new URL(request.url ?? "/", "http://origin");
+    const address = `http://origin${request.url ?? "/"}`;
+    const url = new URL(URL.canParse(address) ? address : "http://origin/none");
     seen.push(`${request.method} ${request.url}`);
     const route = routes[url.pathname.split("/")[1] ?? ""];
     if (route) route(request, response, url);

@@ -157,13 +157,18 @@ export class Lives {
   #attach(client: ClientRecord, dialer: DialerSocket): void {
     const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = this.#options.limits;
     const previous = client.link;
-    const link: SessionLink = dialer.give(
+    // What came early is read in `give`, and may end the link before there is a name for it here.
+    let made: SessionLink | null = null;
+    const link = dialer.give(
       (connection) =>
         new SessionLink(createPacketLink(connection), {
           heartbeat: { idleMs, timeoutMs },
-          onClose: (error) => this.#linkClosed(client, link, error),
+          onClose: (error) => {
+            if (made !== null) this.#linkClosed(client, made, error);
+          },
         }),
     );
+    made = link;
     // What came early may have been its end: then the session waits for another one.
     client.link = link.isOpen ? link : null;
     client.session ??= this.#startSession(client);

@@ -29,8 +29,8 @@ export class AdminTokenAuthenticator implements Authenticator {
 
   async authenticate(request: IdentityRequest): Promise<Identity> {
     const token = BEARER.exec(request.authorization ?? "")?.[1];
-    // A client without a token shows its key: here that says nothing.
     if (token === undefined) {
+      // A client without a token shows a proof by its key: that is not of the right kind.
       throw new DuplexityError("DPX_AUTH_REQUIRED", "Cannot let you in: this server asks for its token", {
         hint: "Set DUPLEXITY_TOKEN, or use --token-file FILE.",
       });
