@@ -25,6 +25,9 @@ export const MAX_WINDOW_BYTES = 16_777_216;
 /** By how much the windows of all streams of a session may grow together: what stalled readers can cost. */
 export const WINDOW_GROWTH_BUDGET_BYTES = 16_777_216;
 
+/** How much of that one stream may take, of what the others have left: 120 MB/s at 100 ms for the first. */
+export const WINDOW_GROWTH_SHARE = 0.75;
+
 /** A stream's credit never passes this (2^31-1). DPX_CREDIT_OVERFLOW. */
 export const MAX_CREDIT_BYTES = 2_147_483_647;
 

@@ -12,6 +12,7 @@ import {
   PACKET_TARGET_BYTES,
   PRE_ACCEPT_WINDOW_BYTES,
   SESSION_WINDOW_SLACK_BYTES,
+  WINDOW_GROWTH_SHARE,
 } from "./limits.ts";
 import { PacketKind } from "./packet.ts";
 import { barePacket, PacketBuilder } from "./packet-builder.ts";
@@ -244,9 +245,12 @@ export class SessionSender implements StreamCarrier {
     if (this.#link !== null) this.#scheduleFlush();
   }
 
-  growWindow(bytes: number): number {
-    const granted = Math.min(bytes, this.#growthLeftBytes);
+  growWindow(stream: SessionStream, bytes: number): number {
+    // Never all that is left: credit cannot be taken back, and this stream may go idle with it.
+    const mostBytes = Math.floor((this.#growthLeftBytes + stream.grownBytes) * WINDOW_GROWTH_SHARE);
+    const granted = Math.max(0, Math.min(bytes, mostBytes - stream.grownBytes));
     this.#growthLeftBytes -= granted;
+    stream.grownBytes += granted;
     return granted;
   }
 

@@ -2,7 +2,7 @@
 // touches a link: it hands frames to the session.
 
 import { DuplexityError, type ErrorCode } from "./errors.ts";
-import { MAX_FRAME_PAYLOAD_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
+import { ACK_AFTER_BYTES, MAX_FRAME_PAYLOAD_BYTES, MAX_WINDOW_BYTES } from "./limits.ts";
 import { MAX_COPIED_BYTES, type Stream, type StreamHandler } from "./stream.ts";
 
 /** What a stream needs from its session. */
@@ -20,7 +20,7 @@ export interface StreamCarrier {
   /** The stream has something to send and credit for it: it is to get its turn. */
   enqueue(stream: SessionStream): void;
   /** Asks for `bytes` more of receive window; answers how much is granted. */
-  growWindow(bytes: number): number;
+  growWindow(stream: SessionStream, bytes: number): number;
 }
 
 /** Each direction on its own: `open`, then `ended` by FIN; a reset or a lost session ends both. */
@@ -74,7 +74,9 @@ export class SessionStream implements Stream {
   /** What the peer may still send. */
   #receiveCredit: number;
   #consumedBytes = 0;
-  #lastWindowAt = 0;
+  /** How much has been read since then, to tell how fast the reader is. */
+  #passedBytes = 0;
+  #passingSince = 0;
 
   constructor(carrier: StreamCarrier, id: number, sendCredit: number, receiveWindow: number) {
     this.#carrier = carrier;
@@ -154,17 +156,10 @@ export class SessionStream implements Stream {
   consume(bytes: number): void {
     if (!this.isRemoteOpen) return;
     this.#consumedBytes += bytes;
-    if (this.#consumedBytes * 2 < this.#receiveWindow) return;
-    const now = performance.now();
-    const roundTripMs = Math.max(this.#carrier.rttMs, MIN_GROW_RTT_MS);
-    let grantedBytes = this.#consumedBytes;
-    if (now - this.#lastWindowAt < roundTripMs * GROW_WITHIN_RTTS && this.#receiveWindow < MAX_WINDOW_BYTES) {
-      const grown = this.#carrier.growWindow(Math.min(this.#receiveWindow, MAX_WINDOW_BYTES - this.#receiveWindow));
-      this.grownBytes += grown;
-      this.#receiveWindow += grown;
-      grantedBytes += grown;
-    }
-    this.#lastWindowAt = now;
+    // What is held back is missing from the window: at most a quarter of it, and no more than one acknowledgement's worth.
+    if (this.#consumedBytes < Math.min(this.#receiveWindow / 4, ACK_AFTER_BYTES)) return;
+    this.#passedBytes += this.#consumedBytes;
+    const grantedBytes = this.#consumedBytes + (this.#passedBytes * 2 < this.#receiveWindow ? 0 : this.#growWindow());
     this.#consumedBytes = 0;
     this.#receiveCredit += grantedBytes;
     this.#carrier.sendWindow(this, grantedBytes);
@@ -228,6 +223,20 @@ export class SessionStream implements Stream {
     const isOver = this.state === ENDED;
     this.#drop();
     if (!isOver) this.handler.onReset(error, deliveredBytes);
+  }
+
+  /** Half of the window went by: answers by how much it grows. */
+  #growWindow(): number {
+    const now = performance.now();
+    const roundTripMs = Math.max(this.#carrier.rttMs, MIN_GROW_RTT_MS);
+    const isFast = now - this.#passingSince < roundTripMs * GROW_WITHIN_RTTS;
+    this.#passedBytes = 0;
+    this.#passingSince = now;
+    if (!isFast || this.#receiveWindow >= MAX_WINDOW_BYTES) return 0;
+    const wantedBytes = Math.min(this.#receiveWindow, MAX_WINDOW_BYTES - this.#receiveWindow);
+    const grownBytes = this.#carrier.growWindow(this, wantedBytes);
+    this.#receiveWindow += grownBytes;
+    return grownBytes;
   }
 
   #sendFirst(maxBytes: number): number {
