@@ -11,7 +11,7 @@ const server = createServer((request, response) => {
   if (pathname === "/echo") return request.pipe(response);
   response.setHeader("content-type", request.headers.accept?.includes("text/html") ? "text/html" : "text/plain");
   const visitor = request.headers["x-forwarded-for"] ?? request.socket.remoteAddress;
-  const text = `Hello from a service on this laptop. You are ${visitor}, and you asked for ${request.headers.host}${pathname}.`;
+  const text = `Hello from a service on this laptop. You are ${visitor} and asked for ${pathname}.`;
   response.end(response.getHeader("content-type") === "text/html" ? pageOf(text) : `${text}\n`);
 });
 

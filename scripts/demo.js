@@ -152,28 +152,28 @@ async function run() {
   const { port: originPort } = new URL(originUrl);
   const loopback = ["--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"];
   const server = await startCommand("listening", ["serve", "--no-auth", ...loopback]);
-  const up = ["up", "--server", server.public, "--pipe", `cat1:localhost:${originPort}`, "--log-requests"];
+  const up = ["up", "--server", server.public, "--pipe", `cat1:${originPort}`, "--log-requests"];
   const { pipes } = await startCommand("ready", up, (line) => {
     if (line.type === "request" && !isOnce) {
       say(
         dim(
-          `  ${new Date().toLocaleTimeString("en-GB")}  ${JSON.stringify(line.method)} ${JSON.stringify(line.path)}  ${line.status}  ${line.durationMs} ms`,
+          `  ${new Date().toLocaleTimeString("en-GB")}  ${line.status}  ${JSON.stringify(`${line.method} ${line.path}`)}  ${Math.round(line.durationMs)} ms`,
         ),
       );
     }
   });
   const [{ url }] = pipes;
 
+  const row = (/** @type {string} */ who, /** @type {string} */ command, /** @type {string} */ address) =>
+    say(`  ${dim(who.padEnd(12))}  ${command.padEnd(30)}  ${dim("➜")} ${address}`);
   say("");
-  say(`  ${dim("a service on this laptop    ")} ${originUrl}`);
-  say(`  ${dim("a server, on another machine")} duplexity serve                                ${dim(server.public)}`);
-  say(
-    `  ${dim("the tunnel, on the laptop   ")} duplexity up --pipe cat1:localhost:${originPort.padEnd(5)}      ${dim("➜")} ${green(url)}`,
-  );
+  row("your service", "node examples/origin.js", originUrl);
+  row("a server", "duplexity serve --no-auth", server.public);
+  row("your laptop", `duplexity up --pipe cat1:${originPort}`, green(url));
   say("");
   const answer = await visit(`${url}/hello`);
-  say(`  ${bold("a visitor asks   ")} GET ${url}/hello`);
-  say(`  ${bold("and is answered  ")} ${answer.status}  ${answer.body.trim()}`);
+  say(`  ${bold("A visitor asks")}  GET ${url}/hello`);
+  say(`  ${bold("and gets")}        ${answer.status} ${answer.body.trim()}`);
   say("");
   if (answer.status !== 200 || !answer.body.startsWith("Hello")) throw new Error("That is not the service's answer.");
   if (isOnce) return;

@@ -15,7 +15,9 @@ export function createJsonView(options: UpViewOptions): UpView {
       });
     },
     request(report) {
-      if (options.logsRequests) write({ type: "request", ...report });
+      if (!options.logsRequests) return;
+      // Microseconds are noise.
+      write({ type: "request", ...report, durationMs: Math.round(report.durationMs * 100) / 100 });
     },
     reconnecting(attempt, delayMs, code) {
       write({ type: "reconnecting", attempt, delayMs, code });
