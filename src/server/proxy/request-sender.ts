@@ -29,8 +29,11 @@ export class RequestSender {
 
   /** Makes ready for the next request. */
   begin(head: RequestHead, forwarding: Forwarding): void {
+    this.#origin = null;
     this.mustWait = false;
     this.#keepsAll = true;
+    // The stream of the request before may be somebody else's by now.
+    this.#origin = null;
     this.body.begin(head.framing);
     this.#outgoingHead = buildRequestHead(head, forwarding);
   }
@@ -70,6 +73,12 @@ export class RequestSender {
   /** The stream is gone; what comes is kept until the next `send`. */
   detach(): void {
     this.#origin = null;
+  }
+
+  /** The request is over. */
+  end(): void {
+    this.#origin = null;
+    this.forget();
   }
 
   /** Nothing will be sent again. */
