@@ -126,7 +126,7 @@ describe("An answer", () => {
     visitor.write(GET);
     const all = await visitor.readAll();
     expect(all).toContain("only a part");
-    expect(all).not.toContain("0\r\n\r\n");
+    expect(all).not.toContain("\r\n0\r\n\r\n");
     const server = await theServer();
     await expect(visit(server.port, "cat1.localhost", "/")).rejects.toThrow();
   });

@@ -1,4 +1,4 @@
-// A fresh self-signed certificate for `*.localhost`, made by openssl. Lives as long as its stage.
+// A fresh self-signed certificate for `localhost` and `cat1.localhost`, made by openssl. Lives as long as its stage.
 
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
@@ -20,7 +20,7 @@ export async function createCertificate(stage: Stage): Promise<Certificate> {
   const [certPath, keyPath] = [join(folder, "cert.pem"), join(folder, "key.pem")];
   await execute("openssl", [
     ...["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"],
-    ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,DNS:*.localhost,IP:127.0.0.1"],
+    ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,DNS:cat1.localhost,IP:127.0.0.1"],
     ...["-keyout", keyPath, "-out", certPath],
   ]);
   return {

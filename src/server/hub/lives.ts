@@ -203,8 +203,8 @@ export class Lives {
     const { link } = client;
     client.session = null;
     client.link = null;
-    const level = error.code === "DPX_INTERNAL" ? "error" : "info";
-    this.#options.log(level, `The session of ${client.clientId} ended with ${error.code}: ${error.message}`);
+    // The client may say any code and any text here: no error of ours.
+    this.#options.log("info", `The session of ${client.clientId} ended with ${error.code}: ${error.message}`);
     link?.close(error.code, error.message);
     if (client.isLeaving) {
       this.end(client, "DPX_CANCELLED", "The client left");
