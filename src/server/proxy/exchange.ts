@@ -204,7 +204,8 @@ export class Exchange implements OriginUser, Searcher {
       this.#break();
       return;
     }
-    const canReplay = !this.#answer.isStarted && !isFinal(error.code) && this.#sender.canReplay;
+    // With the first byte of an answer the sender has forgotten what it sent.
+    const canReplay = this.#sender.canReplay && !isFinal(error.code);
     const isUndelivered = deliveredBytes !== null && deliveredBytes <= origin.requestStart;
     if (canReplay && isUndelivered && this.#replays < MAX_REPLAYS) {
       this.#replays++;
@@ -316,7 +317,7 @@ export class Exchange implements OriginUser, Searcher {
     this.#running = null;
     this.#unconsumed = 0;
     this.#deadline = Number.POSITIVE_INFINITY;
-    this.#sender.forget();
+    this.#sender.end();
     this.#context.counters.openExchanges--;
   }
 

@@ -47,6 +47,7 @@ export function createTcpPorts(options: TcpPortsOptions): TcpPorts {
 interface OpenPort {
   hostname: string;
   readonly server: Server;
+  /** Resolves when it listens. */
   readonly listening: Promise<void>;
 }
 
@@ -99,8 +100,8 @@ class TcpListeners implements TcpPorts {
     const open = this.#ports.get(port);
     if (open === undefined) return;
     this.#ports.delete(port);
-    // Resolves before its connections have ended: they are the visitors' business.
-    await open.listening.catch(() => {});
+    // At once if it can be, so that the next registration finds the port free. The connections are the visitors' business.
+    if (!open.server.listening) await open.listening.catch(() => {});
     open.server.close();
   }
 

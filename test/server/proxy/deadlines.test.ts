@@ -60,9 +60,9 @@ describe("deadlines", () => {
     peers[2]?.write(get("/waits"));
     peers[3]?.write(`PUT / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 9\r\n\r\nx`);
     await poll(() => routes.streams.length === 4, 5_000, "all streams", 2);
-    // Ten times every limit.
+    // Five times every limit.
     const silent = await visitor();
-    for (let turn = 0; turn < 10; turn++) {
+    for (let turn = 0; turn < 5; turn++) {
       const peer = turn === 0 ? silent : await visitor();
       await peer.readAll();
       peer.socket.destroy();

@@ -107,6 +107,25 @@ describe("createProxy", () => {
     expect(routes.streams.length).toBe(1);
   });
 
+  it("sends nothing of a request to another one's stream, whatever the pace", async () => {
+    const { visitor, routes } = await startProxy(stage);
+    const [a, b] = [await startScriptedOrigin(stage, [HELLO]), await startScriptedOrigin(stage, [HELLO])];
+    routes.register("a.example.test", a.port);
+    routes.register("b.example.test", b.port);
+    const peers = [await visitor(), await visitor()];
+    for (let turn = 0; turn < 3; turn++) {
+      for (const [index, host] of ["a", "b"].entries()) {
+        const peer = peers[(turn + index) % 2];
+        const head = `POST /${turn} HTTP/1.1\r\nHost: ${host}.example.test\r\nContent-Length: 4\r\n\r\n`;
+        peer?.write(`${head}${host}${turn}${turn}${host}`);
+        if (peer !== undefined) expect((await readAnswer(peer)).body).toBe("hello");
+      }
+    }
+    const bodies = (received: string) => received.split(/POST [\s\S]*?\r\n\r\n/);
+    expect(bodies(a.received())).toEqual(["", "a00a", "a11a", "a22a"]);
+    expect(bodies(b.received())).toEqual(["", "b00b", "b11b", "b22b"]);
+  });
+
   it("joins a head that comes byte by byte, and a body that does", async () => {
     const { visitor, routes } = await startProxy(stage);
     const origin = createServer((request, response) => request.pipe(response));

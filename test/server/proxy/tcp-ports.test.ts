@@ -157,9 +157,11 @@ describe("createTcpPorts", () => {
     await open(origin.port);
     const peer = await visitor();
     await poll(() => ports.statistics.openVisitors === 1, 5_000, "a visitor", 2);
-    await ports.close(port);
+    // The port is free as soon as it was said, not only when the promise says so.
+    const closed = ports.close(port);
     const probe = createServer();
     await listen(probe, port);
+    await closed;
     probe.close();
     peer.write("on");
     expect(await peer.readBytes(2)).toBe("on");
