@@ -1,0 +1,341 @@
+// What every Registry must do, whatever it keeps its records in. A new implementation calls `describeRegistry` and passes.
+
+import fc from "fast-check";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Registration, Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
+
+export const LEASE_MS = 30_000;
+export const GRACE_MS = 3_600_000;
+export const PORTS = { from: 20_000, to: 20_002 };
+
+export interface RegistryUnderTest {
+  readonly registry: Registry;
+  /** Lets time pass for the registry; resolves when what was due has happened. */
+  advance(ms: number): Promise<void>;
+  /** Time as the registry has it, in ms since the epoch. */
+  now(): number;
+}
+
+/** @param make A fresh registry with `LEASE_MS`, `GRACE_MS` and `PORTS`. */
+export function describeRegistry(name: string, make: () => Promise<RegistryUnderTest>): void {
+  describe(name, () => {
+    let registry: Registry;
+    let advance: RegistryUnderTest["advance"];
+    let now: RegistryUnderTest["now"];
+
+    beforeEach(async () => {
+      ({ registry, advance, now } = await make());
+    });
+    afterEach(() => registry.close());
+
+    async function registered(registration: Registration): Promise<RegistryRecord> {
+      const result = await registry.register(registration);
+      if (result.status !== "registered") throw new Error(`${registration.hostname} is taken by ${result.ownerName}`);
+      return result.record;
+    }
+
+    describe("register", () => {
+      it("answers a record with a lease, an epoch above 0 and all that was registered", async () => {
+        const result = await registry.register(cat());
+        expect(result).toEqual({
+          status: "registered",
+          record: { ...cat(), epoch: 1, state: "up", since: now(), expires: now() + LEASE_MS },
+          replaced: null,
+        });
+      });
+
+      it("is a renewal for the same client: epoch and since stay", async () => {
+        const first = await registered(cat());
+        await advance(LEASE_MS / 2);
+        const again = await registry.register(cat({ wantsReports: true }));
+        expect(again).toEqual({
+          status: "registered",
+          record: { ...first, wantsReports: true, expires: now() + LEASE_MS },
+          replaced: null,
+        });
+      });
+
+      it("refuses another owner, and says who holds the name since when", async () => {
+        const { since } = await registered(cat());
+        expect(await registry.register(cat(EVE))).toEqual({ status: "taken", ownerName: "ben", since });
+        expect(await registry.locate("cat1.test")).toMatchObject({ ownerId: "ben-id", clientId: "client-a" });
+      });
+
+      it("lets the same owner's other client retake the name at once, at the next epoch, and names the one before", async () => {
+        const first = await registered(cat());
+        const result = await registry.register(cat({ clientId: "client-b" }));
+        expect(result).toMatchObject({ status: "registered", record: { epoch: first.epoch + 1 }, replaced: first });
+      });
+
+      it("raises the epoch when the same client comes over another node", async () => {
+        const first = await registered(cat());
+        const result = await registry.register(cat({ nodeId: "node-2" }));
+        expect(result).toMatchObject({ record: { epoch: first.epoch + 1, since: first.since }, replaced: null });
+      });
+
+      it("keeps names apart", async () => {
+        await registered(cat());
+        const dog = await registered(cat({ hostname: "dog1.test", ...EVE }));
+        expect(dog.ownerName).toBe("eve");
+      });
+
+      it("lets one of two owners win who claim a name at once", async () => {
+        const results = await Promise.all([registry.register(cat()), registry.register(cat(EVE))]);
+        expect(results.map(({ status }) => status).sort()).toEqual(["registered", "taken"]);
+      });
+
+      it("lets the last of many clients of one owner win, each at an epoch of its own", async () => {
+        const clients = Array.from({ length: 10 }, (_, index) => `client-${index}`);
+        const results = await Promise.all(clients.map((clientId) => registry.register(cat({ clientId }))));
+        const epochs = results.map((result) => (result.status === "registered" ? result.record.epoch : -1));
+        expect(new Set(epochs).size).toBe(10);
+        expect((await registry.locate("cat1.test"))?.epoch).toBe(Math.max(...epochs));
+      });
+    });
+
+    describe("a lease", () => {
+      it("leaves the name away when it ends, not gone", async () => {
+        const record = await registered(cat());
+        await advance(LEASE_MS - 1);
+        expect(await registry.locate("cat1.test")).toMatchObject({ state: "up" });
+        await advance(1);
+        expect(await registry.locate("cat1.test")).toEqual({ ...record, state: "away", expires: now() + GRACE_MS });
+      });
+
+      it("is extended by renew, for all names of a client at once", async () => {
+        const held = [await registered(cat()), await registered(cat({ hostname: "cat2.test" }))];
+        await advance(LEASE_MS - 1);
+        expect(await registry.renew("client-a", held)).toEqual([]);
+        await advance(LEASE_MS - 1);
+        expect(await registry.locate("cat1.test")).toMatchObject({ state: "up" });
+        expect(await registry.locate("cat2.test")).toMatchObject({ state: "up" });
+      });
+
+      it("can be renewed after its end while nobody else took the name", async () => {
+        const record = await registered(cat());
+        await advance(LEASE_MS + 1);
+        expect(await registry.renew("client-a", [record])).toEqual([]);
+        expect(await registry.locate("cat1.test")).toEqual({ ...record, expires: now() + LEASE_MS });
+      });
+    });
+
+    describe("renew", () => {
+      it("answers the names that are not the client's own any more, and renews the others", async () => {
+        const one = await registered(cat());
+        const two = await registered(cat({ hostname: "cat2.test" }));
+        const three = await registered(cat({ hostname: "cat3.test" }));
+        await registered(cat({ clientId: "client-b" }));
+        await registry.remove("cat2.test", "client-a", two.epoch, "left");
+        await advance(10);
+        const asked = [one, two, three, { hostname: "cat4.test", epoch: 1 }, { ...three, epoch: three.epoch + 1 }];
+        expect(await registry.renew("client-a", asked)).toEqual(["cat1.test", "cat2.test", "cat4.test", "cat3.test"]);
+        expect(await registry.locate("cat3.test")).toMatchObject({ expires: now() + LEASE_MS });
+      });
+    });
+
+    describe("remove", () => {
+      it("ends the route at once when the client left", async () => {
+        const { epoch } = await registered(cat());
+        expect(await registry.remove("cat1.test", "client-a", epoch, "left")).toBe(true);
+        expect(await registry.locate("cat1.test")).toBeNull();
+        expect(await registry.list(null, 10)).toEqual([]);
+      });
+
+      it("leaves the route away when the client was lost", async () => {
+        const { epoch } = await registered(cat());
+        expect(await registry.remove("cat1.test", "client-a", epoch, "lost")).toBe(true);
+        expect(await registry.locate("cat1.test")).toMatchObject({ state: "away", epoch, expires: now() + GRACE_MS });
+      });
+
+      it.each(["left", "lost"] as const)("keeps the name its owner's for the grace after %s", async (reason) => {
+        const { epoch, since } = await registered(cat());
+        await registry.remove("cat1.test", "client-a", epoch, reason);
+        await advance(GRACE_MS - 1);
+        expect(await registry.register(cat(EVE))).toEqual({ status: "taken", ownerName: "ben", since });
+        await advance(1);
+        expect(await registry.register(cat(EVE))).toMatchObject({ status: "registered", replaced: null });
+      });
+
+      it("lets the owner take the name back within the grace", async () => {
+        const { epoch } = await registered(cat());
+        await registry.remove("cat1.test", "client-a", epoch, "left");
+        const result = await registry.register(cat({ clientId: "client-b" }));
+        expect(result).toMatchObject({
+          status: "registered",
+          record: { epoch: epoch + 1, state: "up" },
+          replaced: null,
+        });
+      });
+
+      it("gives the same client a new epoch after it left, so that a late remove cannot touch it", async () => {
+        const { epoch } = await registered(cat());
+        await registry.remove("cat1.test", "client-a", epoch, "left");
+        await registered(cat());
+        expect(await registry.remove("cat1.test", "client-a", epoch, "left")).toBe(false);
+        expect(await registry.locate("cat1.test")).toMatchObject({ state: "up", epoch: epoch + 1 });
+      });
+
+      it.each([
+        ["an older epoch", "cat1.test", "client-a", -1],
+        ["another client", "cat1.test", "client-b", 0],
+        ["another name", "cat9.test", "client-a", 0],
+      ])("changes nothing for %s", async (_what, hostname, clientId, offset) => {
+        const record = await registered(cat());
+        expect(await registry.remove(hostname, clientId, record.epoch + offset, "left")).toBe(false);
+        expect(await registry.locate("cat1.test")).toEqual(record);
+      });
+    });
+
+    it("never lets an epoch go back, also after the grace", async () => {
+      for (const clientId of ["client-a", "client-b", "client-c"]) await registered(cat({ clientId }));
+      await advance(LEASE_MS + GRACE_MS);
+      expect(await registry.locate("cat1.test")).toBeNull();
+      expect((await registered(cat(EVE))).epoch).toBeGreaterThan(3);
+    });
+
+    describe("TCP ports", () => {
+      const db = (hostname: string, more: Partial<Registration> = {}): Registration =>
+        cat({ hostname, protocol: "tcp", ...more });
+
+      it("gives each TCP name a port of its own, and HTTP names none", async () => {
+        const ports = [];
+        for (const hostname of ["a.test", "b.test", "c.test"]) ports.push((await registered(db(hostname))).tcpPort);
+        expect(ports.sort()).toEqual([20_000, 20_001, 20_002]);
+        expect((await registered(cat())).tcpPort).toBeUndefined();
+        await expect(registry.register(db("d.test"))).rejects.toMatchObject({ code: "DPX_TCP_PORTS" });
+        expect(await registry.locate("d.test")).toBeNull();
+      });
+
+      it("keeps the port while the name changes hands, is renewed, or is away", async () => {
+        const { tcpPort } = await registered(db("a.test"));
+        expect((await registered(db("a.test"))).tcpPort).toBe(tcpPort);
+        const next = await registered(db("a.test", { clientId: "client-b" }));
+        expect(next.tcpPort).toBe(tcpPort);
+        await registry.remove("a.test", "client-b", next.epoch, "lost");
+        expect(await registry.locate("a.test")).toMatchObject({ tcpPort });
+        expect((await registered(db("a.test", { clientId: "client-c" }))).tcpPort).toBe(tcpPort);
+      });
+
+      it("gives a name that left its old port back as long as it is free", async () => {
+        const first = await registered(db("a.test"));
+        await registry.remove("a.test", "client-a", first.epoch, "left");
+        await registered(db("b.test"));
+        await registered(db("c.test"));
+        expect((await registered(db("a.test"))).tcpPort).toBe(first.tcpPort);
+      });
+
+      it("gives a remembered port away when it is the last one", async () => {
+        const first = await registered(db("a.test"));
+        await registry.remove("a.test", "client-a", first.epoch, "left");
+        for (const hostname of ["b.test", "c.test", "d.test"]) await registered(db(hostname));
+        await expect(registry.register(db("a.test"))).rejects.toMatchObject({ code: "DPX_TCP_PORTS" });
+      });
+
+      it("frees the port when the name becomes an HTTP one, and when its grace ends", async () => {
+        await registered(db("a.test"));
+        await registered(cat({ hostname: "a.test" }));
+        for (const hostname of ["b.test", "c.test", "d.test"]) await registered(db(hostname));
+        await advance(LEASE_MS + GRACE_MS);
+        for (const hostname of ["e.test", "f.test", "g.test"]) await registered(db(hostname));
+      });
+    });
+
+    describe("list", () => {
+      it("answers one owner's records, or all, and no more than asked for", async () => {
+        await registered(cat());
+        await registered(cat({ hostname: "cat2.test" }));
+        await registered(cat({ hostname: "dog1.test", ...EVE }));
+        const hostnames = async (ownerId: string | null, limit: number): Promise<string[]> =>
+          (await registry.list(ownerId, limit)).map(({ hostname }) => hostname).sort();
+        expect(await hostnames("ben-id", 10)).toEqual(["cat1.test", "cat2.test"]);
+        expect(await hostnames(null, 10)).toEqual(["cat1.test", "cat2.test", "dog1.test"]);
+        expect(await hostnames(null, 2)).toHaveLength(2);
+        expect(await hostnames("nobody", 10)).toEqual([]);
+      });
+    });
+
+    describe("watch", () => {
+      it("tells each change before the call that made it resolves, and none after it was stopped", async () => {
+        const seen: string[] = [];
+        const stop = registry.watch((hostname, record) =>
+          seen.push(record === null ? `${hostname} gone` : `${hostname} ${record.state} ${record.epoch}`),
+        );
+        const { epoch } = await registered(cat());
+        expect(seen.splice(0)).toEqual(["cat1.test up 1"]);
+        await registry.remove("cat1.test", "client-a", epoch, "lost");
+        expect(seen.splice(0)).toEqual(["cat1.test away 1"]);
+        await registry.renew("client-a", [{ hostname: "cat1.test", epoch }]);
+        expect(seen.splice(0)).toEqual(["cat1.test up 1"]);
+        await registry.renew("client-a", [{ hostname: "cat1.test", epoch }]);
+        expect(seen.splice(0)).toEqual([]);
+        await advance(LEASE_MS);
+        expect(seen.splice(0)).toEqual(["cat1.test away 1"]);
+        await advance(GRACE_MS);
+        expect(seen.splice(0)).toEqual(["cat1.test gone"]);
+        const next = await registered(cat());
+        await registry.remove("cat1.test", "client-a", next.epoch, "left");
+        expect(seen.splice(0)).toEqual([`cat1.test up ${next.epoch}`, "cat1.test gone"]);
+        stop();
+        await registered(cat());
+        expect(seen).toEqual([]);
+      });
+    });
+
+    it("never has two owners for a name and never lowers an epoch, whatever happens", async () => {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step(), { maxLength: 40 }), async (steps) => {
+          const { registry: fresh, advance: pass } = await make();
+          const highest = new Map<string, number>();
+          const stop = fresh.watch((hostname, record) => {
+            if (record === null) return;
+            expect(record.epoch).toBeGreaterThanOrEqual(highest.get(hostname) ?? 0);
+            highest.set(hostname, record.epoch);
+          });
+          for (const { kind, hostname, owner, client, reason, ms } of steps) {
+            const clientId = `client-${owner}${client}`;
+            const before = await fresh.locate(hostname);
+            if (kind === "register") {
+              const ownerId = `${owner}-id`;
+              const result = await fresh.register(cat({ hostname, clientId, ownerId, ownerName: owner }));
+              if (before !== null && before.ownerId !== ownerId) expect(result.status).toBe("taken");
+            } else if (kind === "remove") {
+              const removed = await fresh.remove(hostname, clientId, before?.epoch ?? 1, reason);
+              if (removed) expect(before?.clientId).toBe(clientId);
+            } else {
+              await pass(ms);
+            }
+          }
+          stop();
+          await fresh.close();
+        }),
+        { numRuns: 100 },
+      );
+    });
+  });
+}
+
+const EVE: Partial<Registration> = { clientId: "client-e", ownerId: "eve-id", ownerName: "eve" };
+
+function cat(more: Partial<Registration> = {}): Registration {
+  return {
+    hostname: "cat1.test",
+    protocol: "http",
+    clientId: "client-a",
+    ownerId: "ben-id",
+    ownerName: "ben",
+    nodeId: "node-1",
+    wantsReports: false,
+    ...more,
+  };
+}
+
+function step() {
+  return fc.record({
+    kind: fc.constantFrom("register", "remove", "wait"),
+    hostname: fc.constantFrom("cat1.test", "cat2.test"),
+    owner: fc.constantFrom("ben", "eve"),
+    client: fc.constantFrom("1", "2"),
+    reason: fc.constantFrom("left" as const, "lost" as const),
+    ms: fc.constantFrom(1, LEASE_MS / 2, LEASE_MS, GRACE_MS),
+  });
+}
