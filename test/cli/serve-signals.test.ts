@@ -1,0 +1,42 @@
+// What signals do to a running server, on the built command.
+
+import { describe, expect, it } from "vitest";
+import { startServer } from "../support/duplexity.ts";
+import { useStage } from "../support/stage.ts";
+import { startTunnel } from "../support/tunnel.ts";
+import { openVisit } from "../support/visitor.ts";
+
+const stage = useStage();
+
+describe("duplexity serve", () => {
+  it("answers 0 for one signal when nothing runs", async () => {
+    const { process } = await startServer(stage);
+    process.kill("SIGTERM");
+    expect(await process.exited()).toEqual({ status: 0, signal: null });
+    expect(process.lines.map((line) => line.type)).toEqual(["listening", "draining", "stopped"]);
+  });
+
+  it("answers 130 for the second signal, at once, whatever runs", async () => {
+    const tunnel = await startTunnel(stage);
+    const stream = tunnel.origin.nextEventStream();
+    const response = await openVisit(tunnel.server.port, tunnel.hostname, "/events");
+    response.on("error", () => {});
+    await stream;
+    const { process } = tunnel.server;
+    process.kill("SIGINT");
+    await process.nextLine("draining");
+    process.kill("SIGINT");
+    expect(await process.exited(3_000)).toEqual({ status: 130, signal: null });
+    expect(process.lines.at(-1)?.type).toBe("draining");
+  });
+
+  it("ends what runs when the drain's time is over, and answers 0", async () => {
+    const tunnel = await startTunnel(stage, { serverArgs: ["--drain", "200ms"] });
+    const stream = tunnel.origin.nextEventStream();
+    const response = await openVisit(tunnel.server.port, tunnel.hostname, "/events");
+    response.on("error", () => {});
+    await stream;
+    tunnel.server.process.kill("SIGTERM");
+    expect(await tunnel.server.process.exited(5_000)).toEqual({ status: 0, signal: null });
+  });
+});
