@@ -1,0 +1,475 @@
+// How a session begins, loses its links, and ends; and that it never hangs on a link, a timer or a handler.
+
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { DuplexityError, type Session, SessionLink, type Stream } from "../../src/protocol/index.ts";
+import { PacketKind } from "../../src/protocol/packet.ts";
+import { pass, passUntil, pendingTimers, resumeTime, stopTime } from "./support/fake-time.ts";
+import { frames, header, ID, RawPeer, uint32 } from "./support/raw-peer.ts";
+import { HEARTBEAT, REQUEST, SessionPair } from "./support/session-pair.ts";
+import { simLinks } from "./support/sim-link.ts";
+import { StreamEnd } from "./support/stream-end.ts";
+
+beforeEach(stopTime);
+afterEach(resumeTime);
+
+/** Accepts each stream and reads what comes; ends when the peer ends. */
+function reading() {
+  const ends: StreamEnd[] = [];
+  const onOpen = (stream: Stream): void => {
+    const end = new StreamEnd(`acceptor's end of ${stream.id}`, stream.id * 2 + 1, stream.id * 2);
+    end.stream = stream;
+    stream.handler = end;
+    end.onEvent = (event) => event === "end" && end.end();
+    ends.push(end);
+    stream.accept();
+  };
+  return { ends, onOpen };
+}
+
+function openOn(session: Session): StreamEnd {
+  const end = new StreamEnd("opener's end", 2, 3);
+  end.stream = session.open(REQUEST, end);
+  return end;
+}
+
+describe("Session", () => {
+  it("keeps what is opened, written and ended before its first link", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen });
+    const end = openOn(pair.opener);
+    expect(end.stream?.isLive).toBe(false);
+    expect(end.stream?.write("")).toBe(true);
+    end.write(100);
+    expect(end.isWaiting).toBe(true);
+    end.write(100_000);
+    pair.connect();
+    passUntil(() => ends[0]?.receivedBytes === 100_100);
+    expect(end.isWaiting).toBe(false);
+    expect(end.stream?.isLive).toBe(true);
+    expect(end.stream?.writtenBytes).toBe(100_100);
+    end.end();
+    passUntil(() => pair.isQuiet);
+    expect(end.isOver).toBe(true);
+    pair.dispose();
+  });
+
+  it("says when it is live, each time, and when it is not", () => {
+    const told: string[] = [];
+    const pair = new SessionPair({
+      openerOptions: { onLive: () => told.push("live"), onDetached: (error) => told.push(error.code) },
+    });
+    expect(pair.opener.isLive).toBe(false);
+    pair.connect().left.end(new DuplexityError("DPX_LINK_LOST", "gone"));
+    expect(told).toEqual(["DPX_LINK_LOST"]);
+    const { left } = pair.connect();
+    passUntil(() => pair.isLive);
+    left.end(new DuplexityError("DPX_LINK_DEAD", "gone"));
+    expect(pair.opener.isLive).toBe(false);
+    pair.connect();
+    passUntil(() => pair.isLive);
+    expect(told).toEqual(["DPX_LINK_LOST", "live", "DPX_LINK_DEAD", "live"]);
+    pair.dispose();
+  });
+
+  it("expires at both ends when no link comes back, and resets every stream", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen, resumeWindowMs: 30_000 });
+    const { left, right } = pair.connect();
+    const end = openOn(pair.opener);
+    passUntil(() => ends.length === 1);
+    left.end();
+    right.end();
+    pass(29_900);
+    expect([pair.openerClosed, pair.acceptorClosed]).toEqual([null, null]);
+    pass(200);
+    for (const error of [pair.openerClosed, pair.acceptorClosed, end.resetError, ends[0]?.resetError]) {
+      expect(error).toMatchObject({ code: "DPX_SESSION_EXPIRED", message: "No link came back within 30 s" });
+    }
+    expect(pendingTimers()).toBe(0);
+  });
+
+  it("expires when it never had a link", () => {
+    const pair = new SessionPair({ resumeWindowMs: 500 });
+    pass(501);
+    expect(pair.openerClosed?.code).toBe("DPX_SESSION_EXPIRED");
+    expect(pair.acceptorClosed?.code).toBe("DPX_SESSION_EXPIRED");
+    expect(pendingTimers()).toBe(0);
+  });
+
+  it("expires also on a link that is alive but never resumes it", () => {
+    const peer = new RawPeer({ role: "opener", resumeWindowMs: 30_000 });
+    for (let second = 0; second < 31; second += 1) {
+      // Of another session: a sign of life, nothing else.
+      peer.link.sendRaw(header(PacketKind.ack, 1, 0, 0));
+      pass(1_000);
+    }
+    expect(peer.closed?.code).toBe("DPX_SESSION_EXPIRED");
+    peer.dispose();
+  });
+
+  it("counts the resume window from the loss of the last link that was live", () => {
+    const pair = new SessionPair({ resumeWindowMs: 30_000 });
+    const { left, right } = pair.connect();
+    passUntil(() => pair.isLive);
+    left.end();
+    right.end();
+    for (let attempt = 0; attempt < 3; attempt += 1) {
+      pass(9_000);
+      const wire = pair.connect();
+      wire.left.isBlackHole = true;
+      pass(100);
+      wire.left.end();
+    }
+    expect(pair.openerClosed).toBeNull();
+    pass(3_000);
+    expect(pair.openerClosed?.code).toBe("DPX_SESSION_EXPIRED");
+    pair.dispose();
+  });
+
+  it("starts the window anew after each link that was live", () => {
+    const pair = new SessionPair({ resumeWindowMs: 30_000 });
+    for (let link = 0; link < 5; link += 1) {
+      const { left, right } = pair.connect();
+      passUntil(() => pair.isLive);
+      left.end();
+      right.end();
+      pass(20_000);
+    }
+    expect(pair.openerClosed).toBeNull();
+    expect(pair.acceptorClosed).toBeNull();
+    pair.dispose();
+  });
+
+  it("is not taken in by a link that is dead already", () => {
+    const pair = new SessionPair({ resumeWindowMs: 30_000 });
+    const [left] = simLinks();
+    const link = new SessionLink(left, { heartbeat: HEARTBEAT, onClose() {} });
+    left.end();
+    pair.opener.attach(link);
+    pass(30_001);
+    expect(pair.openerClosed?.code).toBe("DPX_SESSION_EXPIRED");
+    expect(pendingTimers()).toBe(0);
+  });
+
+  it("stays on its link when a dead one is attached", () => {
+    const pair = new SessionPair();
+    pair.connect();
+    passUntil(() => pair.isLive);
+    const [left] = simLinks();
+    const dead = new SessionLink(left, { heartbeat: HEARTBEAT, onClose() {} });
+    left.end();
+    pair.opener.attach(dead);
+    expect(pair.isLive).toBe(true);
+    pair.dispose();
+  });
+
+  it("takes no notice of the link that it is on, or was on, being attached again", () => {
+    const pair = new SessionPair();
+    const first = pair.connect();
+    passUntil(() => pair.isLive);
+    pair.opener.attach(first.opener);
+    pass(10);
+    expect(pair.isLive).toBe(true);
+    pair.connect();
+    passUntil(() => pair.isLive);
+    pair.opener.attach(first.opener);
+    pass(10);
+    expect(pair.isLive).toBe(true);
+    expect(pair.openerClosed ?? pair.acceptorClosed).toBeNull();
+    pair.dispose();
+  });
+
+  it("ends on the later of two links that are attached at once, whichever is faster", () => {
+    for (const [firstMs, secondMs] of [
+      [0, 50],
+      [50, 0],
+      [10, 10],
+    ] as const) {
+      const { ends, onOpen } = reading();
+      const pair = new SessionPair({ onOpen });
+      const end = openOn(pair.opener);
+      const first = pair.connect(firstMs);
+      const second = pair.connect(secondMs);
+      end.write(100_000);
+      passUntil(() => ends[0]?.receivedBytes === 100_000);
+      expect(first.left.sentBytes).toBeLessThan(1_000);
+      expect(second.left.sentBytes).toBeGreaterThan(100_000);
+      end.end();
+      passUntil(() => pair.isQuiet);
+      pair.dispose();
+    }
+  });
+
+  it("tells the peer when it is closed while it resumes", () => {
+    const pair = new SessionPair();
+    pair.connect(20);
+    pair.opener.close("DPX_REPLACED", "taken");
+    passUntil(() => pair.acceptor.isClosed);
+    expect(pair.acceptorClosed).toMatchObject({ code: "DPX_REPLACED", message: "taken" });
+    pair.dispose();
+  });
+
+  it("lets the peer know at the next resume that it was closed between links", () => {
+    const pair = new SessionPair();
+    const { left, right } = pair.connect();
+    passUntil(() => pair.isLive);
+    left.end();
+    right.end();
+    pair.acceptor.close("DPX_CANCELLED", "gone");
+    const wire = pair.connect();
+    passUntil(() => pair.opener.isClosed);
+    expect(pair.openerClosed?.code).toBe("DPX_SESSION_UNKNOWN");
+    expect(wire.opener.isOpen).toBe(true);
+    pair.dispose();
+  });
+
+  it("delivers what was written just before close", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen });
+    pair.connect();
+    const end = openOn(pair.opener);
+    passUntil(() => ends.length === 1);
+    end.write(50_000);
+    end.end();
+    pair.opener.close("DPX_DRAINING", "bye");
+    passUntil(() => pair.acceptor.isClosed);
+    expect(ends[0]?.receivedBytes).toBe(50_000);
+    expect(ends[0]?.sawEnd).toBe(true);
+    pair.dispose();
+  });
+
+  it("closes once, whoever closes it how often", () => {
+    const told: string[] = [];
+    const pair = new SessionPair({ openerOptions: { onClose: (error) => told.push(error.code) } });
+    const { left } = pair.connect();
+    passUntil(() => pair.isLive);
+    pair.opener.close("DPX_REPLACED", "first");
+    pair.opener.close("DPX_KICKED", "second");
+    left.end();
+    pair.opener.attach(pair.connect().opener);
+    pass(60_000);
+    expect(told).toEqual(["DPX_REPLACED"]);
+    expect(() => pair.opener.open(REQUEST, new StreamEnd("late", 2, 3))).toThrow(
+      expect.objectContaining({ code: "DPX_SESSION_EXPIRED" }),
+    );
+    pair.opener.report({ ...REQUEST, method: "GET", path: "/", status: 200, ...NUMBERS });
+    pair.dispose();
+  });
+
+  it("leaves no timer behind, in whatever state it is closed", () => {
+    for (const state of ["new", "resuming", "live", "busy", "detached"] as const) {
+      const { ends, onOpen } = reading();
+      const pair = new SessionPair({ onOpen });
+      if (state !== "new") pair.connect();
+      if (state !== "new" && state !== "resuming") passUntil(() => pair.isLive);
+      if (state === "busy") {
+        const end = openOn(pair.opener);
+        passUntil(() => ends.length === 1);
+        end.write(100_000);
+        pass(1);
+      }
+      if (state === "detached") for (const { left } of pair.wires) left.end();
+      pair.dispose();
+      // What was under way on the simulated wire, and the turn that was due already.
+      pass(2);
+      expect(pendingTimers(), state).toBe(0);
+    }
+  });
+
+  it("counts bytes of streams, and when the last packet came", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen });
+    expect(pair.acceptor.lastByteAt).toBeNull();
+    pair.connect();
+    const end = openOn(pair.opener);
+    passUntil(() => ends.length === 1);
+    end.write(70_000);
+    end.write(1_000, true);
+    passUntil(() => ends[0]?.receivedBytes === 71_000);
+    expect(pair.opener.bytesOut).toBe(71_000);
+    expect(pair.acceptor.bytesIn).toBe(71_000);
+    expect(Date.now() - (pair.acceptor.lastByteAt ?? 0)).toBeLessThan(100);
+    pair.dispose();
+  });
+
+  it("passes on how much of a reset stream had been delivered, or that it is not known", () => {
+    const peer = RawPeer.live({ role: "opener" });
+    const [known, unknown] = [openOn(peer.session), openOn(peer.session)];
+    peer.send(
+      Buffer.concat([Buffer.from("0600000800000001", "hex"), Buffer.from("003d000000000102", "hex")]),
+      frames.reset(2),
+    );
+    expect(known.resetError).toMatchObject({ code: "DPX_TARGET_REFUSED" });
+    expect(known.deliveredBytes).toBe(258);
+    expect(unknown.resetError).toMatchObject({ code: "DPX_CANCELLED" });
+    expect(unknown.deliveredBytes).toBeNull();
+    peer.dispose();
+  });
+
+  it("says no more of a stream that has ended both ways, whatever still comes for it", () => {
+    const peer = RawPeer.live({ role: "opener" });
+    const end = openOn(peer.session);
+    end.end();
+    pass(5);
+    peer.sendAs(0, 0, frames.fin(1), frames.accept(1, 100), frames.window(1, 5), frames.reset(1));
+    peer.seq = 1;
+    expect(peer.closed).toBeNull();
+    expect(end.sawEnd).toBe(true);
+    expect(end.isAccepted).toBe(false);
+    expect(end.resetError).toBeNull();
+    peer.session.close("DPX_CANCELLED", "over");
+    expect(end.resetError).toBeNull();
+    end.check();
+    peer.dispose();
+  });
+
+  it("refuses streams that nobody takes with DPX_PIPE_UNKNOWN", () => {
+    const pair = new SessionPair();
+    pair.connect();
+    const end = openOn(pair.opener);
+    passUntil(() => end.isOver);
+    expect(end.resetError).toMatchObject({ code: "DPX_PIPE_UNKNOWN" });
+    expect(end.deliveredBytes).toBe(0);
+    passUntil(() => pair.isQuiet);
+    pair.dispose();
+  });
+
+  it("keeps no stream of a request that does not fit into OPEN", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen });
+    pair.connect();
+    const tooLong = { ...REQUEST, hostname: "h".repeat(256) };
+    expect(() => pair.opener.open(tooLong, new StreamEnd("none", 2, 3))).toThrow(
+      expect.objectContaining({ code: "DPX_FRAME_INVALID" }),
+    );
+    expect(pair.opener.openStreams).toBe(0);
+    openOn(pair.opener);
+    passUntil(() => ends.length === 1);
+    pair.dispose();
+  });
+
+  it("opens no more streams than its limit, and more again when some have ended", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen, openerLimits: { maxStreams: 3 } });
+    pair.connect();
+    const opened = [openOn(pair.opener), openOn(pair.opener), openOn(pair.opener)];
+    const wanted = { code: "DPX_STREAMS_LIMIT", message: "Cannot open a stream: 3 are open" };
+    expect(() => openOn(pair.opener)).toThrow(expect.objectContaining(wanted));
+    passUntil(() => ends.length === 3);
+    opened[0]?.reset("DPX_CANCELLED");
+    openOn(pair.opener);
+    expect(() => openOn(pair.opener)).toThrow(expect.objectContaining(wanted));
+    pair.dispose();
+  });
+
+  it("refuses the peer's streams above its own limit, and goes on with the others", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen, acceptorLimits: { maxStreams: 3 } });
+    pair.connect();
+    const opened = Array.from({ length: 5 }, () => openOn(pair.opener));
+    passUntil(() => ends.length === 3 && opened.filter((end) => end.isGone).length === 2);
+    expect(opened[4]?.resetError?.code).toBe("DPX_STREAMS_LIMIT");
+    expect(opened[4]?.deliveredBytes).toBe(0);
+    opened[0]?.reset("DPX_CANCELLED");
+    pass(50);
+    openOn(pair.opener);
+    passUntil(() => ends.length === 4);
+    expect(pair.acceptor.openStreams).toBe(3);
+    pair.dispose();
+  });
+
+  it("opens streams no faster than its limit, without saving up for later", () => {
+    const { onOpen } = reading();
+    const pair = new SessionPair({ onOpen, openerLimits: { maxOpensPerSecond: 100 } });
+    pair.connect();
+    const burst = () => {
+      let count = 0;
+      try {
+        for (; count < 10_000; count += 1) openOn(pair.opener).reset("DPX_CANCELLED");
+      } catch (error) {
+        expect(error).toMatchObject({ code: "DPX_OPEN_RATE" });
+      }
+      return count;
+    };
+    pass(10_000);
+    expect(burst()).toBe(100);
+    expect(burst()).toBe(0);
+    pass(100);
+    expect(burst()).toBe(10);
+    pass(60_000);
+    expect(burst()).toBe(100);
+    pair.dispose();
+  });
+
+  it("refuses the peer's streams above its own rate, and takes them again after a while", () => {
+    const { ends, onOpen } = reading();
+    const pair = new SessionPair({ onOpen, acceptorLimits: { maxOpensPerSecond: 10 } });
+    pair.connect();
+    const opened = Array.from({ length: 30 }, () => openOn(pair.opener));
+    passUntil(() => opened.filter((end) => end.isGone).length === 20);
+    expect(opened[29]?.resetError?.code).toBe("DPX_OPEN_RATE");
+    expect(ends).toHaveLength(10);
+    pass(1_000);
+    openOn(pair.opener);
+    passUntil(() => ends.length === 11);
+    pair.dispose();
+  });
+
+  it("drops reports that are too large, or for which there is no room", () => {
+    const reports: string[] = [];
+    const pair = new SessionPair({ acceptorOptions: { onReport: (report) => reports.push(report.path) } });
+    const report = (path: string) =>
+      pair.opener.report({ hostname: "a", method: "GET", path, status: 200, visitor: "", ...NUMBERS });
+    report("/before");
+    const { left } = pair.connect();
+    passUntil(() => pair.isLive);
+    report("/live");
+    report(`/${"x".repeat(8_192)}`);
+    pass(10);
+    left.bufferedBytes = 2_000_000;
+    report("/congested");
+    left.bufferedBytes = 0;
+    pass(10);
+    expect(reports).toEqual(["/live"]);
+    pair.dispose();
+  });
+
+  it("ignores an old RESUME that comes late on another link", () => {
+    const peer = RawPeer.live({ role: "acceptor", onOpen: (stream) => stream.accept() });
+    const [late, far] = simLinks();
+    const link = new SessionLink(far, { heartbeat: HEARTBEAT, onClose() {}, acceptSession: () => peer.session });
+    late.sendRaw(Buffer.concat([header(PacketKind.resume, ID, 0, 0), uint32(1)]));
+    pass(10);
+    expect(link.hasCarried(peer.session)).toBe(false);
+    peer.send(frames.open(1));
+    expect(peer.session.openStreams).toBe(1);
+    expect(peer.closed).toBeNull();
+    late.end();
+    far.end();
+    peer.dispose();
+  });
+
+  it("acknowledges within 10 ms, or 256 KiB, or with its own data", () => {
+    const peer = RawPeer.live({ role: "acceptor", onOpen: (stream) => stream.accept() });
+    peer.send(frames.open(1), frames.open(2));
+    pass(20);
+    const acks = () => peer.packets.filter((packet) => packet[0] === 2).length;
+    const before = acks();
+    peer.sendAs(1, peer.received, frames.data(1, 100));
+    pass(5);
+    expect(acks()).toBe(before);
+    pass(10);
+    expect(acks()).toBe(before + 1);
+    peer.sendAs(2, peer.received, frames.data(1, 130_000));
+    expect(acks()).toBe(before + 1);
+    peer.sendAs(3, peer.received, frames.data(1, 131_000));
+    pass(2);
+    expect(acks()).toBe(before + 1);
+    peer.sendAs(4, peer.received, frames.data(2, 1_000));
+    pass(2);
+    expect(acks()).toBe(before + 2);
+    peer.dispose();
+  });
+});
+
+const NUMBERS = { durationMs: 1, responseBytes: 0, requestBytes: 0 } as const;
