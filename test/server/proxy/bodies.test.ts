@@ -129,7 +129,11 @@ describe("a body", () => {
     routes.register(HOST, await listen(origin));
     const peer = await visitor();
     peer.socket.pause();
-    for (let index = 0; index < 200; index++) peer.write(get(`/${index}`));
+    for (let index = 0; index < 200; index++) {
+      peer.write(get(`/${index}`));
+      // One by one: most come when the answer before waits to be read.
+      await new Promise((resolve) => setTimeout(resolve, 2));
+    }
     let last = -1;
     const hasStopped = () => {
       const before = last;
@@ -335,7 +339,7 @@ describe("an upgrade", () => {
 
   it("waits for its slower side", async () => {
     const at = await startProxy(stage);
-    const total = 16 * MIB;
+    const total = 6 * MIB;
     const origin = await startTcpOrigin(stage, (socket) => {
       socket.once("data", () => {
         socket.write(SWITCHED);
