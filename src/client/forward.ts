@@ -1,5 +1,6 @@
 // `forward()`: checks what it is given, then opens a tunnel.
 
+import { setMaxListeners } from "node:events";
 import { DuplexityError } from "../protocol/index.ts";
 import { ClientTunnel } from "./client-tunnel.ts";
 import { newClientKey, stableIdentity } from "./identity.ts";
@@ -39,7 +40,11 @@ export async function forward(first: string | number | ForwardOptions, second?: 
   const abort = (): void => {
     void tunnel.close();
   };
-  signal?.addEventListener("abort", abort, { once: true });
+  if (signal !== undefined) {
+    // Any number of tunnels may hang on one signal: Node would warn of the eleventh.
+    setMaxListeners(0, signal);
+    signal.addEventListener("abort", abort, { once: true });
+  }
   tunnel.once("close", () => signal?.removeEventListener("abort", abort));
   try {
     await tunnel.open();

@@ -18,6 +18,11 @@ import type { Target } from "./target.ts";
  */
 const WRITE_HIGH_WATER_BYTES = 4_096;
 
+/** How long an address has before the next one is tried, too. */
+const ATTEMPT_MS = 1_000;
+/** Here a refusal comes at once. What takes long is a busy target, or this process: neither is a reason to turn away. */
+const LOOPBACK_ATTEMPT_MS = 60_000;
+
 /**
  * Starts to connect. `connect`, or `secureConnect` for TLS, or `error` follows. Reading goes to `reader`; the socket
  * is half-open capable and without Nagle's delay.
@@ -28,7 +33,12 @@ export function connectTarget(target: Target, reader: OnReadOpts): Socket {
   if (address.kind === "unix") return connectNet({ ...options, path: address.path });
   const { host, port } = address;
   // Dev servers listen on one of 127.0.0.1 and ::1 only, which one is chance: whichever accepts is right.
-  const to = { host, port, autoSelectFamily: true, ...(isLoopbackName(host) ? { lookup: lookupLoopback } : {}) };
+  const isLoopback = isLoopbackName(host);
+  const to = {
+    ...{ host, port, autoSelectFamily: true },
+    autoSelectFamilyAttemptTimeout: isLoopback ? LOOPBACK_ATTEMPT_MS : ATTEMPT_MS,
+    ...(isLoopback ? { lookup: lookupLoopback } : {}),
+  };
   if (target.tls === "none") return connectNet({ ...options, ...to });
   // Beyond its declared options, tls.connect passes on what net.connect takes (`onread`, `highWaterMark`).
   const secure: ConnectionOptions = {
