@@ -465,7 +465,7 @@ describe("Session", () => {
     peer.sendAs(3, peer.received, frames.data(1, 131_000));
     pass(2);
     expect(acks()).toBe(before + 1);
-    peer.sendAs(4, peer.received, frames.data(2, 1_000));
+    peer.sendAs(4, peer.received, frames.data(2, 2_000));
     pass(2);
     expect(acks()).toBe(before + 2);
     peer.dispose();
