@@ -44,6 +44,7 @@ export class MemoryRegistry implements Registry {
   /** The highest epoch of any name that was forgotten: no name starts below it. */
   #epochFloor = 0;
   #cancelSweep: (() => void) | null = null;
+  #sweepAt = Number.POSITIVE_INFINITY;
 
   constructor(options: MemoryRegistryOptions = {}) {
     this.#leaseMs = options.leaseMs ?? 30_000;
@@ -139,6 +140,7 @@ export class MemoryRegistry implements Registry {
   async close(): Promise<void> {
     this.#cancelSweep?.();
     this.#cancelSweep = null;
+    this.#sweepAt = Number.POSITIVE_INFINITY;
     this.#listeners.clear();
     this.#entries.clear();
     this.#leases.clear();
@@ -212,13 +214,18 @@ export class MemoryRegistry implements Registry {
     }
   }
 
-  /** One timer for all names, only while there are any. */
+  /** One timer for all names, only while there are any; it rings when the first of them ends. */
   #armSweep(): void {
-    if (this.#cancelSweep !== null) return;
-    const ends = [this.#first(this.#leases), this.#first(this.#graces)].flatMap((entry) => entry?.record.expires ?? []);
-    if (ends.length === 0) return;
-    this.#cancelSweep = this.#clock.after(Math.max(1, Math.min(...ends) - this.#clock.now()), () => {
+    const lease = this.#first(this.#leases)?.record.expires ?? Number.POSITIVE_INFINITY;
+    const grace = this.#first(this.#graces)?.record.expires ?? Number.POSITIVE_INFINITY;
+    const at = Math.min(lease, grace);
+    // One that rings too early only looks again.
+    if (at >= this.#sweepAt) return;
+    this.#cancelSweep?.();
+    this.#sweepAt = at;
+    this.#cancelSweep = this.#clock.after(Math.max(1, at - this.#clock.now()), () => {
       this.#cancelSweep = null;
+      this.#sweepAt = Number.POSITIVE_INFINITY;
       this.#sweep();
       this.#armSweep();
     });

@@ -60,6 +60,20 @@ describe("MemoryRegistry's own", () => {
     expect(clock.pending).toBe(0);
   });
 
+  it("ends a grace that is shorter than a lease in time", async () => {
+    const clock = new ManualClock();
+    const registry = new MemoryRegistry({ leaseMs: LEASE_MS, graceMs: 10, clock });
+    await registry.register(registration(1));
+    const gone: string[] = [];
+    registry.watch((hostname, record) => {
+      if (record === null) gone.push(hostname);
+    });
+    await registry.remove("cat1.test", "client-a", 1, "lost");
+    clock.advance(10);
+    expect(gone).toEqual(["cat1.test"]);
+    await registry.close();
+  });
+
   it("says what is missing when there are no TCP ports", async () => {
     const registry = new MemoryRegistry({ clock: new ManualClock() });
     await expect(registry.register({ ...registration(1), protocol: "tcp" })).rejects.toMatchObject({
