@@ -15,5 +15,4 @@ export { type HeadCacheOptions, RequestHeadCache, ResponseHeadCache } from "./he
 export { findHeadEnd, HeadCollector } from "./head-collector.ts";
 export { HTTP_LIMITS, type HttpLimits } from "./limits.ts";
 export { parseRequestHead, RequestHead, readRequestHead } from "./request-head.ts";
-export { METHODS } from "./request-line.ts";
 export { type AnswerContext, parseResponseHead, ResponseHead, readResponseHead } from "./response-head.ts";

@@ -87,6 +87,8 @@ describe("BodyScanner", () => {
     ["6\r\nhello\r\n0\r\n\r\n", NO_END],
     ["5\r\nhello\n0\r\n\r\n", NO_END],
     ["5\r\nhello\r\r0\r\n", NO_END],
+    ["5\r\nhello!\n0\r\n\r\n", NO_END],
+    ["5\r\nhello\r!0\r\n\r\n", NO_END],
     ["5\r\nhello0\r\n\r\n", NO_END],
     ["5;\r\nhello\r\n", "a chunk extension is malformed"],
     ["5; a\r\nhello\r\n", "a chunk extension is malformed"],

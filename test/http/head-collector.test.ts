@@ -42,7 +42,7 @@ describe("HeadCollector", () => {
     for (let size = 1; size < bytes.length; size++) {
       const collector = new HeadCollector("request");
       let next = -1;
-      for (let at = 0; next < 0; at += size) {
+      for (let at = 0; at < bytes.length && next < 0; at += size) {
         next = collector.push(bytes.subarray(at, at + size), 0);
         if (next >= 0) next += at;
       }
