@@ -10,6 +10,7 @@ const MAX_ADDRESSES = 1_024;
 export class Forwardings {
   readonly #options: ProxyOptions;
   readonly #pseudonym: string;
+  #listenerPort: number | null = null;
   readonly #byAddress = new Map<string, Forwarding>();
 
   constructor(options: ProxyOptions, pseudonym: string) {
@@ -20,9 +21,11 @@ export class Forwardings {
   /** @param address The socket's peer, without port. */
   of(socket: VisitorSocket, address: string): Forwarding {
     const { trustProxy, publicScheme, publicPort } = this.#options;
-    const port = publicPort ?? socket.localPort ?? 0;
+    // A listener has one port, and asking each socket for it is a system call.
+    this.#listenerPort ??= publicPort ?? socket.localPort ?? null;
+    const port = this.#listenerPort ?? 0;
     const proto = publicScheme ?? ("encrypted" in socket ? "https" : "http");
-    const key = `${proto} ${port} ${address}`;
+    const key = `${proto} ${address}`;
     const known = this.#byAddress.get(key);
     if (known !== undefined) return known;
     const isTrusted = trustProxy?.check(address, address.includes(":") ? "ipv6" : "ipv4") === true;

@@ -1,12 +1,11 @@
 // The part that faces visitors: HTTP by hostname, TCP by port. Knows the rest of the server by `Routes` only.
 
 export type { ProxyCounters } from "./context.ts";
-export {
-  DEFAULT_PROXY_LIMITS,
-  type ProxyLimits,
-  type ProxyLog,
-  type ProxyOptions,
-  type VisitorSocket,
+export type {
+  ProxyLimits,
+  ProxyLog,
+  ProxyOptions,
+  VisitorSocket,
 } from "./options.ts";
-export { createProxy, type ProxyStatistics, type VisitorProxy, type VisitorProxy as Proxy } from "./proxy.ts";
+export { createProxy, type ProxyStatistics, type VisitorProxy } from "./proxy.ts";
 export { createTcpPorts, type TcpPorts, type TcpPortsOptions } from "./tcp-ports.ts";

@@ -37,7 +37,7 @@ export interface ProxyOptions {
    * `socket.resume()`. The receiver answers one request, with `Connection: close`, and owns the socket from then on.
    */
   serveOwn(socket: VisitorSocket, head: Buffer): void;
-  /** Scheme and port as visitors see them, for X-Forwarded-Proto and -Port. Left out: those of the socket. */
+  /** Scheme and port as visitors see them, for X-Forwarded-Proto and -Port. Left out: those of the listener. */
   readonly publicScheme?: "http" | "https";
   readonly publicPort?: number;
   readonly limits?: Partial<ProxyLimits>;

@@ -119,6 +119,7 @@ export class FakeRoutes implements Routes {
 }
 
 export class FakeStream implements Stream {
+  readonly sendCredit = 16_777_216;
   readonly id: number;
   readonly request: OpenRequest;
   handler: StreamHandler;

@@ -17,6 +17,7 @@ const ROUTE: Route = {
 };
 
 class IdleStream implements Stream {
+  readonly sendCredit = 16_777_216;
   readonly id = 1;
   readonly writtenBytes = 0;
   isLive = true;
