@@ -16,6 +16,8 @@ export interface Endpoint {
   readonly sinkHost: string;
   readonly sinkPort: number;
   readonly processes: readonly MeasuredProcess[];
+  /** The Node binary of a tunnel's processes, for scenarios that start fresh ones. */
+  readonly node?: string;
 }
 
 /** What one run over one endpoint gave: metric to value. */

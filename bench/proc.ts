@@ -13,6 +13,13 @@ const STOP_TIMEOUT_MS = 10_000;
 /** How long a child has to say that it is ready. */
 const READY_TIMEOUT_MS = 30_000;
 
+/** Every child that runs. Whatever ends the benchmark, none of them stays behind. */
+const running = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of running) child.kill("SIGKILL");
+});
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.once(signal, () => process.exit(130));
+
 export interface Child {
   readonly pid: number;
   /** Ends it: SIGINT, then SIGKILL after 10 s. Resolves when it is gone. */
@@ -43,21 +50,27 @@ export async function startAndRead(
 ): Promise<{ child: Child; line: Record<string, unknown> }> {
   const process = spawnChild(command, args, options, "pipe");
   const child = childOf(process, command);
-  const line = await new Promise<Record<string, unknown>>((resolve, reject) => {
-    const timer = setTimeout(() => reject(new Error(`${command} did not say "${type}" in time`)), READY_TIMEOUT_MS);
-    process.once("exit", (status) => reject(new Error(`${command} ${args.join(" ")} ended with ${status}`)));
-    if (process.stdout === null) return;
-    createInterface({ input: process.stdout }).on("line", (text) => {
-      const value = parseLine(text);
-      if (value?.["type"] !== type) return;
-      clearTimeout(timer);
-      resolve(value);
+  let timer: NodeJS.Timeout | undefined;
+  let last = "";
+  try {
+    const line = await new Promise<Record<string, unknown>>((resolve, reject) => {
+      const fail = (why: string) => reject(new Error(`${command} ${args.join(" ")} ${why}: ${last}`));
+      timer = setTimeout(() => fail(`did not say "${type}" in time`), READY_TIMEOUT_MS);
+      process.once("close", (status) => fail(`ended with ${status}`));
+      if (process.stdout === null) return;
+      createInterface({ input: process.stdout }).on("line", (text) => {
+        last = text;
+        const value = parseLine(text);
+        if (value?.["type"] === type) resolve(value);
+      });
     });
-  }).catch(async (error: unknown) => {
+    return { child, line };
+  } catch (error) {
     await child.stop();
     throw error;
-  });
-  return { child, line };
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Runs a program to its end and answers what it printed. Rejects when it fails. */
@@ -122,7 +135,13 @@ function spawnChild(
 function childOf(process: ChildProcess, command: string): Child {
   const { pid } = process;
   if (pid === undefined) throw new Error(`Cannot start ${command}`);
-  const gone = new Promise<void>((resolve) => process.once("exit", () => resolve()));
+  running.add(process);
+  const gone = new Promise<void>((resolve) => {
+    process.once("exit", () => {
+      running.delete(process);
+      resolve();
+    });
+  });
   return {
     pid,
     async stop() {

@@ -23,9 +23,20 @@ export interface RunningServer {
   readonly url: string;
 }
 
-/** Starts a server alone. `nodeFlags` go before the command. */
-export async function startServer(options: TunnelOptions, nodeFlags: readonly string[] = []): Promise<RunningServer> {
-  const args = ["serve", "--no-auth", "--json", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"];
+/** Starts a server alone, with an inspector at `inspectorPort` if there is one. */
+export async function startServer(options: TunnelOptions, inspectorPort?: number): Promise<RunningServer> {
+  const nodeFlags = inspectorPort === undefined ? [] : [`--inspect=127.0.0.1:${inspectorPort}`];
+  const args = [
+    "serve",
+    "--no-auth",
+    "--json",
+    "--log-level",
+    "warn",
+    "--listen",
+    "127.0.0.1:0",
+    "--internal-listen",
+    "127.0.0.1:0",
+  ];
   const { child, line } = await startCommand(options, "server", nodeFlags, args, "listening");
   return { child, url: String(line["public"]) };
 }
@@ -47,7 +58,10 @@ export async function startTunnel(
     `cat1:127.0.0.1:${origin.port}`,
     `cat2:127.0.0.1:${origin.port}`,
     `sink:127.0.0.1:${origin.sinkPort}`,
-  ]);
+  ]).catch(async (error: unknown) => {
+    await server.child.stop();
+    throw error;
+  });
   const port = Number(new URL(server.url).port);
   return {
     endpoint: {
@@ -57,6 +71,7 @@ export async function startTunnel(
       neighbourHost: "cat2.localhost",
       sinkHost: "sink.localhost",
       sinkPort: port,
+      node: options.node,
       processes: [
         { name: "server", pid: server.child.pid },
         { name: "client", pid: client.pid },
@@ -82,10 +97,11 @@ function startCommand(
       ? []
       : ["--cpu-prof", `--cpu-prof-dir=${profileFolder}`, `--cpu-prof-name=${name}.cpuprofile`];
   return startAndRead(node, [...nodeFlags, ...profile, BIN, ...args], type, {
+    // Node tells on stderr of every debugger that comes and goes.
+    stderr: nodeFlags.length > 0 ? "ignore" : "inherit",
     env: {
       DUPLEXITY_CONFIG_DIR: join(folder, "config"),
       DUPLEXITY_RUNTIME_DIR: join(folder, "run"),
-      DUPLEXITY_DATA: join(folder, "data"),
     },
   });
 }

@@ -32,10 +32,10 @@ export const idle: Scenario = {
       unit: "KB",
     },
   ],
-  async run(_endpoint, { tunnel, folder, idleClients }) {
+  async run({ node = process.execPath }, { tunnel, folder, idleClients }) {
     const inspectorPort = await freePort();
-    const options = { ...tunnel, folder: join(folder, "idle"), profileFolder: undefined };
-    const server = await startServer(options, [`--inspect=127.0.0.1:${inspectorPort}`]);
+    const options = { ...tunnel, node, folder: join(folder, "idle"), profileFolder: undefined };
+    const server = await startServer(options, inspectorPort);
     const children: Child[] = [];
     try {
       const inspector = await openInspector(inspectorPort);

@@ -78,7 +78,8 @@ export const stalled: Scenario = {
   async run(endpoint, environment) {
     if (endpoint.name === "haproxy") return measure(endpoint, environment);
     // Fresh processes each time: memory that an earlier run has touched would hide the growth.
-    const options = { ...environment.tunnel, folder: join(environment.folder, "stalled") };
+    const { node = environment.tunnel.node } = endpoint;
+    const options = { folder: join(environment.folder, "stalled"), node };
     const fresh = await startTunnel(endpoint.name, options, environment.origin);
     try {
       return await measure(fresh.endpoint, environment);
