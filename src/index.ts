@@ -1,4 +1,14 @@
 // The SDK, `import { forward } from "duplexity"`.
 
-export * from "./client/index.ts";
-export { DuplexityError, ERRORS, type ErrorCode, type RequestReport } from "./protocol/index.ts";
+export type {
+  ClientKey,
+  ForwardOptions,
+  PipeOptions,
+  Tunnel,
+  TunnelEvents,
+  TunnelPipe,
+  TunnelStatistics,
+  TunnelStatus,
+} from "./client/index.ts";
+export { forward } from "./client/index.ts";
+export { DuplexityError, ERRORS, type ErrorCode, type PipeProtocol, type RequestReport } from "./protocol/index.ts";

@@ -54,7 +54,7 @@ export type TunnelStatus =
 
 export interface TunnelEvents {
   status: [TunnelStatus];
-  /** A request passed (needs `reports: true`), or the target failed. */
+  /** A request passed, or failed (`errorCode`). Needs `reports: true`. */
   request: [RequestReport];
   /** The link was lost and is back. */
   reconnect: [{ readonly outageMs: number }];
@@ -63,7 +63,9 @@ export interface TunnelEvents {
 }
 
 export interface TunnelStatistics {
+  /** When it was up for the first time. */
   readonly connectedAt: Date;
+  /** Requests that passed, with `reports: true`; else streams that the server opened, each of which may carry several. */
   readonly requests: number;
   readonly openStreams: number;
   readonly bytesIn: number;
@@ -79,6 +81,9 @@ export interface Tunnel extends EventEmitter<TunnelEvents> {
   readonly pipes: readonly TunnelPipe[];
   readonly status: TunnelStatus;
   readonly statistics: TunnelStatistics;
-  /** Says goodbye, lets running requests finish for at most `drainMs` (default 0), then ends. */
+  /**
+   * Says goodbye, so that the names are free at once, lets running requests finish for at most `drainMs` (default 0),
+   * then ends. Safe to call again: a second call without `drainMs` ends the waiting of the first.
+   */
   close(options?: { readonly drainMs?: number }): Promise<void>;
 }
