@@ -21,8 +21,10 @@ export class ReadBuffer {
   /**
    * The bytes of a read of `length` into `current`. Above `MAX_COPIED_BYTES` the result is never written again;
    * up to that it holds only until the next read, so the caller copies it, as `Stream.write` does.
+   *
+   * @param sendableBytes What the stream may send beyond this read: more is not read ahead, since it would only wait.
    */
-  take(length: number): Buffer {
+  take(length: number, sendableBytes: number): Buffer {
     const { current } = this;
     if (length <= MAX_COPIED_BYTES) {
       this.#smallReads += 1;
@@ -34,16 +36,20 @@ export class ReadBuffer {
       // The one copy that it costs to find out that this socket moves bulk.
       const own = Buffer.allocUnsafeSlow(length);
       current.copy(own, 0, 0, length);
-      this.current = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.current = newSlab(sendableBytes);
       return own;
     }
     const rest = current.length - length;
-    this.current = rest >= MIN_READ_BYTES ? current.subarray(length) : Buffer.allocUnsafeSlow(SLAB_BYTES);
+    this.current = rest >= MIN_READ_BYTES ? current.subarray(length) : newSlab(sendableBytes);
     return current.subarray(0, length);
   }
 
   /** The reader pauses, perhaps for long: a slab that nothing of is in use yet is given back. */
   rest(): void {
-    if (this.current.length === SLAB_BYTES) this.current = shared;
+    if (this.current.byteLength === this.current.buffer.byteLength) this.current = shared;
   }
+}
+
+function newSlab(sendableBytes: number): Buffer {
+  return Buffer.allocUnsafeSlow(sendableBytes < SLAB_BYTES ? MIN_READ_BYTES : SLAB_BYTES);
 }

@@ -132,7 +132,7 @@ export class Splice implements StreamHandler {
   #read(length: number): boolean {
     this.#hasMoved = true;
     this.#isAnswerDue = false;
-    const chunk = this.#buffer.take(length);
+    const chunk = this.#buffer.take(length, this.#stream.sendCredit - length);
     if (this.#hasEnded) return true;
     if (this.#stream.write(chunk)) return true;
     this.#isBlocked = true;

@@ -24,7 +24,7 @@ import { MAX_COPIED_BYTES, type OpenRequest, type RequestReport, type Stream, ty
 import { StreamTable } from "./stream-table.ts";
 
 /** With this many streams open, new ones begin with a quarter of the window … */
-const MANY_STREAMS = 64;
+const MANY_STREAMS = 16;
 /** … and from here on with a sixteenth: stalled readers cost little, however many. */
 const VERY_MANY_STREAMS = 512;
 
@@ -246,8 +246,12 @@ export class SessionSender implements StreamCarrier {
   }
 
   growWindow(stream: SessionStream, bytes: number): number {
-    // Never all that is left: credit cannot be taken back, and this stream may go idle with it.
-    const mostBytes = Math.floor((this.#growthLeftBytes + stream.grownBytes) * WINDOW_GROWTH_SHARE);
+    // Never all that is left: credit cannot be taken back, and this stream may go idle with it. And the less the more
+    // streams are open: those that stall keep what they have got, and all of it is filled then.
+    const budget = this.#limits.windowGrowthBytes;
+    const reserved = budget * (1 - Math.min(1, MANY_STREAMS / this.streams.openCount));
+    const left = Math.max(0, this.#growthLeftBytes - reserved);
+    const mostBytes = Math.floor((left + stream.grownBytes) * WINDOW_GROWTH_SHARE);
     const granted = Math.max(0, Math.min(bytes, mostBytes - stream.grownBytes));
     this.#growthLeftBytes -= granted;
     stream.grownBytes += granted;

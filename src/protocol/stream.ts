@@ -41,6 +41,8 @@ export interface Stream {
   readonly isLive: boolean;
   /** Bytes given to `write()` on this stream so far. */
   readonly writtenBytes: number;
+  /** Bytes that the peer lets this side send at the moment. */
+  readonly sendCredit: number;
   /** Answers OPEN: the target has accepted. Acceptor's side only, once. */
   accept(): void;
   /**

@@ -5,6 +5,7 @@ import type { ErrorCode, Stream, StreamHandler } from "../../src/protocol/index.
 const DEAF: StreamHandler = { onAccept() {}, onData() {}, onEnd() {}, onDrain() {}, onReset() {} };
 
 export class FakeStream implements Stream {
+  readonly sendCredit = 16_777_216;
   readonly id = 1;
   handler: StreamHandler = DEAF;
   isLive = true;

@@ -187,16 +187,16 @@ describe("Session", () => {
     for (let id = 1; id <= 520; id += 1) peer.session.open(REQUEST, new Bulk());
     pass(20);
     const windows = peer.frames.filter(({ type }) => type === 1).map(({ payload }) => payload.readUInt32BE(0));
-    expect(new Set(windows.slice(0, 64))).toEqual(new Set([262_144]));
-    expect(new Set(windows.slice(64, 512))).toEqual(new Set([65_536]));
+    expect(new Set(windows.slice(0, 16))).toEqual(new Set([262_144]));
+    expect(new Set(windows.slice(16, 512))).toEqual(new Set([65_536]));
     expect(new Set(windows.slice(512))).toEqual(new Set([16_384]));
     peer.dispose();
 
     const acceptor = RawPeer.live({ role: "acceptor", onOpen: (stream) => stream.accept() });
     for (let id = 1; id <= 66; id += 1) acceptor.send(frames.open(id));
     const credits = acceptor.frames.filter(({ type }) => type === 2).map(({ payload }) => payload.readUInt32BE(0));
-    expect(new Set(credits.slice(0, 63))).toEqual(new Set([196_608]));
-    expect(new Set(credits.slice(63))).toEqual(new Set([0]));
+    expect(new Set(credits.slice(0, 15))).toEqual(new Set([196_608]));
+    expect(new Set(credits.slice(15))).toEqual(new Set([0]));
     acceptor.dispose();
   });
 
