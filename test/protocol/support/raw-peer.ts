@@ -67,7 +67,13 @@ export class RawPeer {
   carrier: SessionLink;
   readonly packets: Buffer[] = [];
   seq = 0;
+  /** The highest stream id so far, for those who keep count. */
+  opened = 0;
+  /** Streams that this end has not ended, and the session has not reset. */
+  readonly inUse = new Set<number>();
+  readonly accepted = new Set<number>();
   #resumes = 0;
+  #received = 0;
 
   constructor(options: Partial<SessionOptions> & Pick<SessionOptions, "role">) {
     this.session = new Session({
@@ -125,7 +131,7 @@ export class RawPeer {
 
   /** How many DATA packets have come. */
   get received(): number {
-    return this.packets.filter((packet) => packet[0] === 1).length;
+    return this.#received;
   }
 
   get frames(): ReadFrame[] {
@@ -148,7 +154,17 @@ export class RawPeer {
 
   #connect(): SessionLink {
     const { link, far } = this;
-    link.handler = { onPacket: (packet) => this.packets.push(packet), onDrain() {}, onClose() {} };
+    link.handler = {
+      onPacket: (first, rest = []) => {
+        const packet = rest.length === 0 ? first : Buffer.concat([first, ...rest]);
+        this.packets.push(packet);
+        if (packet[0] !== 1) return;
+        this.#received += 1;
+        for (const { type, stream } of readFrames(packet)) if (type === 6) this.inUse.delete(stream);
+      },
+      onDrain() {},
+      onClose() {},
+    };
     const carrier = new SessionLink(far, {
       heartbeat: HEARTBEAT,
       onClose() {},
