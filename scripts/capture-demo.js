@@ -112,10 +112,25 @@ try {
   link = await startCuttable(port);
 
   const size = ["-x", String(COLUMNS), "-y", String(ROWS)];
-  execFileSync("tmux", ["-S", socket, "-f", "/dev/null", "new-session", "-d", "-s", "demo", ...size, "sh"], {
-    env: { ...environment, PS1: "$ ", TERM: "xterm-256color", ENV: "", NO_COLOR: "" },
-  });
-  await shows(/\$ /);
+  execFileSync(
+    "tmux",
+    [
+      "-S",
+      socket,
+      "-f",
+      "/dev/null",
+      "new-session",
+      "-d",
+      "-s",
+      "demo",
+      ...size,
+      "env 'PS1=$ ' bash --norc --noprofile",
+    ],
+    {
+      env: { ...environment, TERM: "xterm-256color" },
+    },
+  );
+  await shows(/^\$/);
   tmux("send-keys", "-t", "demo", "-l", `duplexity up --pipe cat1:localhost:${TARGET_PORT}`);
   tmux("send-keys", "-t", "demo", "Enter");
   await shows(/help/);
