@@ -37,6 +37,9 @@ export const SESSION_WINDOW_BYTES = 16_777_216;
 /** Room above the session's window for frames that are not DATA. DPX_SESSION_WINDOW when that is used up, too. */
 export const SESSION_WINDOW_SLACK_BYTES = 4_194_304;
 
+/** Streams that have ended here, and of which the peer has not acknowledged that. DPX_SESSION_WINDOW, too. */
+export const MAX_UNACKNOWLEDGED_ENDS = 65_536;
+
 /** Acknowledge after so many received bytes … */
 export const ACK_AFTER_BYTES = 262_144;
 /** … or so long after the first that is not acknowledged, whichever comes first. */

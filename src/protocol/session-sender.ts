@@ -9,6 +9,7 @@ import {
   FAIR_QUANTUM_BYTES,
   INITIAL_WINDOW_BYTES,
   MAX_FRAME_PAYLOAD_BYTES,
+  MAX_UNACKNOWLEDGED_ENDS,
   PACKET_TARGET_BYTES,
   PRE_ACCEPT_WINDOW_BYTES,
   SESSION_WINDOW_SLACK_BYTES,
@@ -36,7 +37,7 @@ export class SessionSender implements StreamCarrier {
 
   readonly #id: number;
   readonly #limits: SessionLimits;
-  readonly #onOverflow: (keptBytes: number) => void;
+  readonly #onOverflow: (what: string) => void;
   readonly #builder = new PacketBuilder();
   readonly #replay = new ReplayBuffer();
   readonly #ready: SessionStream[] = [];
@@ -51,7 +52,7 @@ export class SessionSender implements StreamCarrier {
   #ackTimer: NodeJS.Timeout | undefined;
 
   /** @param onOverflow The peer acknowledges nothing and the bound on kept packets is passed. */
-  constructor(id: number, limits: SessionLimits, onOverflow: (keptBytes: number) => void) {
+  constructor(id: number, limits: SessionLimits, onOverflow: (what: string) => void) {
     this.#id = id;
     this.#limits = limits;
     this.#onOverflow = onOverflow;
@@ -179,8 +180,11 @@ export class SessionSender implements StreamCarrier {
       this.#acknowledged();
       this.#link.send(packet);
     }
-    if (this.#replay.byteLength > this.#limits.windowBytes + SESSION_WINDOW_SLACK_BYTES) {
-      this.#onOverflow(this.#replay.byteLength);
+    const { windowBytes } = this.#limits;
+    if (this.#replay.byteLength > windowBytes + SESSION_WINDOW_SLACK_BYTES) {
+      this.#onOverflow(`${this.#replay.byteLength} bytes unacknowledged, at most ${windowBytes} are kept`);
+    } else if (this.streams.retiredCount > MAX_UNACKNOWLEDGED_ENDS) {
+      this.#onOverflow(`the ends of ${this.streams.retiredCount} streams unacknowledged`);
     }
   }
 

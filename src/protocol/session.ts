@@ -92,11 +92,8 @@ export class Session {
       windowGrowthBytes: WINDOW_GROWTH_BUDGET_BYTES,
       ...options.limits,
     };
-    this.#sender = new SessionSender(options.id, limits, (keptBytes) => {
-      this.close(
-        "DPX_SESSION_WINDOW",
-        `The peer left ${keptBytes} bytes unacknowledged, at most ${limits.windowBytes} are kept`,
-      );
+    this.#sender = new SessionSender(options.id, limits, (what) => {
+      this.close("DPX_SESSION_WINDOW", `The peer left ${what}`);
     });
     this.#receiver = new FrameReceiver(options, this.#sender);
     this.#startResumeTimer();

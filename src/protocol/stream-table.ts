@@ -27,6 +27,11 @@ export class StreamTable {
     this.#opensLeft = maxOpensPerSecond;
   }
 
+  /** How many ended streams are remembered for the sake of what the peer may still send for them. */
+  get retiredCount(): number {
+    return this.#retired.length;
+  }
+
   /** Opener: a new stream with the next id. @throws {DuplexityError} `DPX_STREAMS_LIMIT`, `DPX_OPEN_RATE` */
   open(sendCredit: number, receiveWindow: number): SessionStream {
     const refusal = this.#refusal();

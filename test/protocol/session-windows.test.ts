@@ -295,6 +295,20 @@ describe("Session", () => {
     peer.dispose();
   });
 
+  it("ends with DPX_SESSION_WINDOW when the ends of too many streams stay unacknowledged", () => {
+    const peer = RawPeer.live({ role: "acceptor", limits: { maxOpensPerSecond: 1 } });
+    for (let first = 1; first < 70_000 && peer.closed === null; first += 1_000) {
+      const opens = Array.from({ length: 1_000 }, (_, index) => frames.open(first + index));
+      peer.sendAs(peer.seq, 0, ...opens);
+      peer.seq += 1;
+    }
+    expect(peer.closed).toMatchObject({
+      code: "DPX_SESSION_WINDOW",
+      message: "The peer left the ends of 66000 streams unacknowledged",
+    });
+    peer.dispose();
+  });
+
   it("takes a write that is larger than the session's window in turns", () => {
     const { pair, accepted, open } = bulkPair({ windowBytes: MIB });
     pair.connect(1, 1_000_000);
