@@ -209,7 +209,12 @@ export class Uplink {
   #linkClosed(link: SessionLink, error: DuplexityError): void {
     if (this.#link !== link) return;
     this.#link = null;
-    this.#registration?.rejectAfter(REASON_TIMEOUT_MS, error);
+    if (this.#registration !== null) {
+      // It was not up yet: `establish` tells of it.
+      const hasReason = error.code !== "DPX_LINK_LOST" && error.code !== "DPX_LINK_DEAD";
+      this.#registration.rejectAfter(hasReason ? REASON_TIMEOUT_MS : 0, error);
+      return;
+    }
     // The control socket takes the same way: what swallowed the link's packets swallows its messages, too.
     if (error.code === "DPX_LINK_DEAD" && this.#control !== null) {
       const control = this.#control;

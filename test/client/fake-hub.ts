@@ -37,7 +37,7 @@ export interface Refusal {
 
 export class FakeHub {
   readonly server: Server = createServer((_request, response) => response.writeHead(404).end("no"));
-  readonly #websockets = new WebSocketServer({ noServer: true, handleProtocols: () => SUBPROTOCOL });
+  readonly #websockets = new WebSocketServer({ noServer: true, autoPong: false, handleProtocols: () => SUBPROTOCOL });
   readonly sockets = new Set<Socket>();
   readonly #waiting: { test: (event: HubEvent) => boolean; resolve: (event: HubEvent) => void }[] = [];
   readonly events: HubEvent[] = [];
@@ -48,6 +48,8 @@ export class FakeHub {
   refuseBody: string | null = null;
   refusePipes: Refusal | null = null;
   isSilent = false;
+  /** Of the control socket. */
+  answersPings = true;
   registers = true;
   version = 1;
   heartbeat = { idleMs: 10_000, timeoutMs: 5_000 };
@@ -161,6 +163,9 @@ export class FakeHub {
   #acceptControl(ws: WebSocket): void {
     this.control = ws;
     ws.on("error", () => {});
+    ws.on("ping", () => {
+      if (this.answersPings) ws.pong();
+    });
     ws.on("message", (content) => {
       const message = decodeMessage(content.toString());
       if (message === null) return;
@@ -216,8 +221,20 @@ export class FakeHub {
       const hostname = name.includes(".") ? name : `${name}.${this.domain}`;
       return { status: "registered", name, protocol, hostname, url: `http://${hostname}:${this.port}`, epoch: 1 };
     });
-    if (this.refusePipes === null) this.#attach(connection);
-    this.send({ type: "pipesAreRegisteredResponse", clientId, pipes: results });
+    const response: ControlMessage = { type: "pipesAreRegisteredResponse", clientId, pipes: results };
+    if (this.refusePipes === null) {
+      this.#attach(connection);
+      this.send(response);
+      return;
+    }
+    // The worst order: the dialer's end is known before its reason.
+    connection.handler = {
+      onBinary: () => {},
+      onDrain: () => {},
+      onText: () => {},
+      onClose: () => this.send(response),
+    };
+    connection.close(4409, `${this.refusePipes.code}: At least one pipe was refused`);
   }
 
   #attach(connection: WebSocketConnection): void {

@@ -1,6 +1,6 @@
 // A tunnel whose sockets break in every way, against a hub that the test drives by hand.
 
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createServer } from "node:net";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type ForwardOptions, forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
@@ -134,20 +134,48 @@ describe("Tunnel", () => {
     expect(visitor.text).toBe("into the dark");
   });
 
+  it("probes a silent control socket, keeps it while it answers, and drops it when it does not", async () => {
+    hub.heartbeat = { idleMs: 50, timeoutMs: 50 };
+    const tunnel = await up();
+    const statuses = statusesOf(tunnel);
+    await hub.next("message");
+    const pinged = (): Promise<unknown> => once(hub.control ?? new EventEmitter(), "ping");
+    await pinged();
+    await pinged();
+    expect(hub.upgrades).toHaveLength(2);
+    hub.answersPings = false;
+    await hub.next("controlClosed");
+    hub.answersPings = true;
+    const { message } = await hub.next("message");
+    expect(message.type).toBe("discoveryRequest");
+    expect(statuses).toEqual([]);
+    expect(hub.upgrades.map(({ url }) => url)).toEqual(["/control", "/dialer", "/control"]);
+  });
+
   it("does not wait before the first retry after a drop that was announced", async () => {
     vi.spyOn(Math, "random").mockReturnValue(0.999);
     stage.defer(() => vi.restoreAllMocks());
     const tunnel = await up();
     const statuses = statusesOf(tunnel);
+    const heard = new Promise((resolve) => hub.control?.once("pong", resolve));
     hub.send({ type: "drainRequest", deadlineMs: 1_000, dataPlaneUris: [] });
-    hub.link?.goAway(1_000);
-    // Behind the announcement on the same socket: when this came, that came.
-    hub.control?.close(4503, "DPX_DRAINING: restarting");
-    await hub.next("controlClosed");
-    hub.link?.close("DPX_DRAINING", "restarting");
-    await once(tunnel, "reconnect");
-    const waits = statuses.flatMap((status) => (status.state === "reconnecting" ? [status.delayMs] : []));
-    expect(waits.every((delayMs) => delayMs === 0)).toBe(true);
+    // Behind the announcement on the same socket: when the answer came, that came.
+    hub.control?.ping();
+    await heard;
+    const reconnected = once(tunnel, "reconnect");
+    wire.cutAll();
+    await reconnected;
+    expect(statuses[0]).toMatchObject({ state: "reconnecting", attempt: 1, delayMs: 0 });
+  });
+
+  it("waits before the first retry after any other drop", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.999);
+    stage.defer(() => vi.restoreAllMocks());
+    const tunnel = await up();
+    const lost = once(tunnel, "status");
+    wire.cutAll();
+    const [status] = await lost;
+    expect(status).toMatchObject({ state: "reconnecting", attempt: 1, delayMs: 500 });
   });
 
   it.each(["DPX_KICKED", "DPX_REPLACED"] as const)(
