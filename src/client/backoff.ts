@@ -8,6 +8,8 @@ export const BACKOFF_MAX_MS = 30_000;
 export const BACKOFF_REFUSED_MAX_MS = 2_000;
 /** A link that lived shorter than this does not count as a success. */
 export const BACKOFF_HEALTHY_MS = 500;
+/** … unless it has carried this much: then the network cuts links, and waiting longer each time would only add to that. */
+export const BACKOFF_HEALTHY_BYTES = 65_536;
 
 export class Backoff {
   readonly #random: () => number;

@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError, type RequestReport } from "../protocol/index.ts";
-import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
+import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import { isFinal, wasRefused } from "./dial-errors.ts";
 import type { AuthorizationRequest } from "./identity.ts";
 import type { Pipe } from "./pipe.ts";
@@ -40,6 +40,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   #status: TunnelStatus = { state: "connecting", attempt: 1 };
   #connectedAt = new Date();
   #upAt = 0;
+  #bytesWhenUp = 0;
   #linkLostAt: number | null = null;
   #reports = 0;
   /** Whether somebody is at it: `open` or `#reconnect`. */
@@ -148,7 +149,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     if (!this.#uplink.hasLink && this.#upAt > 0) this.#linkLostAt ??= performance.now();
     if (this.#isConnecting) return;
     const wasHealthy = performance.now() - this.#upAt >= BACKOFF_HEALTHY_MS;
-    if (wasHealthy) this.#backoff.reset();
+    if (wasHealthy || this.#movedBytes - this.#bytesWhenUp >= BACKOFF_HEALTHY_BYTES) this.#backoff.reset();
     // The server is there and answers: only the link broke.
     if (wasHealthy && this.#uplink.hasControl) this.#freeRetries = Math.max(this.#freeRetries, 1);
     this.#isConnecting = true;
@@ -183,7 +184,12 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#attempt = attempt;
     const registered = await this.#uplink.establish(attempt.signal);
     this.#upAt = performance.now();
+    this.#bytesWhenUp = this.#movedBytes;
     if (registered !== null) this.#registered(registered);
+  }
+
+  get #movedBytes(): number {
+    return this.#sessions.bytesIn + this.#sessions.bytesOut;
   }
 
   #registered(results: readonly Registered[]): void {
