@@ -3,7 +3,8 @@
 
 import type { ClientKey } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
-import type { CommandContext } from "./context.ts";
+import { isLoopbackHost } from "../server/identity/loopback.ts";
+import { type CommandContext, warn } from "./context.ts";
 import { readSecret } from "./credentials.ts";
 import type { UserSettings } from "./settings.ts";
 import type { SettingsValues } from "./settings-values.ts";
@@ -22,7 +23,10 @@ export interface ServerAccess {
   readonly key: ClientKey | undefined;
 }
 
-/** @throws {DuplexityError} `DPX_USAGE` if server, token or key cannot be read. */
+/**
+ * @throws {DuplexityError} `DPX_USAGE` if server, token or key cannot be read, or a token would go to a server that only
+ * a found project file names.
+ */
 export async function readAccess(
   context: CommandContext,
   values: SettingsValues,
@@ -31,12 +35,29 @@ export async function readAccess(
   const server = values.parse("server", "an http:// or https:// address without a path", parseServerUrl);
   const { env, cwd } = context;
   const token = readSecret(values, { fileKey: "tokenFile", variable: "DUPLEXITY_TOKEN", env, cwd });
+  if (token !== undefined && server !== undefined) checkTokenMayGo(context, values, server);
   const key = await user.clientKey().catch((error: unknown) => {
     if (token === undefined) throw error;
     // A container with a token and no writable home: the key would only make random names stay the same.
     return undefined;
   });
   return { server: server ?? DEFAULT_SERVER, isDefault: server === undefined, token, key };
+}
+
+/** Whoever wrote the folder that a command happens to run in must not be sent this person's token. */
+function checkTokenMayGo(context: CommandContext, values: SettingsValues, server: string): void {
+  const stranger = values.strangerOf("server");
+  if (stranger !== null) {
+    throw new DuplexityError(
+      "DPX_USAGE",
+      `Cannot send the token to ${server}: only ${stranger}, which was merely found here, names that server`,
+      { hint: `If you trust it, name it: --server ${server}, DUPLEXITY_SERVER, or --config ${stranger}` },
+    );
+  }
+  const { protocol, hostname } = new URL(server);
+  if (protocol === "http:" && !isLoopbackHost(hostname)) {
+    warn(context, `the token goes to ${server} unencrypted, for all on the way to read; use https://`);
+  }
 }
 
 /** A failure with what to do about it, where only the command knows: who chose the server, what else there is to try. */

@@ -55,7 +55,7 @@ export function readProjectFile(
     );
   }
   const isFound = options.path === undefined;
-  return { path: shown, values: checkContent(content, section, { path: shown, isFound }) };
+  return { path: shown, values: checkContent(content, section, { path: shown, isFound }), isFound };
 }
 
 interface FileNaming {

@@ -18,6 +18,8 @@ export type RawValues = ReadonlyMap<string, unknown>;
 export interface FileValues {
   readonly path: string;
   readonly values: RawValues;
+  /** It was found in the current folder rather than asked for by name: whoever wrote that folder wrote it. */
+  readonly isFound: boolean;
 }
 
 export interface SettingsSources {
@@ -95,6 +97,14 @@ export class SettingsValues {
     return this.#find(key)?.place ?? null;
   }
 
+  /** The found file that alone decides `key`: neither this person nor the command said so. Else null. */
+  strangerOf(key: string): string | null {
+    const deciding = this.#sources.files.find(({ values }) => values.has(key));
+    if (deciding?.isFound !== true || this.#find(key)?.place !== placeIn(key, deciding)) return null;
+    const isSame = (file: FileValues) => !file.isFound && file.values.get(key) === deciding.values.get(key);
+    return this.#sources.files.some(isSame) ? null : deciding.path;
+  }
+
   #textOf(found: Found): string {
     if (typeof found.value === "string" && found.value !== "") return found.value;
     if (typeof found.value === "number") return String(found.value);
@@ -112,10 +122,14 @@ export class SettingsValues {
     if (env[variable]) return { value: env[variable], place: variable };
     if (flag.isPerRun) return null;
     for (const file of files) {
-      if (file.values.has(key)) return { value: file.values.get(key), place: `"${key}" in ${file.path}` };
+      if (file.values.has(key)) return { value: file.values.get(key), place: placeIn(key, file) };
     }
     return null;
   }
+}
+
+function placeIn(key: string, file: FileValues): string {
+  return `"${key}" in ${file.path}`;
 }
 
 function wrong(found: Found, state: string, wanted: string): DuplexityError {

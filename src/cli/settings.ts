@@ -41,7 +41,11 @@ export async function openUserSettings(options: UserSettingsOptions): Promise<Us
   tighten(path, FILE_MODE, options.warn);
   return {
     directory,
-    values: (section) => ({ path, values: checkContent(content, section, { path, isFound: false }) }),
+    values: (section) => ({
+      path,
+      values: checkContent(content, section, { path, isFound: false }),
+      isFound: false,
+    }),
     clientKey: () => readOrMakeKey(directory, options.warn),
   };
 }

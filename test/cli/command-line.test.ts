@@ -1,7 +1,7 @@
 // The built command, as far as it goes without a server: what it refuses, how it says so, with which status.
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,9 +17,9 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function run(args: readonly string[], env: Record<string, string> = {}) {
+function run(args: readonly string[], env: Record<string, string> = {}, cwd = folder) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [COMMAND, ...args], {
-    cwd: folder,
+    cwd,
     encoding: "utf8",
     timeout: 20_000,
     env: {
@@ -162,6 +162,52 @@ describe("usage errors", () => {
       status: 2,
       stderr: expect.stringContaining('Did you mean "pipes"?'),
     });
+  });
+});
+
+describe("a token", () => {
+  const TOKEN = "s3cret-0123456789abcdef";
+  let project: string;
+  beforeAll(() => {
+    project = join(folder, "project");
+    mkdirSync(project);
+    writeFileSync(join(project, "duplexity.json"), JSON.stringify({ server: NO_SERVER, pipes: { cat1: 9090 } }));
+    writeFileSync(join(folder, "token"), TOKEN);
+  });
+
+  it.each([["up"], ["list"]])("of %s does not go to a server that only a found project file names", (command) => {
+    for (const env of [{ DUPLEXITY_TOKEN: TOKEN }, { DUPLEXITY_TOKEN_FILE: join(folder, "token") }]) {
+      const { status, stdout, stderr } = run([command], env, project);
+      expect(stderr).toContain(`Cannot send the token to ${NO_SERVER}: only duplexity.json`);
+      expect(stderr).toContain("DPX_USAGE");
+      for (const way of [`--server ${NO_SERVER}`, "DUPLEXITY_SERVER", "--config duplexity.json"]) {
+        expect(stderr).toContain(way);
+      }
+      expect(stdout + stderr).not.toContain(TOKEN);
+      expect(status).toBe(2);
+    }
+  });
+
+  it("goes there once this person has named the server, in any way", () => {
+    const env = { DUPLEXITY_TOKEN: TOKEN };
+    expect(run(["up", "--server", NO_SERVER], env, project).status).toBe(3);
+    expect(run(["up"], { ...env, DUPLEXITY_SERVER: NO_SERVER }, project).status).toBe(3);
+    expect(run(["up", "--config", "duplexity.json"], env, project).status).toBe(3);
+  });
+
+  it("is not needed there: a key's proof is for that one server, and goes", () => {
+    expect(run(["up"], {}, project)).toMatchObject({ status: 3, stderr: expect.stringContaining(NO_SERVER) });
+  });
+
+  it("that would go unencrypted to another machine is warned of in one line", () => {
+    const args = ["list", "--server"];
+    const far = run([...args, "http://0.0.0.0:9"], { DUPLEXITY_TOKEN: TOKEN });
+    expect(far.stderr.split("\n")[0]).toBe(
+      "duplexity: the token goes to http://0.0.0.0:9 unencrypted, for all on the way to read; use https://",
+    );
+    expect(far.status).toBe(3);
+    expect(run([...args, NO_SERVER], { DUPLEXITY_TOKEN: TOKEN }).stderr).not.toContain("unencrypted");
+    expect(run([...args, "http://0.0.0.0:9"]).stderr).not.toContain("unencrypted");
   });
 });
 

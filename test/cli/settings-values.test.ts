@@ -20,8 +20,8 @@ interface Places {
 
 function valuesOf({ flags = {}, env = {}, project = {}, user = {} }: Places): SettingsValues {
   const files = [
-    { path: "duplexity.json", values: new Map(Object.entries(project)) },
-    { path: "config.json", values: new Map(Object.entries(user)) },
+    { path: "duplexity.json", values: new Map(Object.entries(project)), isFound: true },
+    { path: "config.json", values: new Map(Object.entries(user)), isFound: false },
   ];
   return new SettingsValues(FLAGS, { flags: new Map(Object.entries(flags)), env, files });
 }
@@ -79,5 +79,17 @@ describe("SettingsValues", () => {
     expect(valuesOf({ project: { config: "x" }, env: { DUPLEXITY_ALL: "1" } }).text("config")).toBeUndefined();
     expect(valuesOf({ env: { DUPLEXITY_ALL: "1" } }).isOn("all")).toBe(false);
     expect(valuesOf({ flags: { all: true } }).isOn("all")).toBe(true);
+  });
+
+  it("tells a value that only a found file says from one that this person said as well", () => {
+    const project = { tcpPorts: "theirs" };
+    const stranger = (places: Places) => valuesOf(places).strangerOf("tcpPorts");
+    expect(stranger({ project })).toBe("duplexity.json");
+    expect(stranger({ project, user: { tcpPorts: "mine" } })).toBe("duplexity.json");
+    expect(stranger({ project, user: { tcpPorts: "theirs" } })).toBeNull();
+    expect(stranger({ project, env: { DUPLEXITY_TCP_PORTS: "mine" } })).toBeNull();
+    expect(stranger({ project, flags: { tcpPorts: "mine" } })).toBeNull();
+    expect(stranger({ user: { tcpPorts: "mine" } })).toBeNull();
+    expect(stranger({})).toBeNull();
   });
 });
