@@ -146,6 +146,10 @@ export class Control {
     try {
       const response = await reply.promise;
       this.#heartbeat = response.heartbeat;
+      if (!this.#isClosed && !this.#isProbing) {
+        clearTimeout(this.#timer);
+        this.#timer = setTimeout(this.#watch, response.heartbeat.idleMs);
+      }
       return response;
     } finally {
       this.#discovery = null;

@@ -135,7 +135,7 @@ describe("Tunnel", () => {
   });
 
   it("probes a silent control socket, keeps it while it answers, and drops it when it does not", async () => {
-    hub.heartbeat = { idleMs: 50, timeoutMs: 50 };
+    hub.heartbeat = { idleMs: 100, timeoutMs: 1_000 };
     const tunnel = await up();
     const statuses = statusesOf(tunnel);
     await hub.next("message");

@@ -1,10 +1,7 @@
 // Splices between a stream without a session and real targets on loopback.
 
-import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
@@ -12,9 +9,12 @@ import { Splice } from "../../src/client/splice.ts";
 import { parseTarget } from "../../src/client/target.ts";
 import { connectFailure } from "../../src/client/target-socket.ts";
 import { DuplexityError } from "../../src/protocol/index.ts";
+import { createCertificate } from "../support/certificate.ts";
+import { useStage } from "../support/stage.ts";
 import { FakeStream } from "./fake-stream.ts";
 import { listen } from "./support.ts";
 
+const stage = useStage();
 let server: Server;
 let stream: FakeStream;
 let closed: Promise<void>;
@@ -270,8 +270,7 @@ describe("Splice, when the target does not accept", () => {
 
 describe("Splice over unix sockets and TLS", () => {
   it("reaches a unix socket", async () => {
-    const folder = mkdtempSync(join(tmpdir(), "dpx-"));
-    const path = join(folder, "s");
+    const path = join(await stage.folder("unix"), "s");
     await new Promise<void>((resolve) => server.listen(path, resolve));
     server.on("connection", (socket: Socket) => socket.pipe(socket));
     splice(`unix:${path}`);
@@ -279,11 +278,10 @@ describe("Splice over unix sockets and TLS", () => {
     await stream.until(({ text }) => text === "hello");
     stream.handler.onEnd();
     await stream.until(({ hasEnded }) => hasEnded);
-    rmSync(folder, { recursive: true });
   });
 
   it("verifies a certificate unless it is told not to", async () => {
-    const { key, cert } = selfSigned();
+    const { key, cert } = await createCertificate(stage);
     const names: (string | false | null)[] = [];
     const tls = createTlsServer({ key, cert, ALPNProtocols: ["h2", "http/1.1"] }, (socket) => {
       track(socket);
@@ -330,13 +328,3 @@ describe("connectFailure", () => {
     expect(connectFailure(plain, new AggregateError([new Error("?"), error]))).toBe(code);
   });
 });
-
-function selfSigned(): { key: string; cert: string } {
-  const folder = mkdtempSync(join(tmpdir(), "dpx-"));
-  const [key, cert] = [join(folder, "k"), join(folder, "c")];
-  const request = `req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost -keyout ${key} -out ${cert}`;
-  execFileSync("openssl", [...request.split(" "), "-addext", "subjectAltName=DNS:localhost"], { stdio: "ignore" });
-  const pair = { key: readFileSync(key, "utf8"), cert: readFileSync(cert, "utf8") };
-  rmSync(folder, { recursive: true });
-  return pair;
-}
