@@ -12,7 +12,7 @@ import { createInterface } from "node:readline";
 import { ensureBuild, ensurePackages, ROOT } from "./setup.js";
 import { terminalSvg } from "./terminal-svg.js";
 
-const COLUMNS = 92;
+const COLUMNS = 98;
 const ROWS = 30;
 const TARGET_PORT = 9090;
 const OUTAGE_MS = 1_800;
@@ -81,6 +81,15 @@ async function startCuttable(/** @type {number} */ port) {
   return { server, cut };
 }
 
+async function freePort() {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const address = probe.address();
+  probe.close();
+  await once(probe, "close");
+  return address !== null && typeof address === "object" ? address.port : 0;
+}
+
 /** A visitor's request, straight to the server. @returns {Promise<number | undefined>} */
 function visit(/** @type {number} */ port, /** @type {string} */ method, /** @type {string} */ path) {
   return new Promise((resolve, reject) => {
@@ -98,8 +107,19 @@ const environment = {
   DUPLEXITY_CONFIG_DIR: join(folder, "config"),
   DUPLEXITY_RUNTIME_DIR: join(folder, "run"),
 };
-const serveArgs = ["serve", "--no-auth", "--json", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"];
-const server = spawn(process.execPath, [join(ROOT, "bin", "duplexity.js"), ...serveArgs], {
+const serveArgs = [
+  "serve",
+  "--no-auth",
+  "--json",
+  "--internal-listen",
+  "127.0.0.1:0",
+  "--public-url",
+  "http://localhost:8080",
+];
+// The server itself listens elsewhere: what is at its public address is the proxy that cuts.
+const port = await freePort();
+const listen = ["--listen", `127.0.0.1:${port}`];
+const server = spawn(process.execPath, [join(ROOT, "bin", "duplexity.js"), ...serveArgs, ...listen], {
   env: environment,
   stdio: ["ignore", "pipe", "inherit"],
 });
@@ -107,8 +127,7 @@ let target = startTarget();
 /** @type {Awaited<ReturnType<typeof startCuttable>> | null} */
 let link = null;
 try {
-  const [line] = await once(createInterface({ input: server.stdout }), "line");
-  const port = Number(new URL(JSON.parse(line).public).port);
+  await once(createInterface({ input: server.stdout }), "line");
   link = await startCuttable(port);
 
   const size = ["-x", String(COLUMNS), "-y", String(ROWS)];
@@ -146,6 +165,7 @@ try {
   target = startTarget();
   await once(target, "listening");
   await visit(port, "GET", "/");
+  await shows(/REFUSED[\s\S]*GET/);
 
   link.cut(true);
   const waiting = visit(port, "POST", "/hooks/stripe");

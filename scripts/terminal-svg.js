@@ -81,13 +81,12 @@ export function terminalSvg(capture, { title, columns }) {
       if (end > 0) style = apply(style, raw.slice(0, end - 1));
       const part = raw.slice(end);
       const cells = [...part].length;
-      if (part.trim() !== "") {
-        const x = (PADDING + column * CELL_WIDTH).toFixed(1);
-        const look = `fill="${style.colour}"${style.isBold ? ' font-weight="700"' : ""}${style.isFaint ? ' opacity=".6"' : ""}`;
-        // textLength keeps the columns whatever font the reader has.
-        texts.push(
-          `<text x="${x}" y="${y}" ${look} textLength="${(cells * CELL_WIDTH).toFixed(1)}">${escapeXml(part)}</text>`,
-        );
+      const look = `fill="${style.colour}"${style.isBold ? ' font-weight="700"' : ""}${style.isFaint ? ' opacity=".6"' : ""}`;
+      // Piece by piece, since SVG folds spaces; textLength keeps the columns whatever font the reader has.
+      for (const { 0: piece, index: offset } of part.matchAll(/\S+(?: \S+)*/g)) {
+        const x = (PADDING + (column + [...part.slice(0, offset)].length) * CELL_WIDTH).toFixed(1);
+        const length = ([...piece].length * CELL_WIDTH).toFixed(1);
+        texts.push(`<text x="${x}" y="${y}" ${look} textLength="${length}">${escapeXml(piece)}</text>`);
       }
       column += cells;
     }
@@ -98,7 +97,7 @@ export function terminalSvg(capture, { title, columns }) {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" aria-label="${escapeXml(title)}">
 <rect width="${width}" height="${height}" rx="9" fill="${BACKGROUND}"/>
 ${dots.join("")}
-<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14" xml:space="preserve" style="white-space:pre">
+<g font-family="ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace" font-size="14">
 ${texts.join("\n")}
 </g>
 </svg>
