@@ -45,6 +45,11 @@ export class Exchange implements OriginUser, Searcher {
     return this.#sender.body.isComplete;
   }
 
+  /** Whether the answer's head is out. */
+  get isAnswering(): boolean {
+    return this.#answer.head !== null;
+  }
+
   /** Begins with a head; its body's first bytes are in `chunk` from `from` on. Returns where the request's part of it ends. */
   begin(visitor: ExchangeVisitor, head: RequestHead, chunk: Buffer, from: number): number {
     const { counters, pseudonym } = this.#context;

@@ -56,8 +56,13 @@ export const MAX_REPLAY_BYTES = 65_536;
 export const MAX_LINGER_BYTES = 1_048_576;
 /** And for no longer than this. */
 export const LINGER_TIMEOUT_MS = 2_000;
-/** A visitor that ended its side gets the rest of its answer as long as something moves within this time. */
-export const HALF_CLOSED_IDLE_MS = 60_000;
+/**
+ * Whether a visitor that ended its side has left or only has nothing more to say, nobody can tell until it is written
+ * to. It may wait this long for its answer to begin, …
+ */
+export const HALF_CLOSED_WAIT_MS = 60_000;
+/** … and then for something more of it: an event stream must end at its target when the browser's tab is closed. */
+export const HALF_CLOSED_IDLE_MS = 2_000;
 /** How long a reset may stay out after the target ended a used connection, before the request counts as broken. */
 export const TARGET_END_GRACE_MS = 1_000;
 /** 1xx answers before a final one. */

@@ -9,6 +9,7 @@ import type { ExchangePool } from "./exchange-pool.ts";
 import type { ExchangeVisitor } from "./exchange-visitor.ts";
 import {
   HALF_CLOSED_IDLE_MS,
+  HALF_CLOSED_WAIT_MS,
   LINGER_TIMEOUT_MS,
   MAX_LINGER_BYTES,
   MAX_PENDING_BYTES,
@@ -100,7 +101,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
         // RFC 9112 §8: a request that breaks off is not a request.
         this.#exchange.fail("DPX_REQUEST_INVALID");
       } else {
-        this.#deadline = this.#context.now + HALF_CLOSED_IDLE_MS;
+        this.#deadline = this.#halfClosedDeadline();
       }
     } else if (this.#phase === "head") {
       if (this.#collector.pendingBytes > 0) this.#refuse("DPX_REQUEST_INVALID", null);
@@ -145,6 +146,9 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
 
   #sweepExchange(exchange: Exchange, now: number): void {
     exchange.sweep(now);
+    // The write of the head itself did not know yet that the answer had begun.
+    if (this.#hasEnded && this.#exchange !== null)
+      this.#deadline = Math.min(this.#deadline, this.#halfClosedDeadline());
     // A long answer may be silent for hours; a visitor whose machine is gone is found out by TCP itself.
     if (++this.#sweeps === PROBED_AFTER_SWEEPS) this.socket.setKeepAlive(true, TCP_PROBE_MS);
   }
@@ -168,7 +172,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   }
 
   protected override onWritten(): void {
-    if (this.#hasEnded) this.#deadline = this.#context.now + HALF_CLOSED_IDLE_MS;
+    if (this.#hasEnded) this.#deadline = this.#halfClosedDeadline();
   }
 
   setFlow(canTake: boolean): void {
@@ -307,6 +311,10 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   }
 
   // Ends
+
+  #halfClosedDeadline(): number {
+    return this.#context.now + (this.#exchange?.isAnswering === true ? HALF_CLOSED_IDLE_MS : HALF_CLOSED_WAIT_MS);
+  }
 
   #abandon(): void {
     const exchange = this.#exchange;

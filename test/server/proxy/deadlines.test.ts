@@ -1,7 +1,8 @@
 // What ends because nothing moves, what never does, and how a proxy drains.
 
 import { createServer } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
+import { HALF_CLOSED_IDLE_MS, HALF_CLOSED_WAIT_MS } from "../../../src/server/proxy/options.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
 import { startScriptedOrigin, startTcpOrigin } from "../../support/tcp-origin.ts";
@@ -70,6 +71,39 @@ describe("deadlines", () => {
     await poll(() => proxy.statistics.openVisitors === 4, 5_000, "the others to be gone", 2);
     expect(routes.streams.some((stream) => stream.isReset)).toBe(false);
     expect(peers.some((peer) => peer.hasEnded)).toBe(false);
+  });
+});
+
+describe("a visitor that has ended its side", () => {
+  it("is taken for gone when its answer falls silent, but not before it began", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+    stage.defer(() => vi.useRealTimers());
+    const { visitor, routes } = await startProxy(stage);
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", (chunk: Buffer) => {
+        if (chunk.includes("/events"))
+          socket.write("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\none\r\n");
+      });
+    });
+    routes.register(HOST, origin.port);
+    const events = await visitor();
+    events.write(get("/events"));
+    await events.readUntil("one\r\n");
+    events.end();
+    const waits = await visitor();
+    waits.write(get("/slow"));
+    waits.end();
+    await poll(() => (routes.streams[1]?.deliveredBytes ?? 0) > 0, 5_000, "the second request", 2);
+    await new Promise(setImmediate);
+    // A sweep takes the time, the next one sees what is over.
+    vi.advanceTimersByTime(HALF_CLOSED_IDLE_MS + 2_000);
+    await events.readAll();
+    await poll(() => routes.streams[0]?.resetCode, 5_000, "the stream's end", 2);
+    expect(routes.streams[0]?.resetCode).toBe("DPX_VISITOR_GONE");
+    expect(routes.streams[1]?.resetCode).toBe(null);
+    expect(waits.hasEnded).toBe(false);
+    vi.advanceTimersByTime(HALF_CLOSED_WAIT_MS);
+    await waits.readAll();
   });
 });
 
