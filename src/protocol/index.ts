@@ -7,7 +7,6 @@ export * from "./link.ts";
 export * from "./message-codec.ts";
 // The readers of checked JSON, for the server's own HTTP bodies.
 export * as fields from "./message-fields.ts";
-export { isClientId } from "./message-fields.ts";
 export * from "./messages.ts";
 export * from "./names.ts";
 // The dialer's own WebSocket: `acceptUpgrade` (hub) or `dialUpgrade` (client), then `WebSocketConnection` for the texts

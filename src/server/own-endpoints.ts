@@ -21,6 +21,8 @@ export interface OwnEndpointsOptions {
   readonly maxHeadBytes: number;
 }
 
+const ignore = (): void => {};
+
 export class OwnEndpoints {
   readonly #options: OwnEndpointsOptions;
   readonly #lobby: Lobby;
@@ -116,7 +118,8 @@ export class OwnEndpoints {
       answerJson(response, 200, { v: 1, clients: this.#options.hub.list(identity) });
     } catch (error) {
       const refusal = asDuplexityError(error);
-      answerError(response, refusal, { headers: this.#challengeFor(refusal) });
+      if (response.headersSent) response.destroy();
+      else answerError(response, refusal, { headers: this.#challengeFor(refusal) });
     }
   }
 
@@ -126,7 +129,6 @@ export class OwnEndpoints {
       socket.destroy();
       return;
     }
-    const ignore = (): void => {};
     socket.on("error", ignore);
     try {
       const path = pathOf(request);

@@ -2,7 +2,14 @@
 
 import { BlockList, isIP, isIPv6 } from "node:net";
 import { createSecureContext } from "node:tls";
-import { asDuplexityError, canonicalHostname, DuplexityError, isLabel, MAX_HOSTNAME_CHARS } from "../protocol/index.ts";
+import {
+  asDuplexityError,
+  canonicalHostname,
+  DuplexityError,
+  isLabel,
+  MAX_HOSTNAME_CHARS,
+  RESUME_WINDOW_MS,
+} from "../protocol/index.ts";
 import { isLoopbackHost } from "./identity/index.ts";
 import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
 
@@ -18,7 +25,7 @@ export const DEFAULT_LIMITS: ServeLimits = {
   maxHeadBytes: 65_536,
   headTimeoutMs: 30_000,
   idleTimeoutMs: 75_000,
-  resumeWindowMs: 30_000,
+  resumeWindowMs: RESUME_WINDOW_MS,
   graceMs: 86_400_000,
   heartbeatIdleMs: 10_000,
   heartbeatTimeoutMs: 5_000,
@@ -26,7 +33,7 @@ export const DEFAULT_LIMITS: ServeLimits = {
 
 /** What each limit may be at most: a message has no room for more pipes, a timer counts in 31 bits. */
 const HIGHEST: Partial<Record<keyof ServeLimits, number>> = {
-  maxPipes: 256,
+  maxPipes: 64,
   maxHeadBytes: 1_048_576,
   holdTimeoutMs: 2 ** 31 - 1,
   headTimeoutMs: 2 ** 31 - 1,

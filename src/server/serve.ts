@@ -111,7 +111,6 @@ class Node implements Server {
   async drain(deadlineMs: number): Promise<void> {
     if (this.#isDraining) return this.close();
     this.#isDraining = true;
-    this.#options.log("info", "Draining: no new connections, what runs may finish");
     // From now on another process may take the address.
     this.#public.close();
     this.#hub.drain(deadlineMs);

@@ -5,6 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { WebSocketServer } from "ws";
 import {
+  asDuplexityError,
   type ClientDisconnectRequest,
   type ControlMessage,
   type DiscoveryRequest,
@@ -180,8 +181,13 @@ export class Hub {
       ...upgrade,
       onDial: (_dialer, message) => {
         const client = this.#clientOf(ticket, message.clientId);
-        const done = this.#lives.dial(dialer, client, message.pipes, message.wants.includes("requests"));
-        void done.finally(() => this.#dialers.delete(dialer));
+        void this.#lives
+          .dial(dialer, client, message.pipes, message.wants.includes("requests"))
+          .catch((error: unknown) => {
+            this.#options.log("error", `The dialer of ${client.clientId} failed: ${asDuplexityError(error).message}`);
+            dialer.refuse(new DuplexityError("DPX_INTERNAL", "The server failed to take the dialer"));
+          })
+          .finally(() => this.#dialers.delete(dialer));
       },
       onClose: () => this.#dialers.delete(dialer),
     });

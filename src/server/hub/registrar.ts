@@ -18,6 +18,9 @@ export interface PortOpener {
   open(route: Route): Promise<void>;
 }
 
+/** So many are told: each repeats a name, and all of them have to fit into one message. */
+const MAX_REFUSALS = 8;
+
 export interface RegistrarOptions {
   readonly registry: Registry;
   readonly nodeId: string;
@@ -119,8 +122,7 @@ export class Registrar {
         refusals.push(refusalOf(request.name, asDuplexityError(error)));
       }
     }
-    // One sentence says it; a hundred times would not fit into a message.
-    return { wanted, refusals: refusals.slice(0, maxPipes) };
+    return { wanted, refusals: refusals.slice(0, MAX_REFUSALS) };
   }
 
   async #registerOne(client: ClientRecord, wanted: Wanted, wantsReports: boolean): Promise<Made> {

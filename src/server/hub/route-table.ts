@@ -107,9 +107,12 @@ export class RouteTable implements Routes {
   #update(hostname: string, record: RegistryRecord | null): void {
     const previous = this.#routes.get(hostname) ?? null;
     const next = record === null ? null : routeOf(record);
-    if (next === null) this.#routes.delete(hostname);
-    else this.#routes.set(hostname, next);
-    this.#options.onChange?.(previous, next);
+    // A client that registers again after a cut changes nothing: what hangs on the route's identity is kept.
+    if (previous === null || next === null || !isSame(previous, next)) {
+      if (next === null) this.#routes.delete(hostname);
+      else this.#routes.set(hostname, next);
+      this.#options.onChange?.(previous, next);
+    }
     this.wake(hostname);
   }
 
@@ -126,6 +129,17 @@ export class RouteTable implements Routes {
     this.#waiterCount -= 1;
     if (waiters.size === 0) this.#waiters.delete(hostname);
   }
+}
+
+function isSame(one: Route, other: Route): boolean {
+  return (
+    one.clientId === other.clientId &&
+    one.epoch === other.epoch &&
+    one.state === other.state &&
+    one.protocol === other.protocol &&
+    one.tcpPort === other.tcpPort &&
+    one.wantsReports === other.wantsReports
+  );
 }
 
 /** The part of a record that the proxy needs; a new object each time, so that identity tells a change. */

@@ -5,9 +5,9 @@ import { DuplexityError } from "../../protocol/index.ts";
 import type { Authenticator, Identity, IdentityRequest } from "./identity.ts";
 
 /** A shorter token could be guessed. */
-export const MIN_TOKEN_CHARS = 16;
+const MIN_TOKEN_CHARS = 16;
 /** A longer one is a file of something else. */
-export const MAX_TOKEN_CHARS = 4_096;
+const MAX_TOKEN_CHARS = 4_096;
 
 const BEARER = /^bearer +(\S+) *$/i;
 const ADMIN: Identity = { ownerId: "admin", ownerName: "admin", isAdmin: true };

@@ -5,9 +5,9 @@ import { AdminTokenAuthenticator } from "./admin-token.ts";
 import type { Authenticator } from "./identity.ts";
 import { KeyProofAuthenticator } from "./key-proof.ts";
 
-export { AdminTokenAuthenticator, MIN_TOKEN_CHARS } from "./admin-token.ts";
+export { AdminTokenAuthenticator } from "./admin-token.ts";
 export type { Authenticator, Identity, IdentityRequest } from "./identity.ts";
-export { CLOCK_SKEW_S, KeyProofAuthenticator, PROOF_LIFETIME_S } from "./key-proof.ts";
+export { KeyProofAuthenticator } from "./key-proof.ts";
 export { isLoopbackHost } from "./loopback.ts";
 export { ReplayTable } from "./replay-table.ts";
 

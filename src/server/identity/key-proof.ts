@@ -7,9 +7,9 @@ import type { Authenticator, Identity, IdentityRequest } from "./identity.ts";
 import { ReplayTable } from "./replay-table.ts";
 
 /** How old a proof may be. */
-export const PROOF_LIFETIME_S = 60;
+const PROOF_LIFETIME_S = 60;
 /** How far the clocks of the two machines may be apart. */
-export const CLOCK_SKEW_S = 5;
+const CLOCK_SKEW_S = 5;
 /** A proof's own name is a UUID or the like. */
 const MAX_JTI_CHARS = 128;
 /** A proof with an Ed25519 key has some 400 characters. */

@@ -164,6 +164,17 @@ describe("Hub", () => {
     expect(hub.hub.statistics.routes).toBe(0);
   });
 
+  it("answers a request full of bad names with what fits into a message", async () => {
+    const hub = await startHub(stage);
+    const client = hub.client();
+    const { ticket } = await client.discover();
+    const names = Array.from({ length: 32 }, (_, index) => `${"\u20ac".repeat(200)}${index}`);
+    await client.dial(ticket, names);
+    const { pipes } = await client.registered();
+    expect(pipes).toHaveLength(8);
+    expect(pipes[0]).toMatchObject({ status: "refused", code: "DPX_NAME_INVALID" });
+  });
+
   it("keeps a session over a new dialer and closes the older link", async () => {
     const hub = await startHub(stage);
     const client = hub.client();

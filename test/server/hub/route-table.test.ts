@@ -1,0 +1,143 @@
+// The table that the proxy asks: synchronous, replaced whole, and a bounded number who wait for a change.
+
+import { afterEach, describe, expect, it } from "vitest";
+import { newSessionId, Session } from "../../../src/protocol/index.ts";
+import { MemoryRegistry } from "../../../src/server/backend/index.ts";
+import { RouteTable } from "../../../src/server/hub/route-table.ts";
+import type { Route } from "../../../src/server/routes.ts";
+
+const HANDLER = { onAccept() {}, onData() {}, onEnd() {}, onDrain() {}, onReset() {} };
+const CAT = {
+  hostname: "cat1.test",
+  protocol: "http" as const,
+  clientId: "client-a",
+  ownerId: "ben-id",
+  ownerName: "ben",
+  nodeId: "node-1",
+  wantsReports: false,
+};
+const OPEN = { hostname: "cat1.test", protocol: "http" as const, visitor: "", isTls: false };
+
+const endings: (() => void)[] = [];
+afterEach(() => {
+  for (const end of endings.splice(0)) end();
+});
+
+function make(maxWaiters = 2) {
+  const registry = new MemoryRegistry({ tcpPorts: { from: 20_000, to: 20_001 } });
+  const changes: [Route | null, Route | null][] = [];
+  const session = new Session({ role: "opener", id: newSessionId(), onClose: () => {} });
+  const table = new RouteTable({
+    registry,
+    sessionOf: (clientId) => (clientId === "client-a" ? session : null),
+    maxWaiters,
+    onChange: (previous, next) => changes.push([previous, next]),
+  });
+  endings.push(() => {
+    table.close();
+    session.close("DPX_CANCELLED", "the test is over");
+    void registry.close();
+  });
+  return { registry, table, changes, session };
+}
+
+describe("RouteTable", () => {
+  it("answers at once what the registry has, and null for the rest", async () => {
+    const { registry, table } = make();
+    expect(table.locate("cat1.test")).toBeNull();
+    await registry.register({ ...CAT, wantsReports: true });
+    expect(table.locate("cat1.test")).toEqual({
+      hostname: "cat1.test",
+      protocol: "http",
+      clientId: "client-a",
+      epoch: 1,
+      state: "up",
+      wantsReports: true,
+    });
+    await registry.remove("cat1.test", "client-a", 1, "lost");
+    expect(table.locate("cat1.test")).toMatchObject({ state: "away" });
+    await registry.remove("cat1.test", "client-a", 1, "left");
+    expect([table.locate("cat1.test"), table.size]).toEqual([null, 0]);
+  });
+
+  it("gives a route a new identity when it changes, and keeps it when a client only registers again", async () => {
+    const { registry, table, changes } = make();
+    await registry.register(CAT);
+    const first = table.locate("cat1.test");
+    await registry.register(CAT);
+    expect(table.locate("cat1.test")).toBe(first);
+    await registry.register({ ...CAT, clientId: "client-b" });
+    expect(table.locate("cat1.test")).not.toBe(first);
+    expect(changes).toEqual([
+      [null, first],
+      [first, table.locate("cat1.test")],
+    ]);
+  });
+
+  it("tells the port that a route had when it ends", async () => {
+    const { registry, table, changes } = make();
+    await registry.register({ ...CAT, protocol: "tcp" });
+    const { tcpPort } = table.locate("cat1.test") ?? {};
+    expect(tcpPort).toBeGreaterThanOrEqual(20_000);
+    await registry.remove("cat1.test", "client-a", 1, "left");
+    expect(changes.at(-1)).toEqual([expect.objectContaining({ tcpPort }), null]);
+  });
+
+  it("opens nothing while there is no route, no session or no link", async () => {
+    const { registry, table, session } = make();
+    await registry.register(CAT);
+    const route = table.locate("cat1.test");
+    if (route === null) throw new Error("no route");
+    const away = expect.objectContaining({
+      code: "DPX_CLIENT_AWAY",
+      message: 'The client of "cat1.test" is not connected at the moment',
+    });
+    expect(session.isLive).toBe(false);
+    expect(() => table.open(route, OPEN, HANDLER)).toThrow(away);
+    await registry.register({ ...CAT, clientId: "client-b" });
+    expect(() => table.open(route, OPEN, HANDLER)).toThrow(away);
+    await registry.remove("cat1.test", "client-b", 2, "left");
+    expect(() => table.open(route, OPEN, HANDLER)).toThrow(away);
+  });
+
+  it("wakes those who wait for a name when it is registered, removed or live, and no others", async () => {
+    const { registry, table } = make();
+    const { signal } = new AbortController();
+    let isDogAwake = false;
+    void table.changed("dog1.test", signal).then(() => {
+      isDogAwake = true;
+    });
+    const registered = table.changed("cat1.test", signal);
+    await registry.register(CAT);
+    await registered;
+    const live = table.changed("cat1.test", signal);
+    table.wake("cat1.test");
+    await live;
+    const removed = table.changed("cat1.test", signal);
+    await registry.remove("cat1.test", "client-a", 1, "left");
+    await removed;
+    expect([isDogAwake, table.waiterCount]).toEqual([false, 1]);
+    table.close();
+    expect(table.waiterCount).toBe(0);
+  });
+
+  it("rejects with the signal's reason, at once if it was aborted before", async () => {
+    const { table } = make();
+    const abort = new AbortController();
+    const waiting = table.changed("cat1.test", abort.signal);
+    const reason = new Error("the visitor left");
+    abort.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    await expect(table.changed("cat1.test", abort.signal)).rejects.toBe(reason);
+    expect(table.waiterCount).toBe(0);
+  });
+
+  it("lets no more wait than its bound", async () => {
+    const { table } = make(2);
+    const abort = new AbortController();
+    const waiting = [table.changed("a.test", abort.signal), table.changed("b.test", abort.signal)];
+    await expect(table.changed("c.test", abort.signal)).rejects.toMatchObject({ code: "DPX_HOLD_LIMIT" });
+    abort.abort(new Error("over"));
+    await Promise.allSettled(waiting);
+  });
+});
