@@ -14,6 +14,8 @@ describe("duplexity serve", () => {
     process.kill("SIGTERM");
     expect(await process.exited()).toEqual({ status: 0, signal: null });
     expect(process.lines.map((line) => line.type)).toEqual(["listening", "draining", "stopped"]);
+    // Said once, by the command: the server's own log need not say it again.
+    expect(process.stderr).not.toMatch(/drain/i);
   });
 
   it("answers 130 for the second signal, at once, whatever runs", async () => {
