@@ -35,7 +35,6 @@ describe("the proxy and node:http both refuse", () => {
     ["two CL", `${post("Content-Length: 1", "Content-Length: 1")}x`, "DPX_REQUEST_INVALID"],
     ["a list of CL", `${post("Content-Length: 1, 1")}x`, "DPX_REQUEST_INVALID"],
     ["a signed CL", `${post("Content-Length: +1")}x`, "DPX_REQUEST_INVALID"],
-    ["a tab behind CL", `${post("Content-Length: 1\t")}x`, "DPX_REQUEST_INVALID"],
     ["a tab behind TE", `${post("Transfer-Encoding: chunked\t")}0\r\n\r\n`, "DPX_REQUEST_INVALID"],
     ["a chunk size that is not hex", chunked("0x3\r\nabc\r\n0\r\n\r\n"), "DPX_REQUEST_INVALID"],
     ["a chunk size past 2^64", chunked("10000000000000003\r\nabc\r\n0\r\n\r\n"), "DPX_REQUEST_INVALID"],
@@ -82,6 +81,10 @@ describe("the proxy refuses beyond node:http", () => {
     ["Authorization in a trailer", chunked("0\r\nAuthorization: x\r\n\r\n"), "DPX_REQUEST_INVALID"],
   ])("%s", async (_what, text, code) => {
     expect(await verdicts(text)).toEqual([code, "accepts"]);
+  });
+
+  it("a tab behind CL, which Node 20 refuses and later ones accept", async () => {
+    expect((await verdicts(`${post("Content-Length: 1\t")}x`))[0]).toBe("DPX_REQUEST_INVALID");
   });
 
   it("but passes what browsers send", async () => {
