@@ -311,13 +311,17 @@ describe("Tunnel.close", () => {
   });
 });
 
+function proxyIs(url: string): void {
+  vi.stubEnv("http_proxy", url);
+  vi.stubEnv("NO_PROXY", "");
+  vi.stubEnv("no_proxy", "");
+  stage.defer(() => vi.unstubAllEnvs());
+}
+
 describe("forward through a proxy", () => {
   it("reaches a server that only the proxy can reach, by CONNECT, for both sockets", async () => {
     const proxy = await startConnectProxy(stage);
-    vi.stubEnv("http_proxy", proxy.url);
-    vi.stubEnv("NO_PROXY", "");
-    vi.stubEnv("no_proxy", "");
-    stage.defer(() => vi.unstubAllEnvs());
+    proxyIs(proxy.url);
     hub.dataPlaneUri = `ws://tunnel.test:${hub.port}/dialer`;
     const tunnel = await forward(target, { server: `http://tunnel.test:${hub.port}`, name: "cat1" });
     stage.defer(() => tunnel.close());
@@ -328,6 +332,21 @@ describe("forward through a proxy", () => {
     expect(proxy.asked).toEqual([`tunnel.test:${hub.port}`, `tunnel.test:${hub.port}`]);
   });
 
+  it("leaves no connection behind when a dial through a silent proxy is given up", async () => {
+    const proxy = createServer((socket) => socket.on("error", () => {}).resume());
+    const asked = once(proxy, "connection");
+    proxyIs(`http://127.0.0.1:${await listen(proxy)}`);
+    stage.defer(() => proxy.close());
+    const controller = new AbortController();
+    const { signal } = controller;
+    const failing = failure(forward(target, { server: "http://tunnel.test:8080", name: "cat1", signal }));
+    const [socket] = await asked;
+    const closed = once(socket, "close");
+    controller.abort();
+    expect((await failing).code).toBe("DPX_CANCELLED");
+    await closed;
+  });
+
   it("says that it was the proxy that refused", async () => {
     const proxy = createServer((socket) => {
       socket.on("error", () => {});
@@ -335,10 +354,7 @@ describe("forward through a proxy", () => {
     });
     const port = await listen(proxy);
     stage.defer(() => proxy.close());
-    vi.stubEnv("http_proxy", `http://127.0.0.1:${port}`);
-    vi.stubEnv("NO_PROXY", "");
-    vi.stubEnv("no_proxy", "");
-    stage.defer(() => vi.unstubAllEnvs());
+    proxyIs(`http://127.0.0.1:${port}`);
     const error = await failure(forward(target, { server: "http://tunnel.test:8080", name: "cat1" }));
     expect(error).toMatchObject({
       code: "DPX_SERVER_UNREACHABLE",

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Splice } from "../../src/client/splice.ts";
 import { parseTarget } from "../../src/client/target.ts";
@@ -205,6 +206,49 @@ describe("Splice", () => {
     target.resetAndDestroy();
     await stream.until(({ wasReset }) => wasReset !== null);
     expect(stream.wasReset).toEqual({ code: "DPX_TARGET_BROKE", deliveredBytes: 5 });
+  });
+
+  it("counts what came before the target accepted, too", async () => {
+    const port = await listen(server);
+    const connection = once(server, "connection");
+    splice(`http://localhost:${port}`);
+    stream.handler.onData(Buffer.from("123"));
+    const [target] = await connection;
+    await once(target, "data");
+    await stream.until(({ isAccepted }) => isAccepted);
+    target.resetAndDestroy();
+    await stream.until(({ wasReset }) => wasReset !== null);
+    expect(stream.wasReset).toEqual({ code: "DPX_TARGET_BROKE", deliveredBytes: 3 });
+  });
+
+  it("carries any chunks with any pauses both ways exactly", async () => {
+    const chunks = fc.array(fc.integer({ min: 1, max: 90_000 }), { minLength: 1, maxLength: 20 });
+    await fc.assert(
+      fc.asyncProperty(chunks, fc.array(fc.boolean(), { minLength: 8, maxLength: 8 }), async (sizes, pauses) => {
+        stream = new FakeStream();
+        const echo = createServer({ allowHalfOpen: true }, (socket) => {
+          track(socket);
+          socket.pipe(socket);
+        });
+        const port = await listen(echo);
+        splice(`tcp://localhost:${port}`);
+        const sent = sizes.map((size, index) => Buffer.alloc(size, index));
+        for (const chunk of sent) stream.handler.onData(chunk);
+        stream.handler.onEnd();
+        // No credit now and then: what was read is sent all the same, and then reading rests until the drain.
+        for (let look = 0; !stream.hasEnded; look += 1) {
+          const had = stream.calls.length;
+          stream.hasCredit = pauses[look % pauses.length] ?? true;
+          stream.handler.onDrain();
+          await stream.until(({ calls, hasEnded }) => calls.length > had || hasEnded);
+        }
+        await closed;
+        echo.close();
+        expect(Buffer.concat(stream.chunks).equals(Buffer.concat(sent))).toBe(true);
+        expect(stream.wasReset).toBeNull();
+      }),
+      { numRuns: 30 },
+    );
   });
 
   it("breaks a TCP target's connection when the visitor's breaks, instead of ending it", async () => {

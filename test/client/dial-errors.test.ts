@@ -1,0 +1,107 @@
+import { once } from "node:events";
+import { createServer, get, type IncomingMessage } from "node:http";
+import { describe, expect, it } from "vitest";
+import { dialFailure, isFinal, readRefusal, wasRefused } from "../../src/client/dial-errors.ts";
+import { DuplexityError, ERRORS, type ErrorCode } from "../../src/protocol/index.ts";
+import { useStage } from "../support/stage.ts";
+import { listen } from "./support.ts";
+
+const stage = useStage();
+const SERVER = "https://t.example";
+
+function errno(code: string): Error {
+  return Object.assign(new Error(code), { code });
+}
+
+/** A server's real answer to a request. */
+async function answered(status: number, headers: Record<string, string>, body: string): Promise<IncomingMessage> {
+  const server = createServer((_request, response) => response.writeHead(status, headers).end(body));
+  const port = await listen(server);
+  stage.defer(() => server.close());
+  stage.defer(() => server.closeAllConnections());
+  const [response] = await once(get({ host: "127.0.0.1", port }), "response");
+  return response;
+}
+
+describe("dialFailure", () => {
+  it.each([
+    ["ECONNREFUSED", "nothing listens there (ECONNREFUSED)"],
+    ["ENOTFOUND", "its name is not known (ENOTFOUND)"],
+    ["ETIMEDOUT", "it did not answer in time (ETIMEDOUT)"],
+    ["SELF_SIGNED_CERT_IN_CHAIN", "its certificate is not trusted here (SELF_SIGNED_CERT_IN_CHAIN)"],
+    ["ERR_TLS_CERT_ALTNAME_INVALID", "its certificate is not trusted here (ERR_TLS_CERT_ALTNAME_INVALID)"],
+    ["ERR_SSL_WRONG_VERSION_NUMBER", "it does not speak TLS there (ERR_SSL_WRONG_VERSION_NUMBER)"],
+    ["ECONNRESET", "ECONNRESET"],
+  ])("%s: %s", (code, why) => {
+    const cause = errno(code);
+    const error = dialFailure(SERVER, cause);
+    expect(error).toMatchObject({ code: "DPX_SERVER_UNREACHABLE", message: `Cannot reach ${SERVER}: ${why}`, cause });
+  });
+
+  it("leaves a DuplexityError as it is", () => {
+    const error = new DuplexityError("DPX_NAME_TAKEN", "x");
+    expect(dialFailure(SERVER, error)).toBe(error);
+  });
+});
+
+describe("wasRefused", () => {
+  it("looks into causes and into attempts on several addresses", () => {
+    expect(wasRefused(dialFailure(SERVER, errno("ECONNREFUSED")))).toBe(true);
+    expect(wasRefused(new AggregateError([errno("ETIMEDOUT"), errno("ECONNREFUSED")]))).toBe(true);
+    expect(wasRefused(errno("ECONNRESET"))).toBe(false);
+    expect(wasRefused("ECONNREFUSED")).toBe(false);
+  });
+});
+
+describe("isFinal", () => {
+  it("never holds for what may pass by itself", () => {
+    const finals = (Object.keys(ERRORS) as ErrorCode[]).filter(isFinal);
+    expect(finals.filter((code) => ERRORS[code].retryable)).toEqual([]);
+    expect(finals).toContain("DPX_REPLACED");
+  });
+});
+
+describe("readRefusal", () => {
+  it("reads code, message and hint", async () => {
+    const body = JSON.stringify({ error: { code: "DPX_AUTH_INVALID", message: "wrong", hint: "sign in" } });
+    expect(await readRefusal(SERVER, await answered(401, {}, body))).toMatchObject({
+      ...{ code: "DPX_AUTH_INVALID", message: "wrong", hint: "sign in" },
+    });
+  });
+
+  it("lets no control character of a server reach a terminal", async () => {
+    const body = JSON.stringify({ error: { code: "DPX_FORBIDDEN", message: "a\u001b[2Jb\r\nc" } });
+    expect((await readRefusal(SERVER, await answered(403, {}, body))).message).toBe("a [2Jb  c");
+  });
+
+  it.each([
+    "",
+    "<html>",
+    "null",
+    "[]",
+    '{"error":7}',
+    '{"error":{"code":"DPX_WHAT","message":"x"}}',
+    "x".repeat(200_000),
+  ])("falls back to the header on a body that is not ours (%#)", async (body) => {
+    const response = await answered(429, { "duplexity-error": "DPX_CLIENTS_LIMIT" }, body);
+    expect(await readRefusal(SERVER, response)).toMatchObject({
+      code: "DPX_CLIENTS_LIMIT",
+      message: `${SERVER} answered 429 (DPX_CLIENTS_LIMIT)`,
+    });
+  });
+
+  it.each([
+    [401, {}, "DPX_AUTH_REQUIRED", "Something in front of the server asks for a sign-in."],
+    [403, {}, "DPX_FORBIDDEN", "Something in front of the server refuses the request."],
+    [301, { location: "https://x/" }, "DPX_SERVER_UNREACHABLE", "It points to https://x/: use that as the server."],
+    [404, {}, "DPX_SERVER_UNREACHABLE", "Is that the server's own address, and not one of a pipe?"],
+    [502, {}, "DPX_SERVER_UNREACHABLE", undefined],
+  ])("makes what it can of a bare %i", async (status, headers, code, hint) => {
+    const error = await readRefusal(SERVER, await answered(status, headers, ""));
+    expect(error).toMatchObject({
+      code,
+      message: `Cannot reach a duplexity server at ${SERVER}: it answered ${status}`,
+    });
+    expect(error.hint).toBe(hint);
+  });
+});
