@@ -118,6 +118,11 @@ export class SessionSet {
     return session;
   }
 
+  /** The link is gone: what ends before the next one brings it back ends without further notice. */
+  detach(): void {
+    this.#current = null;
+  }
+
   /** New streams are refused from now on. */
   drain(): void {
     this.#isDraining = true;

@@ -178,7 +178,10 @@ export class Uplink {
       const opened = new SessionLink(link, {
         heartbeat: discovery.heartbeat,
         acceptSession: (id) => sessions.accept(id),
-        onClose: (error) => this.#linkClosed(opened, error),
+        onClose: (error) => {
+          sessions.detach();
+          this.#linkClosed(opened, error);
+        },
         onGoAway: () => this.#options.onDrain(),
       });
       sessionLink = opened;

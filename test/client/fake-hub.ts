@@ -64,6 +64,8 @@ export class FakeHub {
   upgrades: IncomingMessage[] = [];
   tickets = 0;
   lastDial: DialRequest | null = null;
+  /** Answers the last dialRequest. */
+  registerNow = (): void => {};
 
   constructor() {
     this.server.on("connection", (socket: Socket) => {
@@ -210,7 +212,8 @@ export class FakeHub {
         if (message?.type !== "dialRequest") return;
         this.lastDial = message;
         this.#emit({ type: "dial", message, ticket: String(request.headers[TICKET_HEADER]) });
-        if (this.registers) this.register(connection, message);
+        this.registerNow = () => this.register(connection, message);
+        if (this.registers) this.registerNow();
       },
     };
   }

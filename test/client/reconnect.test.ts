@@ -1,7 +1,7 @@
 // A tunnel whose sockets break in every way, against a hub that the test drives by hand.
 
 import { EventEmitter, once } from "node:events";
-import { createServer } from "node:net";
+import { createServer, type Socket } from "node:net";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type ForwardOptions, forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
 import { DuplexityError } from "../../src/protocol/index.ts";
@@ -14,13 +14,16 @@ const stage = useStage();
 let hub: FakeHub;
 let wire: FaultProxy;
 let target: number;
+let atTarget: Socket[];
 
 beforeEach(async () => {
   hub = await new FakeHub().listen();
   stage.defer(() => hub.close());
   wire = await FaultProxy.start(stage, hub.port);
   hub.dataPlaneUri = `${wire.url.replace("http", "ws")}/dialer`;
+  atTarget = [];
   const echo = createServer((socket) => {
+    atTarget.push(socket);
     socket.on("error", () => {});
     socket.pipe(socket);
   });
@@ -248,6 +251,27 @@ describe("Tunnel", () => {
     const visitor = collect();
     hub.open("cat1.localhost", visitor.handler).write(Buffer.from("new"));
     await visitor.received(3);
+  });
+
+  it("is not disturbed by an old session that expires while it comes back", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0);
+    stage.defer(() => vi.restoreAllMocks());
+    hub.resumeWindowMs = 300;
+    const tunnel = await up();
+    await hub.next("dial");
+    const visitor = collect();
+    hub.open("cat1.localhost", visitor.handler).write(Buffer.from("x"));
+    await visitor.received(1);
+    hub.registers = false;
+    const reconnected = once(tunnel, "reconnect");
+    const targetClosed = once(atTarget[0] ?? new EventEmitter(), "close");
+    hub.session?.close("DPX_SESSION_EXPIRED", "forgotten");
+    wire.cutAll();
+    await hub.next("dial");
+    await targetClosed;
+    hub.registerNow();
+    await reconnected;
+    expect(hub.upgrades.map(({ url }) => url)).toEqual(["/control", "/dialer", "/control", "/dialer"]);
   });
 
   it("redials at once when the machine has slept", async () => {
