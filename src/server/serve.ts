@@ -73,6 +73,7 @@ class Node implements Server {
       urlOf: (hostname, tcpPort) => this.#pipeUrl(hostname, tcpPort),
       ports: tcpPorts === null ? null : { open: (route) => this.#openPort(route) },
       onRouteChange: (previous, next) => {
+        if (previous !== null) this.#proxy.routeChanged(previous, next);
         const port = previous?.tcpPort;
         if (port !== undefined && port !== next?.tcpPort) void this.#tcpPorts?.close(port);
       },

@@ -3,13 +3,14 @@
 
 import { HTTP_LIMITS, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
+import type { Route } from "../routes.ts";
 import type { ProxyContext, ProxyCounters } from "./context.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { Forwardings } from "./forwardings.ts";
 import { HoldQueue } from "./hold.ts";
 import { DEFAULT_PROXY_LIMITS, type ProxyLimits, type ProxyOptions, type VisitorSocket } from "./options.ts";
-import { StreamPool } from "./stream-pool.ts";
+import { isSameRegistration, StreamPool } from "./stream-pool.ts";
 import { plainAddress, withPort } from "./visitor-address.ts";
 import { VisitorConnection } from "./visitor-connection.ts";
 import { attachVisitor } from "./visitor-socket.ts";
@@ -25,6 +26,8 @@ export interface VisitorProxy {
   readonly statistics: ProxyStatistics;
   /** Serves one visitor's connection until it ends. The listener should be made with `noDelay: true`. */
   handleConnection(socket: VisitorSocket): void;
+  /** A route changed or went: idle streams of a registration that is over are ended, so that its client can tell what runs. */
+  routeChanged(previous: Route, next: Route | null): void;
   /** Answers get `Connection: close`, idle connections end; resolves when all have, or after `deadlineMs` with the rest cut. */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything now. Safe to call twice. */
@@ -61,7 +64,7 @@ class HttpProxy implements VisitorProxy {
     const headLimits = { ...HTTP_LIMITS, maxHeadBytes: limits.maxHeadBytes };
     this.#context = {
       routes: options.routes,
-      pool: new StreamPool(),
+      pool: new StreamPool(options.routes),
       holds: new HoldQueue(options.routes, limits),
       limits,
       headLimits,
@@ -117,6 +120,10 @@ class HttpProxy implements VisitorProxy {
     });
     this.#connections.add(connection);
     attachVisitor(socket, connection);
+  }
+
+  routeChanged(previous: Route, next: Route | null): void {
+    if (next === null || !isSameRegistration(previous, next)) this.#context.pool.drop(previous);
   }
 
   async drain(deadlineMs: number): Promise<void> {

@@ -1,7 +1,8 @@
 // Idle HTTP streams, kept per hostname for the next request. The newest is used first, so that the oldest age out.
-// It never gives out a stream of another registration, nor one whose session has no link at the moment.
+// It never gives out a stream of another registration, nor one whose session has no link at the moment, and keeps none
+// whose registration is over: a client that leaves waits for what is still open.
 
-import type { Route } from "../routes.ts";
+import type { Route, Routes } from "../routes.ts";
 import { IDLE_STREAM_MS, MAX_IDLE_STREAMS } from "./options.ts";
 import type { OriginStream } from "./origin-stream.ts";
 
@@ -13,7 +14,12 @@ interface IdleStreams {
 
 export class StreamPool {
   readonly #idle = new Map<string, IdleStreams>();
+  readonly #routes: Pick<Routes, "locate">;
   #count = 0;
+
+  constructor(routes: Pick<Routes, "locate">) {
+    this.#routes = routes;
+  }
 
   /** How many streams are idle. */
   get count(): number {
@@ -38,6 +44,10 @@ export class StreamPool {
     origin.user = null;
     origin.idleSince = now;
     const { route } = origin;
+    if (this.#isOver(route)) {
+      origin.discard();
+      return;
+    }
     let idle = this.#idle.get(route.hostname);
     if (idle === undefined) {
       idle = { route, streams: [] };
@@ -53,6 +63,14 @@ export class StreamPool {
     idle.streams.push(origin);
     this.#count++;
     if (idle.streams.length > MAX_IDLE_STREAMS) idle.streams[0]?.discard();
+  }
+
+  /** Ends the idle streams of a registration that is over. */
+  drop(route: Route): void {
+    const idle = this.#idle.get(route.hostname);
+    if (idle !== undefined && isSameRegistration(idle.route, route)) {
+      for (const origin of [...idle.streams]) origin.discard();
+    }
   }
 
   /** Takes a stream out that died while it was idle. */
@@ -80,6 +98,14 @@ export class StreamPool {
     for (const idle of this.#idle.values()) for (const origin of [...idle.streams]) origin.discard();
   }
 
+  /** Whether it is known that the hostname is not, or no more, this registration's. */
+  #isOver(route: Route): boolean {
+    const current = this.#routes.locate(route.hostname);
+    // One that is still being looked for may be the same.
+    if (current instanceof Promise) return false;
+    return current === null || !isSameRegistration(current, route);
+  }
+
   /** The route object was replaced: keeps the streams if it is still the same registration, else ends them. */
   #adopt(idle: IdleStreams, route: Route): boolean {
     const isSame = isSameRegistration(idle.route, route);
@@ -89,6 +115,6 @@ export class StreamPool {
   }
 }
 
-function isSameRegistration(a: Route, b: Route): boolean {
+export function isSameRegistration(a: Route, b: Route): boolean {
   return a === b || (a.clientId === b.clientId && a.epoch === b.epoch);
 }

@@ -38,10 +38,10 @@ class IdleStream implements Stream {
 }
 
 function setup() {
-  const pool = new StreamPool();
   const streams: IdleStream[] = [];
+  let current: Route | null = ROUTE;
   const routes: Routes = {
-    locate: () => ROUTE,
+    locate: () => current,
     open: (_route: Route, _request: OpenRequest, handler: StreamHandler) => {
       const stream = new IdleStream(handler);
       streams.push(stream);
@@ -50,8 +50,12 @@ function setup() {
     changed: () => new Promise(() => {}),
     report: () => {},
   };
+  const pool = new StreamPool(routes);
+  const setRoute = (route: Route | null): void => {
+    current = route;
+  };
   const open = (route = ROUTE) => new OriginStream(routes, route, pool, { address: "", isTls: false });
-  return { pool, streams, open };
+  return { pool, streams, open, setRoute };
 }
 
 describe("StreamPool", () => {
@@ -78,12 +82,28 @@ describe("StreamPool", () => {
   });
 
   it("does not take back a stream of an earlier registration", () => {
-    const { pool, streams, open } = setup();
+    const { pool, streams, open, setRoute } = setup();
     const old = open();
+    setRoute({ ...ROUTE, epoch: 2 });
     pool.put(open({ ...ROUTE, epoch: 2 }), 0);
     pool.put(old, 0);
     expect(streams.map((stream) => stream.resets)).toEqual([1, 0]);
     expect(pool.count).toBe(1);
+  });
+
+  it("ends the idle streams of a registration that is over, and takes none back", () => {
+    const { pool, streams, open, setRoute } = setup();
+    const running = open();
+    const other = { ...ROUTE, epoch: 2 };
+    pool.put(open(), 0);
+    pool.drop(other);
+    expect(pool.count).toBe(1);
+    setRoute(null);
+    pool.drop({ ...ROUTE, state: "away" });
+    expect(streams.map((stream) => stream.resets)).toEqual([0, 1]);
+    pool.put(running, 0);
+    expect(streams.map((stream) => stream.resets)).toEqual([1, 1]);
+    expect(pool.count).toBe(0);
   });
 
   it("gives out no stream whose link is down, and keeps it", () => {
