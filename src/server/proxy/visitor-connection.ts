@@ -81,7 +81,8 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
         else this.#readFrom(chunk);
         break;
       case "exchange":
-        this.#takeBody(chunk);
+        if (this.#pending.length > 0 || this.#exchange === null) this.#keep(chunk);
+        else this.#takeBody(this.#exchange, chunk);
         break;
       case "linger":
         this.#lingered += chunk.length;
@@ -96,17 +97,8 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
 
   onEnd(): void {
     this.#hasEnded = true;
-    if (this.#exchange !== null) {
-      if (!this.#exchange.isRequestComplete) {
-        // RFC 9112 §8: a request that breaks off is not a request.
-        this.#exchange.fail("DPX_REQUEST_INVALID");
-      } else {
-        this.#deadline = this.#halfClosedDeadline();
-      }
-    } else if (this.#phase === "head") {
-      if (this.#collector.pendingBytes > 0) this.#refuse("DPX_REQUEST_INVALID", null);
-      else if (!this.isBlocked) this.#linger();
-    }
+    if (this.#exchange !== null) this.#deadline = this.#halfClosedDeadline();
+    this.#checkEnd();
   }
 
   onDrain(): void {
@@ -168,7 +160,9 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   // ExchangeVisitor
 
   override mayKeepAlive(): boolean {
-    return this.#exchange?.isRequestComplete === true && !this.#hasEnded && !this.#context.isDraining();
+    if (this.#exchange?.isRequestComplete !== true || this.#context.isDraining()) return false;
+    // A visitor that has ended its side may have sent more requests before.
+    return !this.#hasEnded || this.#pending.length > 0;
   }
 
   protected override onWritten(): void {
@@ -177,12 +171,13 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
 
   setFlow(canTake: boolean): void {
     this.#canTake = canTake;
-    this.#setPause();
+    if (canTake && this.#pending.length > 0) this.#continue();
+    else this.#setPause();
   }
 
   onExchangeDone(keepAlive: boolean): void {
     this.#giveBack();
-    if (!keepAlive || this.#hasEnded || this.socket.destroyed) {
+    if (!keepAlive || this.socket.destroyed) {
       this.#linger();
       return;
     }
@@ -254,28 +249,31 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     if (!wasReading) this.#continue();
   }
 
-  /** Reads the next request from what is at hand, unless the visitor has to take the last answer first. */
+  /** Reads on in what is at hand, as far as the present request's stream and the visitor's reading allow. */
   #continue(): void {
     if (this.#isReading) return;
     this.#isReading = true;
-    while (this.#phase === "head" && !this.isBlocked) {
+    while (this.#canRead()) {
       const chunk = this.#pending.shift();
       if (chunk === null) break;
-      this.#readFrom(chunk);
+      if (this.#exchange === null) this.#readFrom(chunk);
+      else this.#takeBody(this.#exchange, chunk);
     }
     this.#isReading = false;
-    if (this.#phase === "head" && this.#hasEnded && this.#pending.length === 0 && !this.isBlocked) this.#linger();
+    this.#checkEnd();
     this.#setPause();
   }
 
-  #takeBody(chunk: Buffer): void {
+  #canRead(): boolean {
     const exchange = this.#exchange;
-    if (exchange === null || exchange.isRequestComplete) {
-      this.#keep(chunk);
-      return;
-    }
-    const end = exchange.takeBody(chunk);
-    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    // The next request waits until the visitor has taken the last answer.
+    if (exchange === null) return this.#phase === "head" && !this.isBlocked;
+    return this.#canTake && !exchange.isRequestComplete;
+  }
+
+  #takeBody(exchange: Exchange, chunk: Buffer): void {
+    const end = exchange.isRequestComplete ? 0 : exchange.takeBody(chunk);
+    if (end < chunk.length) this.#keep(chunk.subarray(end), true);
   }
 
   #keep(chunk: Buffer, isFirst = false): void {
@@ -283,6 +281,18 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     if (isFirst) this.#pending.putBack(chunk);
     else this.#pending.push(chunk);
     this.#setPause();
+  }
+
+  /** Draws the conclusions when the visitor has ended its side and all that it sent is read. */
+  #checkEnd(): void {
+    if (!this.#hasEnded || this.#pending.length > 0) return;
+    if (this.#exchange !== null) {
+      // RFC 9112 §8: a request that breaks off is not a request.
+      if (!this.#exchange.isRequestComplete) this.#exchange.fail("DPX_REQUEST_INVALID");
+    } else if (this.#phase === "head") {
+      if (this.#collector.pendingBytes > 0) this.#refuse("DPX_REQUEST_INVALID", null);
+      else if (!this.isBlocked) this.#linger();
+    }
   }
 
   #setPause(): void {

@@ -126,6 +126,25 @@ describe("createProxy", () => {
     expect(bodies(b.received())).toEqual(["", "b00b", "b11b", "b22b"]);
   });
 
+  it("goes on with a body whose rest came while the request before was answered", async () => {
+    const { visitor, routes } = await startProxy(stage);
+    const origin = createServer((request, response) => {
+      setTimeout(() => request.pipe(response), 20);
+    });
+    closeWithSockets(stage, origin);
+    routes.register("a.example.test", await listen(origin));
+    const peer = await visitor();
+    const post = "POST / HTTP/1.1\r\nHost: a.example.test\r\nContent-Length: 9\r\n\r\n";
+    for (const piece of [`${get("/first")}${post}one`, "two", "six"]) {
+      peer.write(piece);
+      await new Promise(setImmediate);
+    }
+    peer.end();
+    expect((await readAnswer(peer)).body).toBe("");
+    expect((await readAnswer(peer)).body).toBe("onetwosix");
+    expect(await peer.readAll()).toBe("");
+  });
+
   it("joins a head that comes byte by byte, and a body that does", async () => {
     const { visitor, routes } = await startProxy(stage);
     const origin = createServer((request, response) => request.pipe(response));
