@@ -23,9 +23,8 @@ export interface ClientTunnelOptions {
 }
 
 /** How often a draining tunnel looks whether something still runs. */
-const DRAIN_LOOK_MS = 50;
-/** So many looks in a row without anything moving, and it is drained. */
-const QUIET_LOOKS = 3;
+const DRAIN_LOOK_MS = 20;
+const GOODBYE = "closed by its user";
 
 export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   readonly clientId = `c${randomBytes(10).toString("hex")}`;
@@ -183,6 +182,8 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     const attempt = new AbortController();
     this.#attempt = attempt;
     const registered = await this.#uplink.establish(attempt.signal);
+    // There may have been no way to say it before.
+    if (this.#closing !== null) this.#uplink.sayGoodbye(GOODBYE);
     this.#upAt = performance.now();
     this.#bytesWhenUp = this.#movedBytes;
     if (registered !== null) this.#registered(registered);
@@ -230,7 +231,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   async #close(drainMs: number): Promise<void> {
     if (this.#status.state === "closed") return;
     const isUp = this.#uplink.hasLink;
-    this.#uplink.sayGoodbye("closed by its user");
+    this.#uplink.sayGoodbye(GOODBYE);
     if (drainMs > 0 && isUp) {
       this.#setStatus({ state: "draining" });
       this.#sessions.drain();
@@ -239,15 +240,13 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     await this.#end(null);
   }
 
-  /** Until nothing runs any more, at most `drainMs`. Connections that the server keeps for later do not count. */
+  /** Until nothing is open any more, at most `drainMs`. After the goodbye the server keeps no stream for later. */
   async #drained(drainMs: number): Promise<void> {
     const drain = new AbortController();
     this.#drain = drain;
     const until = performance.now() + drainMs;
-    let quietLooks = 0;
-    while (quietLooks < QUIET_LOOKS && !drain.signal.aborted && !this.#life.signal.aborted) {
+    while (!drain.signal.aborted && !this.#life.signal.aborted) {
       if (this.#sessions.openStreams === 0 || performance.now() >= until) break;
-      quietLooks = this.#sessions.countBusy() === 0 ? quietLooks + 1 : 0;
       await delay(DRAIN_LOOK_MS, undefined, { signal: drain.signal }).catch(() => {});
     }
     this.#drain = null;

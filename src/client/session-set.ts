@@ -83,15 +83,6 @@ export class SessionSet {
     return last;
   }
 
-  /** Splices that move bytes or wait for their target's answer, since this was asked last. */
-  countBusy(): number {
-    let busy = 0;
-    for (const splice of this.#splices) {
-      if (splice.takeBusy()) busy += 1;
-    }
-    return busy;
-  }
-
   /** What SessionLink asks for a session that the link does not carry yet. Null: the server shall forget it. */
   accept(id: number): Session | null {
     const known = this.#sessions.get(id);

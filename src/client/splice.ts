@@ -26,10 +26,6 @@ export class Splice implements StreamHandler {
   readonly #buffer = new ReadBuffer();
   readonly #socket: Socket;
   #connectTimer: NodeJS.Timeout | undefined;
-  /** Something came from the target since `takeBusy` was called last. */
-  #hasMoved = false;
-  /** The visitor's side spoke last. */
-  #isAnswerDue = true;
   #isAccepted = false;
   /** The stream has no credit: reading rests. */
   #isBlocked = false;
@@ -72,13 +68,6 @@ export class Splice implements StreamHandler {
     this.#dropSocket();
   }
 
-  /** Whether an answer is due, waits for credit, or has come on since this was asked last. */
-  takeBusy(): boolean {
-    const isBusy = this.#isAnswerDue || this.#isBlocked || this.#hasMoved;
-    this.#hasMoved = false;
-    return isBusy;
-  }
-
   // ── From the visitor ───────────────────────────────────────────────────
 
   onAccept(): void {}
@@ -93,7 +82,6 @@ export class Splice implements StreamHandler {
         return;
       }
     }
-    this.#isAnswerDue = true;
     if (this.#isAccepted) this.#deliveredBytes += length;
     this.#owedBytes += length;
     const socket = this.#socket;
@@ -130,8 +118,6 @@ export class Splice implements StreamHandler {
   }
 
   #read(length: number): boolean {
-    this.#hasMoved = true;
-    this.#isAnswerDue = false;
     const chunk = this.#buffer.take(length, this.#stream.sendCredit - length);
     if (this.#hasEnded) return true;
     if (this.#stream.write(chunk)) return true;

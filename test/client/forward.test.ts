@@ -245,14 +245,15 @@ describe("Tunnel.close", () => {
     await tunnel.close();
   });
 
-  it("lets a running request finish, refuses new ones, and does not wait for what only idles", async () => {
+  it("refuses new requests and waits for all that the hub leaves open after the goodbye", async () => {
     const slow = createServer((socket) => atTarget.push(socket));
     const port = await listen(slow);
     stage.defer(() => slow.close());
     const tunnel = await forward(port, { server: hub.url, name: "cat1" });
     await hub.next("live");
     const idle = collect();
-    hub.open("cat1.localhost", idle.handler).write(Buffer.from("GET"));
+    const pooled = hub.open("cat1.localhost", idle.handler);
+    pooled.write(Buffer.from("GET"));
     await idle.accepted();
     atTarget[0]?.write("answer");
     await idle.received(6);
@@ -266,8 +267,11 @@ describe("Tunnel.close", () => {
     const late = collect();
     hub.open("cat1.localhost", late.handler);
     expect((await late.wasReset()).error.code).toBe("DPX_DRAINING");
+    pooled.reset("DPX_CANCELLED");
     atTarget[1]?.write("slow answer");
     await running.received(11);
+    expect(tunnel.status.state).toBe("draining");
+    stream.reset("DPX_CANCELLED");
     await closing;
     expect(running.text).toBe("slow answer");
   });

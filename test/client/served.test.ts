@@ -1,7 +1,7 @@
 // `forward()` against the real server, all in this process, real HTTP through both.
 
 import { createHash, randomBytes } from "node:crypto";
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import { createServer, type Server as HttpServer, request } from "node:http";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type ClientKey, type ForwardOptions, forward, newClientKey, type Tunnel } from "../../src/client/index.ts";
@@ -223,4 +223,61 @@ describe("forward, with the real server", () => {
     await closing;
     expect(tunnel.statistics.openStreams).toBe(0);
   });
+
+  it("closes at once when nothing runs, however many connections the server keeps warm", async () => {
+    const tunnel = await up();
+    await Promise.all(Array.from({ length: 8 }, () => visit("cat1.localhost", "x")));
+    expect(tunnel.statistics.openStreams).toBeGreaterThan(0);
+    const start = performance.now();
+    await tunnel.close({ drainMs: 10_000 });
+    expect(performance.now() - start).toBeLessThan(300);
+  });
+
+  it("drains an answer that speaks now and then to its end", async () => {
+    const ticking = ticker(300);
+    const tunnel = await up();
+    const running = visit("cat1.localhost");
+    await ticking.ticked();
+    const closing = tunnel.close({ drainMs: 5_000 });
+    await ticking.ticked();
+    await ticking.ticked();
+    expect(tunnel.status.state).toBe("draining");
+    expect(tunnel.statistics.openStreams).toBe(1);
+    ticking.end();
+    expect(await running).toMatchObject({ status: 200, body: "tick tick tick end" });
+    await closing;
+  });
+
+  it("cuts at the drain's deadline what still runs", async () => {
+    const ticking = ticker(100);
+    const tunnel = await up();
+    const running = visit("cat1.localhost").catch((error: Error) => error);
+    await ticking.ticked();
+    const start = performance.now();
+    await tunnel.close({ drainMs: 500 });
+    expect(performance.now() - start).toBeGreaterThan(450);
+    expect(await running).toBeInstanceOf(Error);
+  });
 });
+
+/** Lets the origin answer with a tick each `everyMs`, as an event stream does. */
+function ticker(everyMs: number): { ticked(): Promise<void>; end(): void } {
+  const ticks = new EventEmitter();
+  let end = (): void => {};
+  origin.removeAllListeners("request");
+  origin.on("request", (_incoming, outgoing) => {
+    const tick = (): void => {
+      outgoing.write("tick ");
+      ticks.emit("tick");
+    };
+    const timer = setInterval(tick, everyMs);
+    outgoing.on("close", () => clearInterval(timer));
+    end = () => outgoing.end("end");
+  });
+  return {
+    ticked: async () => {
+      await once(ticks, "tick");
+    },
+    end: () => end(),
+  };
+}
