@@ -449,6 +449,47 @@ describe("Session", () => {
     peer.dispose();
   });
 
+  it("lets no acknowledgement overtake what was written before", () => {
+    const streams: Stream[] = [];
+    const peer = RawPeer.live({ role: "acceptor", onOpen: (stream) => streams.push(stream) });
+    peer.send(frames.open(1));
+    pass(20);
+    const before = peer.packets.length;
+    // Written in the same moment in which the acknowledgement falls due, and before it.
+    setTimeout(() => streams[0]?.write("first"), 10);
+    peer.far.handler.onPacket(Buffer.concat([header(PacketKind.data, ID, 1, peer.received), frames.data(1, 1)]));
+    pass(20);
+    const after = peer.packets.slice(before);
+    expect(after.map((packet) => packet[0])).toEqual([PacketKind.data]);
+    expect(after[0]?.readUIntBE(14, 6)).toBe(2);
+    peer.dispose();
+  });
+
+  it("is not live on a link that ended while it sent again what was kept", () => {
+    const told: string[] = [];
+    const pair = new SessionPair({
+      openerOptions: { onLive: () => told.push("live"), onDetached: () => told.push("detached") },
+    });
+    openOn(pair.opener);
+    const [left, right] = simLinks();
+    new SessionLink(right, { heartbeat: HEARTBEAT, onClose() {}, acceptSession: () => pair.acceptor });
+    const send = left.send.bind(left);
+    left.send = (packet) => {
+      send(packet);
+      if (packet.byteLength > 40) left.end();
+    };
+    pass(10);
+    pair.opener.attach(new SessionLink(left, { heartbeat: HEARTBEAT, onClose() {} }));
+    pass(100);
+    expect(told).toEqual(["detached"]);
+    expect(pair.opener.isLive).toBe(false);
+    pair.connect();
+    passUntil(() => pair.isLive);
+    expect(told).toEqual(["detached", "live"]);
+    right.end();
+    pair.dispose();
+  });
+
   it("acknowledges within 10 ms, or 256 KiB, or with its own data", () => {
     const peer = RawPeer.live({ role: "acceptor", onOpen: (stream) => stream.accept() });
     peer.send(frames.open(1), frames.open(2));

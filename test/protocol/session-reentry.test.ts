@@ -177,7 +177,7 @@ describe("Session", () => {
       },
       onReport: () => opened.push(0),
     });
-    peer.send(frames.open(1), frames.data(1, 5), frames.open(2), frames.report(REPORT), frames.fin(1));
+    peer.send(frames.open(1), frames.open(2), frames.report(REPORT), frames.data(1, 5), frames.fin(1));
     expect(opened).toEqual([1]);
     expect(peer.closed).toMatchObject({ code: "DPX_REPLACED", message: "from inside" });
     peer.dispose();

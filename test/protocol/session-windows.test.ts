@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { LINK_HIGH_WATER_BYTES, type Stream, type StreamHandler } from "../../src/protocol/index.ts";
+import { SESSION_WINDOW_SLACK_BYTES } from "../../src/protocol/limits.ts";
 import { pass, passUntil, resumeTime, stopTime } from "./support/fake-time.ts";
 import { frames, RawPeer } from "./support/raw-peer.ts";
 import { REQUEST, SessionPair } from "./support/session-pair.ts";
@@ -295,6 +296,17 @@ describe("Session", () => {
     peer.dispose();
   });
 
+  it("tells the peer once when it passes its bound in the very moment in which it is closed", () => {
+    const peer = RawPeer.live({ role: "opener", limits: { windowBytes: -SESSION_WINDOW_SLACK_BYTES } });
+    peer.session.open(REQUEST, new Bulk());
+    peer.session.close("DPX_REPLACED", "taken");
+    pass(10);
+    expect(peer.closed?.code).toBe("DPX_SESSION_WINDOW");
+    expect(peer.packets.filter((packet) => packet[0] === 4)).toHaveLength(1);
+    expect(peer.close?.code).toBe("DPX_SESSION_WINDOW");
+    peer.dispose();
+  });
+
   it("ends with DPX_SESSION_WINDOW when the ends of too many streams stay unacknowledged", () => {
     const peer = RawPeer.live({ role: "acceptor", limits: { maxOpensPerSecond: 1 } });
     for (let first = 1; first < 70_000 && peer.closed === null; first += 1_000) {
@@ -306,6 +318,28 @@ describe("Session", () => {
       code: "DPX_SESSION_WINDOW",
       message: "The peer left the ends of 66000 streams unacknowledged",
     });
+    peer.dispose();
+  });
+
+  it("takes a write that is larger than the session's window in turns, whatever credit there is", () => {
+    const peer = RawPeer.live({ role: "opener", limits: { windowBytes: MIB } });
+    const stream = peer.session.open(REQUEST, new Bulk());
+    pass(5);
+    peer.send(frames.accept(1, 2_000_000_000));
+    expect(stream.write(Buffer.alloc(32 * MIB))).toBe(false);
+    pass(100);
+    expect(peer.session.bufferedBytes).toBeLessThan(MIB + 131_072 + 65_536);
+    expect(peer.closed).toBeNull();
+    peer.dispose();
+  });
+
+  it("gives no credit for a direction that has ended", () => {
+    const streams: Stream[] = [];
+    const peer = RawPeer.live({ role: "acceptor", onOpen: (stream) => streams.push(stream) });
+    peer.send(frames.open(1), frames.data(1, 60_000), frames.fin(1));
+    streams[0]?.consume(60_000);
+    pass(20);
+    expect(peer.frames).toEqual([]);
     peer.dispose();
   });
 
