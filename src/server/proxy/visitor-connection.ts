@@ -12,14 +12,12 @@ import {
   HALF_CLOSED_WAIT_MS,
   LINGER_TIMEOUT_MS,
   MAX_LINGER_BYTES,
-  MAX_PENDING_BYTES,
   type VisitorSocket,
 } from "./options.ts";
 import type { OriginStream } from "./origin-stream.ts";
 import { isOwnHost } from "./own-host.ts";
-import { PendingBytes } from "./pending-bytes.ts";
 import { breakSocket, Splice } from "./splice.ts";
-import { VisitorOutput } from "./visitor-output.ts";
+import { VisitorInput } from "./visitor-input.ts";
 import { detachVisitor, type SocketListener } from "./visitor-socket.ts";
 
 /** `head`: between requests or reading one's head. `linger`: we have ended our side and drop what still comes. */
@@ -39,7 +37,7 @@ export interface VisitorOptions {
   readonly onClosed: (connection: VisitorConnection) => void;
 }
 
-export class VisitorConnection extends VisitorOutput implements ExchangeVisitor, SocketListener {
+export class VisitorConnection extends VisitorInput implements ExchangeVisitor, SocketListener {
   readonly address: string;
   readonly isTls: boolean;
   readonly forwarding: Forwarding;
@@ -52,10 +50,8 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   #phase: Phase = "head";
   #deadline: number;
   #isFresh = true;
-  readonly #pending = new PendingBytes();
+  /** Whether the exchange can take more of its body. */
   #canTake = true;
-  #isPaused = false;
-  #isReading = false;
   #hasEnded = false;
   #lingered = 0;
   #sweeps = 0;
@@ -77,12 +73,8 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   onData(chunk: Buffer): void {
     switch (this.#phase) {
       case "head":
-        if (this.#pending.length > 0 || this.isBlocked) this.#keep(chunk);
-        else this.#readFrom(chunk);
-        break;
       case "exchange":
-        if (this.#pending.length > 0 || this.#exchange === null) this.#keep(chunk);
-        else this.#takeBody(this.#exchange, chunk);
+        this.accept(chunk);
         break;
       case "linger":
         this.#lingered += chunk.length;
@@ -98,19 +90,19 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   onEnd(): void {
     this.#hasEnded = true;
     if (this.#exchange !== null) this.#deadline = this.#halfClosedDeadline();
-    this.#checkEnd();
+    this.readOn();
   }
 
   onDrain(): void {
     this.isBlocked = false;
     if (this.#exchange !== null) this.#exchange.onVisitorDrain();
-    else if (this.#phase === "head") this.#continue();
+    else this.readOn();
   }
 
   onClose(): void {
     if (this.#phase === "closed" || this.#phase === "tunnel") return;
     this.#phase = "closed";
-    this.#pending.takeAll();
+    this.takeWaiting();
     this.#abandon();
     this.#onClosed(this);
   }
@@ -162,7 +154,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
   override mayKeepAlive(): boolean {
     if (this.#exchange?.isRequestComplete !== true || this.#context.isDraining()) return false;
     // A visitor that has ended its side may have sent more requests before.
-    return !this.#hasEnded || this.#pending.length > 0;
+    return !this.#hasEnded || this.waitingBytes > 0;
   }
 
   protected override onWritten(): void {
@@ -171,8 +163,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
 
   setFlow(canTake: boolean): void {
     this.#canTake = canTake;
-    if (canTake && this.#pending.length > 0) this.#continue();
-    else this.#setPause();
+    this.readOn();
   }
 
   onExchangeDone(keepAlive: boolean): void {
@@ -183,7 +174,7 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     }
     this.#phase = "head";
     this.#deadline = this.#context.now + this.#context.limits.idleTimeoutMs;
-    this.#continue();
+    this.readOn();
   }
 
   onExchangeBroken(isUntilClose: boolean): void {
@@ -207,12 +198,40 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
       this.#onClosed(this);
     });
     if (early.length > 0) splice.onData(early);
-    splice.start(this.#pending.takeAll());
+    splice.start(this.takeWaiting());
   }
 
   // Reading requests
 
-  #readFrom(chunk: Buffer): void {
+  protected override canRead(): boolean {
+    const exchange = this.#exchange;
+    // The next request waits until the visitor has taken the last answer.
+    if (exchange === null) return this.#phase === "head" && !this.isBlocked;
+    return this.#canTake && !exchange.isRequestComplete;
+  }
+
+  protected override read(chunk: Buffer): void {
+    if (this.#exchange === null) this.#readHead(chunk);
+    else this.putBack(chunk.subarray(this.#exchange.takeBody(chunk)));
+  }
+
+  protected override mustRest(): boolean {
+    return !this.#canTake && this.#exchange?.isRequestComplete === false;
+  }
+
+  /** Draws the conclusions when the visitor has ended its side and all that it sent is read. */
+  protected override onRead(): void {
+    if (!this.#hasEnded || this.waitingBytes > 0) return;
+    if (this.#exchange !== null) {
+      // RFC 9112 §8: a request that breaks off is not a request.
+      if (!this.#exchange.isRequestComplete) this.#exchange.fail("DPX_REQUEST_INVALID");
+    } else if (this.#phase === "head") {
+      if (this.#collector.pendingBytes > 0) this.#refuse("DPX_REQUEST_INVALID", null);
+      else if (!this.isBlocked) this.#linger();
+    }
+  }
+
+  #readHead(chunk: Buffer): void {
     const collector = this.#collector;
     if (collector.pendingBytes === 0) this.#deadline = this.#context.now + this.#context.limits.headTimeoutMs;
     const next = collector.push(chunk, 0);
@@ -238,76 +257,14 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     this.#isFresh = false;
     this.#phase = "exchange";
     this.#deadline = Number.POSITIVE_INFINITY;
-    // An exchange that ends at once must not read the next request before this one's rest is put aside.
-    const wasReading = this.#isReading;
-    this.#isReading = true;
     const exchange = this.#exchanges.take();
     this.#exchange = exchange;
-    const end = exchange.begin(this, head, chunk, next);
-    if (end < chunk.length) this.#keep(chunk.subarray(end), true);
-    this.#isReading = wasReading;
-    if (!wasReading) this.#continue();
-  }
-
-  /** Reads on in what is at hand, as far as the present request's stream and the visitor's reading allow. */
-  #continue(): void {
-    if (this.#isReading) return;
-    this.#isReading = true;
-    while (this.#canRead()) {
-      const chunk = this.#pending.shift();
-      if (chunk === null) break;
-      if (this.#exchange === null) this.#readFrom(chunk);
-      else this.#takeBody(this.#exchange, chunk);
-    }
-    this.#isReading = false;
-    this.#checkEnd();
-    this.#setPause();
-  }
-
-  #canRead(): boolean {
-    const exchange = this.#exchange;
-    // The next request waits until the visitor has taken the last answer.
-    if (exchange === null) return this.#phase === "head" && !this.isBlocked;
-    return this.#canTake && !exchange.isRequestComplete;
-  }
-
-  #takeBody(exchange: Exchange, chunk: Buffer): void {
-    const end = exchange.isRequestComplete ? 0 : exchange.takeBody(chunk);
-    if (end < chunk.length) this.#keep(chunk.subarray(end), true);
-  }
-
-  #keep(chunk: Buffer, isFirst = false): void {
-    if (this.#phase !== "exchange" && this.#phase !== "head") return;
-    if (isFirst) this.#pending.putBack(chunk);
-    else this.#pending.push(chunk);
-    this.#setPause();
-  }
-
-  /** Draws the conclusions when the visitor has ended its side and all that it sent is read. */
-  #checkEnd(): void {
-    if (!this.#hasEnded || this.#pending.length > 0) return;
-    if (this.#exchange !== null) {
-      // RFC 9112 §8: a request that breaks off is not a request.
-      if (!this.#exchange.isRequestComplete) this.#exchange.fail("DPX_REQUEST_INVALID");
-    } else if (this.#phase === "head") {
-      if (this.#collector.pendingBytes > 0) this.#refuse("DPX_REQUEST_INVALID", null);
-      else if (!this.isBlocked) this.#linger();
-    }
-  }
-
-  #setPause(): void {
-    if (this.#phase === "tunnel" || this.#phase === "closed") return;
-    const mustPause =
-      this.#pending.length > MAX_PENDING_BYTES || (!this.#canTake && this.#exchange?.isRequestComplete === false);
-    if (mustPause === this.#isPaused) return;
-    this.#isPaused = mustPause;
-    if (mustPause) this.socket.pause();
-    else this.socket.resume();
+    this.putBack(chunk.subarray(exchange.begin(this, head, chunk, next)));
   }
 
   /** Hands the socket to the server's own endpoints, with all that was read and not used. */
   #giveAway(head: Buffer, chunk: Buffer, next: number): void {
-    const parts = [head, chunk.subarray(next), ...this.#pending.takeAll()];
+    const parts = [head, chunk.subarray(next), ...this.takeWaiting()];
     this.#phase = "closed";
     this.#release();
     this.#onClosed(this);
@@ -355,8 +312,8 @@ export class VisitorConnection extends VisitorOutput implements ExchangeVisitor,
     if (this.#phase === "linger" || this.#phase === "closed") return;
     this.#phase = "linger";
     this.#deadline = Number.POSITIVE_INFINITY;
-    this.#pending.takeAll();
+    this.takeWaiting();
     this.socket.end();
-    this.#setPause();
+    this.readOn();
   }
 }
