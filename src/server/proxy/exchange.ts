@@ -6,11 +6,11 @@ import type { DuplexityError, ErrorCode } from "../../protocol/index.ts";
 import { AnswerReader } from "./answer-reader.ts";
 import type { ProxyContext } from "./context.ts";
 import type { ExchangeVisitor } from "./exchange-visitor.ts";
-import { MAX_REPLAYS, TARGET_END_GRACE_MS } from "./options.ts";
+import { TARGET_END_GRACE_MS } from "./options.ts";
 import type { OriginStream, OriginUser } from "./origin-stream.ts";
 import { requestReport } from "./request-report.ts";
 import { RequestSender } from "./request-sender.ts";
-import { isFinal, isRepeatable, visitorCode } from "./retry.ts";
+import { Attempts, visitorCode } from "./retry.ts";
 import { type Searcher, StreamSearch } from "./stream-search.ts";
 import { visitorBehind } from "./visitor-address.ts";
 
@@ -28,8 +28,7 @@ export class Exchange implements OriginUser, Searcher {
   #running: Running | null = null;
   #origin: OriginStream | null = null;
   #unconsumed = 0;
-  #replays = 0;
-  #wasRepeated = false;
+  readonly #attempts = new Attempts();
   #startedAt = 0;
   /** When a target's end without an answer counts as a break, in the proxy's time; Infinity when none is awaited. */
   #deadline = Number.POSITIVE_INFINITY;
@@ -56,8 +55,7 @@ export class Exchange implements OriginUser, Searcher {
     counters.requests++;
     counters.openExchanges++;
     this.#running = { visitor, head };
-    this.#replays = 0;
-    this.#wasRepeated = false;
+    this.#attempts.begin(head);
     this.#startedAt = performance.now();
     this.#search.begin(head);
     this.#answer.begin();
@@ -182,15 +180,21 @@ export class Exchange implements OriginUser, Searcher {
     if (this.#answer.isStarted) {
       if (this.#answer.end()) this.#finish();
       else this.fail("DPX_TARGET_BROKE");
-    } else if (origin.isReused && this.#mayRepeat()) {
-      // The target closed an idle connection just as the request came.
-      this.#dropOrigin("DPX_CANCELLED");
-      this.#repeat();
-    } else if (origin.isReused) {
-      // Only the client knows whether the request was delivered; its reset will say.
-      this.#deadline = this.#context.now + TARGET_END_GRACE_MS;
     } else {
-      this.fail("DPX_TARGET_BROKE");
+      const { isReused } = origin;
+      const { canReplay } = this.#sender;
+      switch (this.#attempts.afterEnd({ isReused, canReplay, isUndelivered: false })) {
+        case "again":
+          this.#dropOrigin("DPX_CANCELLED");
+          this.#sendAgain();
+          break;
+        case "wait":
+          this.#deadline = this.#context.now + TARGET_END_GRACE_MS;
+          break;
+        case "broken":
+          this.fail("DPX_TARGET_BROKE");
+          break;
+      }
     }
   }
 
@@ -209,35 +213,23 @@ export class Exchange implements OriginUser, Searcher {
       this.#break();
       return;
     }
-    // With the first byte of an answer the sender has forgotten what it sent.
-    const canReplay = this.#sender.canReplay && !isFinal(error.code);
+    // With the first byte of an answer the sender has forgotten what it sent: no replay then.
+    const { canReplay } = this.#sender;
     const isUndelivered = deliveredBytes !== null && deliveredBytes <= origin.requestStart;
-    if (canReplay && isUndelivered && this.#replays < MAX_REPLAYS) {
-      this.#replays++;
-      this.#context.counters.replays++;
-      // To a fresh stream: what was wrong with one idle stream may be wrong with all.
-      this.#search.search(false);
-    } else if (canReplay && origin.isReused && this.#mayRepeat()) {
-      this.#repeat();
-    } else {
-      this.#fail(visitorCode(error.code));
-    }
+    const lost = { isReused: origin.isReused, isUndelivered, canReplay };
+    if (this.#attempts.mayFollowReset(error.code, lost)) this.#sendAgain();
+    else this.#fail(visitorCode(error.code));
+  }
+
+  #sendAgain(): void {
+    this.#context.counters.replays++;
+    // To a fresh stream: what was wrong with one idle stream may be wrong with all.
+    this.#search.search(false);
   }
 
   /** RFC 9110 §15.5.20: browsers reuse a TLS connection for other hosts, and must be told when they are not ours at all. */
   get #isMisdirected(): boolean {
     return this.isTls && this.#running?.head.host.endsWith(`.${this.#context.domain}`) === false;
-  }
-
-  #mayRepeat(): boolean {
-    const head = this.#running?.head;
-    return head !== undefined && !this.#wasRepeated && this.#sender.canReplay && isRepeatable(head);
-  }
-
-  #repeat(): void {
-    this.#wasRepeated = true;
-    this.#context.counters.replays++;
-    this.#search.search(false);
   }
 
   // Ends. Each gives the exchange back as its last act: the visitor may begin the next one before these return.

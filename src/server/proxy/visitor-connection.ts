@@ -212,7 +212,7 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
 
   protected override read(chunk: Buffer): void {
     if (this.#exchange === null) this.#readHead(chunk);
-    else this.putBack(chunk.subarray(this.#exchange.takeBody(chunk)));
+    else this.putBack(chunk, this.#exchange.takeBody(chunk));
   }
 
   protected override mustRest(): boolean {
@@ -259,7 +259,7 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
     this.#deadline = Number.POSITIVE_INFINITY;
     const exchange = this.#exchanges.take();
     this.#exchange = exchange;
-    this.putBack(chunk.subarray(exchange.begin(this, head, chunk, next)));
+    this.putBack(chunk, exchange.begin(this, head, chunk, next));
   }
 
   /** Hands the socket to the server's own endpoints, with all that was read and not used. */

@@ -49,12 +49,13 @@ export abstract class VisitorInput extends VisitorOutput {
     this.#balance();
   }
 
-  /** Gives back the unread rest of the chunk that is being read. */
-  protected putBack(rest: Buffer): void {
-    if (rest.length === 0) return;
-    this.#waitingBytes += rest.length;
+  /** Gives back what is unread of `chunk`, which is being read: all from `from` on. */
+  protected putBack(chunk: Buffer, from: number): void {
+    // Making a view costs more than all else here, and mostly there is nothing to view.
+    if (from === chunk.length) return;
+    this.#waitingBytes += chunk.length - from;
     if (this.#first !== null) this.#more.unshift(this.#first);
-    this.#first = rest;
+    this.#first = chunk.subarray(from);
   }
 
   /** All that waits; nothing does then. */
