@@ -22,8 +22,8 @@ export interface UpRunOptions {
   readonly directory: string;
   /** When the command started, for "connected in …" (Unix ms). */
   readonly startedAt: number;
-  /** Opens the tunnel with those of the command's pipes that have these places in its list; null: all. */
-  readonly forward: (signal: AbortSignal, places: readonly number[] | null) => Promise<Tunnel>;
+  /** Opens the tunnel. */
+  readonly forward: (signal: AbortSignal) => Promise<Tunnel>;
   /** Called once the pipes are up: `up -d` lets its parent go then. */
   readonly onReady?: (tunnel: Tunnel, elapsedMs: number) => void;
   /** Hands over what somebody types; returns the function that stops that. */
@@ -52,15 +52,12 @@ class UpRun {
   readonly #upSince = new Date();
   readonly #closed = new AbortController();
   #tunnel: Tunnel | null = null;
-  #places: readonly number[] = [];
   #awaySince: Date | null = null;
-  /** The current tunnel is closed on purpose. */
+  /** The tunnel is closed on purpose. */
   #isEnding = false;
   #reason = "interrupted";
   #socket: UpSocket | null = null;
   #stopKeys: () => void = () => {};
-  /** Changes of the set of pipes happen one after the other. */
-  #change: Promise<unknown> = Promise.resolve();
   #finish: (outcome: Outcome) => void = () => {};
 
   constructor(options: UpRunOptions) {
@@ -79,14 +76,13 @@ class UpRun {
     interrupts.first.addEventListener("abort", giveUp, { once: true });
     let tunnel: Tunnel;
     try {
-      tunnel = await this.#options.forward(dialling.signal, null);
+      tunnel = await this.#options.forward(dialling.signal);
     } catch (error) {
       if (interrupts.first.aborted) return EXIT_INTERRUPTED;
       throw error;
     } finally {
       interrupts.first.removeEventListener("abort", giveUp);
     }
-    this.#places = tunnel.pipes.map((_, place) => place);
     this.#upSince.setTime(Date.now());
     this.#follow(tunnel);
     this.#socket = await openUpSocket(this.#options.directory, {
@@ -134,23 +130,21 @@ class UpRun {
   #follow(tunnel: Tunnel): void {
     const { view } = this.#options;
     this.#tunnel = tunnel;
-    this.#awaySince = null;
-    const isCurrent = () => this.#tunnel === tunnel && !this.#isEnding;
     tunnel.on("request", (report) => {
-      if (isCurrent()) view.request(report);
+      if (!this.#isEnding) view.request(report);
     });
     tunnel.on("status", (status) => {
-      if (!isCurrent()) return;
+      if (this.#isEnding) return;
       if (status.state === "up") this.#awaySince = null;
       if (status.state !== "reconnecting") return;
       this.#awaySince ??= new Date();
       view.reconnecting(status.attempt, status.delayMs, status.code);
     });
     tunnel.on("reconnect", ({ outageMs }) => {
-      if (isCurrent()) view.resumed(outageMs);
+      if (!this.#isEnding) view.resumed(outageMs);
     });
     tunnel.on("close", (error) => {
-      if (isCurrent()) this.#finish({ by: "tunnel", error });
+      if (!this.#isEnding) this.#finish({ by: "tunnel", error });
     });
   }
 
@@ -180,19 +174,12 @@ class UpRun {
     };
   }
 
-  #down(names: readonly string[] | null): Promise<readonly string[]> {
-    const done = this.#change.then(() => this.#closePipes(names));
-    this.#change = done.catch(() => {});
-    return done;
-  }
-
-  async #closePipes(names: readonly string[] | null): Promise<readonly string[]> {
+  async #down(names: readonly string[] | null): Promise<readonly string[]> {
     const tunnel = this.#current();
-    const isMeant = (place: number) => names === null || names.includes(tunnel.pipes[place]?.name ?? "");
-    const goes = tunnel.pipes.filter((_, place) => isMeant(place)).map((pipe) => pipe.name);
-    const staying = this.#places.filter((_, place) => !isMeant(place));
+    const all = tunnel.pipes.map((pipe) => pipe.name);
+    const goes = names === null ? all : all.filter((name) => names.includes(name));
     if (goes.length === 0) return [];
-    if (staying.length === 0) {
+    if (goes.length === all.length) {
       // Already draining: a second interrupt would cut that short.
       if (!this.#options.interrupts.first.aborted) {
         this.#reason = "down";
@@ -201,28 +188,10 @@ class UpRun {
       await aborted(this.#closed.signal);
       return goes;
     }
-    await this.#keepOnly(staying, tunnel);
-    this.#options.view.changed(goes, this.#current().pipes);
+    const closed = tunnel.closePipes(goes, { drainMs: DRAIN_MS });
+    this.#options.view.changed(goes, tunnel.pipes);
+    await closed;
     return goes;
-  }
-
-  /** Dials again with fewer pipes, while the old tunnel finishes what runs. */
-  async #keepOnly(places: readonly number[], old: Tunnel): Promise<void> {
-    // Its end is meant: nothing of it counts any more.
-    this.#isEnding = true;
-    const finished = old.close({ drainMs: DRAIN_MS });
-    try {
-      const next = await this.#options.forward(this.#options.interrupts.second, places);
-      this.#places = places;
-      this.#follow(next);
-      // Interrupted meanwhile: the end that is under way did not see this one.
-      if (this.#options.interrupts.first.aborted) await next.close();
-      else this.#isEnding = false;
-    } catch (error) {
-      this.#finish({ by: "tunnel", error: error instanceof DuplexityError ? error : null });
-      throw error;
-    }
-    await finished;
   }
 
   #onKey(key: string): void {

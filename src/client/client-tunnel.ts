@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError, type RequestReport } from "../protocol/index.ts";
 import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import { isFinal, wasRefused } from "./dial-errors.ts";
+import { drained } from "./drain.ts";
 import type { AuthorizationRequest } from "./identity.ts";
 import type { Pipe } from "./pipe.ts";
 import { SessionSet } from "./session-set.ts";
@@ -22,8 +23,8 @@ export interface ClientTunnelOptions {
   readonly connectTimeoutMs: number;
 }
 
-/** How often a draining tunnel looks whether something still runs. */
-const DRAIN_LOOK_MS = 20;
+/** How long requests on pipes that are closed may go on. */
+const CLOSE_PIPES_DRAIN_MS = 10_000;
 const GOODBYE = "closed by its user";
 
 export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
@@ -132,6 +133,23 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     return this.#closing;
   }
 
+  async closePipes(names: readonly string[], options: { readonly drainMs?: number } = {}): Promise<void> {
+    const { drainMs = CLOSE_PIPES_DRAIN_MS } = options;
+    const unknown = names.find((name) => !this.#pipes.some((pipe) => pipe.name === name));
+    if (unknown !== undefined) {
+      const has = this.#pipes.map(({ name }) => name).join(", ");
+      throw new DuplexityError("DPX_USAGE", `Cannot close "${unknown}": this tunnel has the pipes ${has}`);
+    }
+    const closed = this.#pipes.filter(({ name }) => names.includes(name));
+    if (this.#closing !== null) return this.#closing;
+    if (closed.length === this.#pipes.length) return this.close({ drainMs });
+    this.#pipes = this.#pipes.filter((pipe) => !closed.includes(pipe));
+    await this.#uplink.closePipes(names);
+    const hostnames = new Set(closed.map(({ hostname }) => hostname));
+    await drained(() => this.#sessions.countOpen(hostnames), drainMs, this.#life.signal);
+    this.#sessions.closePipes(hostnames, "DPX_CANCELLED");
+  }
+
   // ── Ups and downs ──────────────────────────────────────────────────────
 
   #lost(error: DuplexityError): void {
@@ -195,7 +213,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
 
   #registered(results: readonly Registered[]): void {
     if (this.#life.signal.aborted) return;
-    this.#pipes = this.#options.pipes.map((pipe) => tunnelPipe(pipe, results));
+    this.#pipes = this.#uplink.pipes.map((pipe) => tunnelPipe(pipe, results));
     this.#setStatus({ state: "up", since: new Date(), rttMs: null });
     if (this.#linkLostAt === null) return;
     const outageMs = Math.round(performance.now() - this.#linkLostAt);
@@ -244,11 +262,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   async #drained(drainMs: number): Promise<void> {
     const drain = new AbortController();
     this.#drain = drain;
-    const until = performance.now() + drainMs;
-    while (!drain.signal.aborted && !this.#life.signal.aborted) {
-      if (this.#sessions.openStreams === 0 || performance.now() >= until) break;
-      await delay(DRAIN_LOOK_MS, undefined, { signal: drain.signal }).catch(() => {});
-    }
+    await drained(() => this.#sessions.openStreams, drainMs, drain.signal);
     this.#drain = null;
   }
 

@@ -4,6 +4,7 @@
 import { type RawData, WebSocket } from "ws";
 import {
   asDuplexityError,
+  type ClosePipesRequest,
   type ControlMessage,
   closeReason,
   type DiscoveryRequest,
@@ -18,6 +19,7 @@ import {
   type ForceDisconnectRequest,
   type Heartbeat,
   MAX_MESSAGE_BYTES,
+  type PipesAreClosedResponse,
   type PipesAreRegisteredResponse,
   SUBPROTOCOL,
 } from "../protocol/index.ts";
@@ -109,6 +111,9 @@ export class Control {
   readonly #socket: WebSocket;
   readonly #handler: ControlHandler;
   #discovery: Reply<DiscoveryResponse> | null = null;
+  /** One for each closePipesRequest under way, in their order. */
+  #closures: Reply<PipesAreClosedResponse>[] = [];
+  #isKnown = false;
   #heartbeat = FIRST_HEARTBEAT;
   #heardAt = performance.now();
   #timer: NodeJS.Timeout;
@@ -131,6 +136,11 @@ export class Control {
     return !this.#isClosed;
   }
 
+  /** Whether the hub knows whose socket it is: before that it takes nothing but a discoveryRequest. */
+  get isKnown(): boolean {
+    return this.#isKnown && !this.#isClosed;
+  }
+
   /**
    * Asks where the data plane is, and for a ticket.
    *
@@ -145,6 +155,7 @@ export class Control {
     this.send(request);
     try {
       const response = await reply.promise;
+      this.#isKnown = true;
       this.#heartbeat = response.heartbeat;
       if (!this.#isClosed && !this.#isProbing) {
         clearTimeout(this.#timer);
@@ -154,6 +165,20 @@ export class Control {
     } finally {
       this.#discovery = null;
     }
+  }
+
+  /**
+   * Gives pipes up; resolves when their names are free.
+   *
+   * @throws {DuplexityError} `DPX_LINK_LOST` when the socket closes meanwhile, `DPX_LINK_DEAD` when nothing comes.
+   */
+  async closePipes(request: ClosePipesRequest): Promise<void> {
+    const late = (): DuplexityError =>
+      new DuplexityError("DPX_LINK_DEAD", "The server did not answer closePipesRequest");
+    const reply = new Reply<PipesAreClosedResponse>(ANSWER_TIMEOUT_MS, late);
+    this.#closures.push(reply);
+    this.send(request);
+    await reply.promise;
   }
 
   /** Sends a message; a closed socket drops it, its end is told by `onClose`. */
@@ -206,6 +231,9 @@ export class Control {
       case "discoveryResponse":
         this.#discovery?.resolve(message);
         return;
+      case "pipesAreClosedResponse":
+        this.#closures.shift()?.resolve(message);
+        return;
       case "pipesAreRegisteredResponse":
         this.#handler.onRegistered(message);
         return;
@@ -234,6 +262,8 @@ export class Control {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     this.#discovery?.reject(error);
+    for (const closure of this.#closures) closure.reject(error);
+    this.#closures = [];
   }
 
   #heard(): void {

@@ -29,7 +29,8 @@ export class SessionSet {
   readonly #options: SessionSetOptions;
   readonly #spliceOptions: SpliceOptions;
   readonly #sessions = new Map<number, Session>();
-  readonly #splices = new Set<Splice>();
+  /** Each with the hostname of its pipe. */
+  readonly #splices = new Map<Splice, string>();
   /** By hostname. */
   #targets: ReadonlyMap<string, Target> = new Map();
   #terms: SessionTerms = { resumeWindowMs: 30_000, maxStreams: 4_096 };
@@ -83,6 +84,23 @@ export class SessionSet {
     return last;
   }
 
+  /** Connections to the targets of these hostnames. */
+  countOpen(hostnames: ReadonlySet<string>): number {
+    let count = 0;
+    for (const hostname of this.#splices.values()) {
+      if (hostnames.has(hostname)) count += 1;
+    }
+    return count;
+  }
+
+  /** Ends what is open to these hostnames; they lead nowhere any more. */
+  closePipes(hostnames: ReadonlySet<string>, code: ErrorCode): void {
+    this.#targets = new Map([...this.#targets].filter(([hostname]) => !hostnames.has(hostname)));
+    for (const [splice, hostname] of [...this.#splices]) {
+      if (hostnames.has(hostname)) splice.abort(code);
+    }
+  }
+
   /** What SessionLink asks for a session that the link does not carry yet. Null: the server shall forget it. */
   accept(id: number): Session | null {
     const known = this.#sessions.get(id);
@@ -124,7 +142,7 @@ export class SessionSet {
     this.#isDraining = true;
     this.#current = null;
     for (const session of [...this.#sessions.values()]) session.close(code, reason);
-    for (const splice of [...this.#splices]) splice.abort(code);
+    for (const splice of [...this.#splices.keys()]) splice.abort(code);
   }
 
   #open(stream: Stream, request: OpenRequest): void {
@@ -132,7 +150,7 @@ export class SessionSet {
     const target = this.#targets.get(request.hostname);
     if (this.#isDraining) stream.reset("DPX_DRAINING", 0);
     else if (target === undefined) stream.reset("DPX_PIPE_UNKNOWN", 0);
-    else this.#splices.add(new Splice(stream, target, this.#spliceOptions));
+    else this.#splices.set(new Splice(stream, target, this.#spliceOptions), request.hostname);
   }
 
   #ended(session: Session, error: DuplexityError): void {

@@ -82,6 +82,13 @@ export interface Tunnel extends EventEmitter<TunnelEvents> {
   readonly status: TunnelStatus;
   readonly statistics: TunnelStatistics;
   /**
+   * Closes some of the pipes: visitors are told at once that there is no such name, running requests may finish for at
+   * most `drainMs` (default 10_000). The other pipes notice nothing. To close all of them is to close the tunnel.
+   *
+   * @throws {DuplexityError} `DPX_USAGE` if a name is not of this tunnel's pipes.
+   */
+  closePipes(names: readonly string[], options?: { readonly drainMs?: number }): Promise<void>;
+  /**
    * Says goodbye, so that the names are free at once, lets running requests finish for at most `drainMs` (default 0),
    * then ends. Safe to call again: a second call without `drainMs` ends the waiting of the first.
    */

@@ -50,9 +50,18 @@ export class Uplink {
   #control: Control | null = null;
   #link: SessionLink | null = null;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
+  #pipes: readonly Pipe[];
+  /** Names of pipes that were closed, and of which the server may still think that they are open. */
+  #untold: ReadonlySet<string> = new Set();
 
   constructor(options: UplinkOptions) {
     this.#options = options;
+    this.#pipes = options.pipes;
+  }
+
+  /** Those that are dialled with. */
+  get pipes(): readonly Pipe[] {
+    return this.#pipes;
   }
 
   get hasControl(): boolean {
@@ -75,13 +84,27 @@ export class Uplink {
   async establish(signal: AbortSignal): Promise<readonly Registered[] | null> {
     const control = this.#control ?? (await this.#openControl(signal));
     const discovery = await this.#discover(control);
-    if (this.#link !== null) return null;
-    return await this.#openLink(control, discovery, signal);
+    const registered = this.#link === null ? await this.#openLink(control, discovery, signal) : null;
+    void this.#tellClosed();
+    return registered;
+  }
+
+  /**
+   * Dials no more with the pipes that are called so. Resolves when the server has freed their names, or at once when it
+   * cannot be told now: then it is told as soon as it can be.
+   */
+  async closePipes(names: readonly string[]): Promise<void> {
+    this.#pipes = this.#pipes.filter(({ name }) => !names.includes(name));
+    this.#untold = new Set([...this.#untold, ...names]);
+    await this.#tellClosed();
   }
 
   /** Says goodbye, so that the names are free at once. */
   sayGoodbye(reason: string): void {
-    this.#control?.send({ type: "clientDisconnectRequest", clientId: this.#options.clientId, reason });
+    const control = this.#control;
+    if (control?.isKnown === true) {
+      control.send({ type: "clientDisconnectRequest", clientId: this.#options.clientId, reason });
+    }
   }
 
   /** Closes both sockets for good and resolves when that is done. */
@@ -103,6 +126,18 @@ export class Uplink {
     this.#link?.abort(error);
     // The link tells the loss; without one the control socket's has to be told here.
     if (control !== null) this.#options.onLost(error);
+  }
+
+  async #tellClosed(): Promise<void> {
+    const control = this.#control;
+    const names = [...this.#untold];
+    if (control?.isKnown !== true || names.length === 0) return;
+    try {
+      await control.closePipes({ type: "closePipesRequest", clientId: this.#options.clientId, names });
+      this.#untold = new Set([...this.#untold].filter((name) => !names.includes(name)));
+    } catch {
+      // The control socket is gone. The next one tells it, or the next dial, which is without them.
+    }
   }
 
   async #openControl(signal: AbortSignal): Promise<Control> {
@@ -151,7 +186,8 @@ export class Uplink {
   }
 
   async #openLink(control: Control, discovery: DiscoveryResponse, signal: AbortSignal): Promise<readonly Registered[]> {
-    const { clientId, pipes, wantsReports, sessions, identity } = this.#options;
+    const { clientId, wantsReports, sessions, identity } = this.#options;
+    const pipes = this.#pipes;
     const url = dialerUrl(this.#options.url, discovery.dataPlaneUri);
     // Before the answer comes on the other socket, visitors may come on this one.
     sessions.setTargets(targetsOf(pipes, discovery.domain));
@@ -190,6 +226,9 @@ export class Uplink {
       const { pipes: results } = await registration.promise;
       const registered = registeredOf(results);
       sessions.setTargets(targetsByResult(pipes, registered));
+      // A dial leaves out what was closed before it, and brings back what was closed while it was under way.
+      const closed = pipes.filter((pipe) => !this.#pipes.includes(pipe));
+      this.#untold = new Set(closed.map(({ name }) => name));
       return registered;
     } catch (error) {
       if (this.#link === sessionLink) this.#link = null;

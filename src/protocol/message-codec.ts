@@ -108,6 +108,16 @@ const DECODERS: { readonly [T in ControlMessage["type"]]: (fields: Fields) => Ex
     clientId: field(fields, "clientId", readClientId),
     pipes: field(fields, "pipes", arrayReader(readPipeResult, 1, MAX_MESSAGE_PIPES)),
   }),
+  closePipesRequest: (fields) => ({
+    type: "closePipesRequest",
+    clientId: field(fields, "clientId", readClientId),
+    names: field(fields, "names", arrayReader(readName, 1, MAX_MESSAGE_PIPES)),
+  }),
+  pipesAreClosedResponse: (fields) => ({
+    type: "pipesAreClosedResponse",
+    clientId: field(fields, "clientId", readClientId),
+    names: field(fields, "names", arrayReader(readName, 0, MAX_MESSAGE_PIPES)),
+  }),
   clientDisconnectRequest: (fields) => ({
     type: "clientDisconnectRequest",
     clientId: field(fields, "clientId", readClientId),

@@ -88,6 +88,21 @@ export interface PipesAreRegisteredResponse {
   readonly pipes: readonly PipeResult[];
 }
 
+/** C→H on control: gives some pipes up; the session and the other pipes go on. */
+export interface ClosePipesRequest {
+  readonly type: "closePipesRequest";
+  readonly clientId: string;
+  /** As they were asked for in the dialRequest. Those that the client does not hold are ignored. */
+  readonly names: readonly string[];
+}
+
+/** H→C on control, one for each closePipesRequest, in their order: these led here until now, and no visitor comes any more. */
+export interface PipesAreClosedResponse {
+  readonly type: "pipesAreClosedResponse";
+  readonly clientId: string;
+  readonly names: readonly string[];
+}
+
 /** C→H on control: a courtesy, so that the names are free at once. */
 export interface ClientDisconnectRequest {
   readonly type: "clientDisconnectRequest";
@@ -132,6 +147,8 @@ export type ControlMessage =
   | DiscoveryResponse
   | DialRequest
   | PipesAreRegisteredResponse
+  | ClosePipesRequest
+  | PipesAreClosedResponse
   | ClientDisconnectRequest
   | ForceDisconnectRequest
   | DrainRequest

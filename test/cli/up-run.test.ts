@@ -165,19 +165,13 @@ describe("runUp", () => {
   });
 
   it("keeps the other pipes when one is downed, and ends with the last", async () => {
-    const first = new FakeTunnel(["cat1", "cat2"]);
-    const second = new FakeTunnel(["cat2"]);
-    const places: (readonly number[] | null)[] = [];
-    const { ended } = await start(first, {
-      forward: async (_, wanted) => {
-        places.push(wanted);
-        return wanted === null ? first : second;
-      },
-    });
+    const tunnel = new FakeTunnel(["cat1", "cat2"]);
+    const { ended } = await start(tunnel);
     const path = (await findUps(directory)).ups[0]?.path ?? "";
     expect(await askDown(path, ["cat1"])).toEqual({ v: 1, type: "downed", names: ["cat1"] });
-    expect(places).toEqual([null, [1]]);
-    expect(first.closeCalls).toEqual([{ drainMs: 10_000 }]);
+    expect(tunnel.closedPipes).toEqual([[["cat1"], { drainMs: 10_000 }]]);
+    expect(tunnel.closeCalls).toEqual([]);
+    expect(told).toContain("changed cat1 cat2");
     expect((await findUps(directory)).ups[0]?.status.pipes.map((pipe) => pipe.name)).toEqual(["cat2"]);
     expect(await askDown(path, ["cat2"])).toMatchObject({ type: "downed", names: ["cat2"] });
     expect(await ended).toBe(0);

@@ -61,6 +61,8 @@ const SAMPLES: { readonly [T in ControlMessage["type"]]: Extract<ControlMessage,
       { status: "refused", name: "www", code: "DPX_NAME_RESERVED", message: "Cannot register" },
     ],
   },
+  closePipesRequest: { type: "closePipesRequest", clientId: "client-0001", names: ["cat1", "db.example.com"] },
+  pipesAreClosedResponse: { type: "pipesAreClosedResponse", clientId: "client-0001", names: ["cat1"] },
   clientDisconnectRequest: { type: "clientDisconnectRequest", clientId: "client-0001", reason: "" },
   forceDisconnectRequest: {
     type: "forceDisconnectRequest",
@@ -145,6 +147,9 @@ describe("decodeMessage", () => {
     ["dataPlaneUris", SAMPLES.drainRequest, Array.from({ length: 65 }, () => "ws://h/d")],
     ["pipes", SAMPLES.dialRequest, Array.from({ length: 257 }, () => ({ name: "a", protocol: "http" }))],
     ["pipes", SAMPLES.dialRequest, []],
+    ["names", SAMPLES.closePipesRequest, Array.from({ length: 257 }, () => "a")],
+    ["names", SAMPLES.closePipesRequest, []],
+    ["names", SAMPLES.pipesAreClosedResponse, Array.from({ length: 257 }, () => "a")],
     ["protocolVersions", SAMPLES.discoveryRequest, []],
   ])("bounds the array %s", (name, message, value) => {
     const { code, message: sentence } = refusal(withValue(message, [name], value));
@@ -288,8 +293,9 @@ function isWrong(title: string, path: readonly (string | number)[], value: unkno
   if (value === null) return name !== "until";
   const prose = ["software", "owner", "message", "hint", "reason", "by"];
   if ((value === "" || value === "\u0000") && prose.includes(name)) return false;
-  if (value === "\u0000" && ["name", "hostname", "domain"].includes(name)) return false;
+  if (value === "\u0000" && ["name", "names", "hostname", "domain"].includes(name)) return false;
   if (Array.isArray(value) && value.length === 0 && !isItem) {
+    if (title === "pipesAreClosedResponse.names") return false;
     return !["features", "wants", "alternatives", "dataPlaneUris"].includes(name);
   }
   return true;

@@ -94,13 +94,13 @@ function runOptionsOf(
   return {
     ...others,
     server,
-    async forward(signal, places) {
-      const pipes = places === null ? plan.pipes : plan.pipes.filter((_, place) => places.includes(place));
+    async forward(signal) {
+      const { pipes } = plan;
       const identity = { ...(token === undefined ? {} : { token }), ...(key === undefined ? {} : { key }) };
       try {
         return await forward({ server, pipes, ...identity, reports: wantsReports, signal });
       } catch (error) {
-        throw explainRefusal(explain(asDuplexityError(error), plan.access), plan.pipes);
+        throw explainRefusal(explain(asDuplexityError(error), plan.access), pipes);
       }
     },
   };

@@ -7,6 +7,7 @@ import { WebSocketServer } from "ws";
 import {
   asDuplexityError,
   type ClientDisconnectRequest,
+  type ClosePipesRequest,
   type ControlMessage,
   type DiscoveryRequest,
   DuplexityError,
@@ -218,6 +219,9 @@ export class Hub {
       case "discoveryRequest":
         this.#discover(control, message);
         return;
+      case "closePipesRequest":
+        this.#closePipes(control, message);
+        return;
       case "clientDisconnectRequest":
         this.#goodbye(control, message);
         return;
@@ -274,11 +278,20 @@ export class Hub {
     });
   }
 
+  #closePipes(control: ControlSocket, message: ClosePipesRequest): void {
+    const client = this.#clientBehind(control, message.clientId);
+    const { clientId } = client;
+    void this.#lives.closePipes(client, message.names).then((names) => {
+      if (names.length > 0) {
+        this.#options.log("info", `${clientId} of ${client.identity.ownerName} closes ${names.join(", ")}`);
+      }
+      // No more of them than its dialRequest held: it fits into a message.
+      control.send({ type: "pipesAreClosedResponse", clientId, names });
+    });
+  }
+
   #goodbye(control: ControlSocket, message: ClientDisconnectRequest): void {
-    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
-    if (client?.clientId !== message.clientId) {
-      throw new DuplexityError("DPX_CLIENT_ID", `Cannot disconnect "${message.clientId}": this socket is not its own`);
-    }
+    const client = this.#clientBehind(control, message.clientId);
     this.#options.log("info", `${client.clientId} of ${client.identity.ownerName} leaves: ${message.reason}`);
     this.#lives.leave(client);
   }
@@ -291,6 +304,12 @@ export class Hub {
     if (client?.control !== control) return;
     client.control = null;
     this.#lives.dropIfUnused(client);
+  }
+
+  #clientBehind(control: ControlSocket, clientId: string): ClientRecord {
+    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
+    if (client?.clientId === clientId) return client;
+    throw new DuplexityError("DPX_CLIENT_ID", `Cannot act for the client "${clientId}": this socket is not its own`);
   }
 
   #clientOf(ticket: Ticket, clientId: string): ClientRecord {

@@ -14,7 +14,7 @@ import {
 } from "../../protocol/index.ts";
 import type { Registry, RegistryRecord } from "../backend/registry.ts";
 import type { ServeLimits } from "../index.ts";
-import type { ClientRecord } from "./client-record.ts";
+import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
 import type { DialerSocket } from "./dialer-socket.ts";
 import { Registrar, type RegistrarOptions } from "./registrar.ts";
@@ -81,6 +81,17 @@ export class Lives {
       this.#attach(client, dialer);
       const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
       await this.#registrar.release(client, dropped, "left");
+    });
+  }
+
+  /** The client gives some of its pipes up: their names are free, all else goes on. Answers those that it held. */
+  closePipes(client: ClientRecord, names: readonly string[]): Promise<readonly string[]> {
+    const isMeant = ({ name }: HeldPipe): boolean => names.includes(name);
+    return client.inTurn(async () => {
+      const closed = client.held.filter(isMeant);
+      client.held = client.held.filter((pipe) => !isMeant(pipe));
+      await this.#registrar.release(client, closed, "left");
+      return closed.map(({ name }) => name);
     });
   }
 

@@ -6,7 +6,7 @@ import type { DuplexityError } from "../../../src/protocol/errors.ts";
 
 export class FakeTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   readonly clientId = "client-1";
-  readonly pipes: readonly TunnelPipe[];
+  pipes: readonly TunnelPipe[];
   status: TunnelStatus = { state: "up", since: new Date(0), rttMs: 1.5 };
   statistics: TunnelStatistics = {
     connectedAt: new Date(0),
@@ -45,6 +45,15 @@ export class FakeTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   fail(error: DuplexityError): void {
     this.status = { state: "closed", error };
     this.emit("close", error);
+  }
+
+  /** What `closePipes()` was called with. */
+  readonly closedPipes: (readonly [readonly string[], { readonly drainMs?: number } | undefined])[] = [];
+
+  closePipes(names: readonly string[], options?: { readonly drainMs?: number }): Promise<void> {
+    this.closedPipes.push([names, options]);
+    this.pipes = this.pipes.filter(({ name }) => !names.includes(name));
+    return this.closing;
   }
 
   close(options?: { readonly drainMs?: number }): Promise<void> {
