@@ -151,8 +151,3 @@ export function asDuplexityError(value: unknown): DuplexityError {
   const message = value instanceof Error ? value.message : String(value);
   return new DuplexityError("DPX_INTERNAL", message, { cause: value });
 }
-
-/** Ends a `switch` over a closed union: the compiler complains when a variant has no case. */
-export function unreachable(value: never): never {
-  throw new DuplexityError("DPX_INTERNAL", `Unexpected variant ${JSON.stringify(value)}`);
-}

@@ -3,6 +3,7 @@
 
 import { DuplexityError, ERRORS, type ErrorCode, errorCodeOf } from "./errors.ts";
 import { MAX_REPORT_BYTES } from "./limits.ts";
+import { MAX_UINT48 } from "./packet.ts";
 import type { OpenRequest, RequestReport } from "./stream.ts";
 
 export const FrameType = {
@@ -30,7 +31,7 @@ export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
 export const FRAME_HEADER_BYTES = 8;
 export const RESET_PAYLOAD_BYTES = 8;
-const UNKNOWN_DELIVERED = 281_474_976_710_655;
+const UNKNOWN_DELIVERED = MAX_UINT48;
 const FLAG_TLS = 1;
 const FLAG_TCP = 2;
 const MAX_SHORT_STRING_BYTES = 255;
