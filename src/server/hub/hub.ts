@@ -155,11 +155,13 @@ export class Hub {
    */
   acceptControl({ request, socket, head, identity, place }: HubUpgrade): void {
     checkHandshake(request);
+    // The closures below live as long as the socket: they must not hold the request.
+    const host = request.headers.host ?? "";
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
       const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = this.#options.limits;
       const control = new ControlSocket(webSocket, {
         identity,
-        host: request.headers.host ?? "",
+        host,
         heartbeat: { idleMs, timeoutMs },
         onMessage: (from, message) => this.#onMessage(from, message),
         onClose: (from) => this.#controlClosed(from),

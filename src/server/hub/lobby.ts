@@ -20,6 +20,8 @@ export interface LobbyPlace {
   leave(): void;
 }
 
+const ignore = (): void => {};
+
 export class Lobby {
   readonly #maxSockets: number;
   readonly #deadlineMs: number;
@@ -44,8 +46,9 @@ export class Lobby {
       );
     }
     const timer = setTimeout(() => {
+      const { onExpire } = place;
       place.leave();
-      place.onExpire(new DuplexityError("DPX_IDLE_SOCKET", `Nothing came within ${this.#deadlineMs / 1_000} s`));
+      onExpire(new DuplexityError("DPX_IDLE_SOCKET", `Nothing came within ${this.#deadlineMs / 1_000} s`));
     }, this.#deadlineMs);
     const place: LobbyPlace = {
       onExpire: () => socket.destroy(),
@@ -53,9 +56,11 @@ export class Lobby {
         if (this.#places.has(place)) timer.refresh();
       },
       leave: () => {
-        this.#places.delete(place);
+        if (!this.#places.delete(place)) return;
         clearTimeout(timer);
         socket.off("close", place.leave);
+        // What it holds, such as a request's head, would live as long as the socket.
+        place.onExpire = ignore;
       },
     };
     this.#places.add(place);

@@ -369,11 +369,15 @@ describe("Hub", () => {
       for (let count = 0; count < 3; count += 1)
         dials.push(await client.dial((await client.discover()).ticket, ["cat1"]));
       await registry.held;
+      await poll(() => hub.own.unauthenticated === 0, 5_000, "all three dialRequests", 2);
       registry.release();
       expect(await dials[1]?.closed).toMatchObject({ message: "A newer dialer took its place" });
       expect(await dials[0]?.closed).toMatchObject({ message: "A newer dialer took its place" });
       await poll(() => client.sessions[0]?.isLive, 5_000, "a live session", 2);
       expect(dials[2]?.link.isOpen).toBe(true);
+      // The one in between was not even registered.
+      const answers = client.control?.messages.filter(({ type }) => type === "pipesAreRegisteredResponse");
+      expect(answers).toHaveLength(2);
       expect(client.sessions).toHaveLength(1);
     });
 
