@@ -5,7 +5,7 @@ import { DuplexityError } from "../../protocol/index.ts";
 export interface ReplayTableOptions {
   /** How long a proof is good for. */
   readonly lifetimeMs: number;
-  /** @default 65_536 */
+  /** @default 131_072 */
   readonly maxEntries?: number;
   /** Unix time in ms. @default Date.now */
   readonly now?: () => number;
@@ -20,7 +20,7 @@ export class ReplayTable {
 
   constructor(options: ReplayTableOptions) {
     this.#lifetimeMs = options.lifetimeMs;
-    this.#maxEntries = options.maxEntries ?? 65_536;
+    this.#maxEntries = options.maxEntries ?? 131_072;
     this.#now = options.now ?? Date.now;
   }
 
