@@ -13,7 +13,6 @@ import {
   DuplexityError,
   MAX_MESSAGE_BYTES,
   MAX_PACKET_BYTES,
-  PROTOCOL_VERSIONS,
   SUBPROTOCOL,
   TICKET_HEADER,
 } from "../../protocol/index.ts";
@@ -26,6 +25,7 @@ import { type ClientRow, rowOf } from "./client-rows.ts";
 import { ClientTable } from "./client-table.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { DialerSocket } from "./dialer-socket.ts";
+import { checkHandshake, highestCommon } from "./handshake.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { Lives } from "./lives.ts";
 import type { LobbyPlace } from "./lobby.ts";
@@ -320,29 +320,4 @@ export class Hub {
     const why = clientId === ticket.clientId ? "its control socket is gone" : "its ticket is another client's";
     throw new DuplexityError("DPX_TICKET_INVALID", `Cannot take the dialer: ${why}`);
   }
-}
-
-/** Here too, because an error answer of `ws` would have none of our codes. */
-function checkHandshake({ method, headers }: IncomingMessage): void {
-  const isHandshake = method === "GET" && headers.upgrade?.toLowerCase() === "websocket";
-  if (!isHandshake || headers["sec-websocket-version"] !== "13" || headers["sec-websocket-key"] === undefined) {
-    throw new DuplexityError("DPX_PROTOCOL", "Expected a WebSocket handshake of version 13 (RFC 6455 §4.2.1)");
-  }
-  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
-  if (offered.includes(SUBPROTOCOL)) return;
-  throw new DuplexityError(
-    "DPX_PROTOCOL_VERSION",
-    `The client offers "${offered.join(", ")}", this server speaks ${SUBPROTOCOL}`,
-  );
-}
-
-function highestCommon(versions: readonly number[]): number {
-  const common = PROTOCOL_VERSIONS.filter((version) => versions.includes(version)).at(-1);
-  if (common !== undefined) return common;
-  const side = Math.max(...versions) < Math.max(...PROTOCOL_VERSIONS) ? "client" : "server";
-  throw new DuplexityError(
-    "DPX_PROTOCOL_VERSION",
-    `Cannot talk: the client speaks versions ${versions.join(", ")}, this server ${PROTOCOL_VERSIONS.join(", ")}`,
-    { hint: `Upgrade the ${side}.` },
-  );
 }
