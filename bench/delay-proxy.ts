@@ -7,6 +7,8 @@ import { connect, createServer, type Socket } from "node:net";
 const [targetPort = 0, rttMs = 0, maxWindowBytes = 0] = process.argv.slice(2).map(Number);
 /** RFC 6928: ten segments. */
 const INITIAL_WINDOW_BYTES = 14_600;
+/** RFC 5681 §4.1: after so many silent round trips a connection starts slowly again, also the tunnel's long-lived one. */
+const IDLE_ROUND_TRIPS = 3;
 
 interface Flight {
   readonly chunk: Buffer;
@@ -20,6 +22,7 @@ function carry(from: Socket, to: Socket): void {
   const unacknowledged: Flight[] = [];
   let inFlightBytes = 0;
   let windowBytes = INITIAL_WINDOW_BYTES;
+  let lastSentAt = 0;
   let timer: NodeJS.Timeout | null = null;
   let hasEnded = false;
 
@@ -49,6 +52,8 @@ function carry(from: Socket, to: Socket): void {
 
   from.on("data", (chunk: Buffer) => {
     const now = performance.now();
+    if (inFlightBytes === 0 && now - lastSentAt > rttMs * IDLE_ROUND_TRIPS) windowBytes = INITIAL_WINDOW_BYTES;
+    lastSentAt = now;
     const flight = { chunk, arrivesAt: now + rttMs / 2, acknowledgedAt: now + rttMs };
     flights.push(flight);
     unacknowledged.push(flight);
