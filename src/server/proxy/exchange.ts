@@ -49,6 +49,11 @@ export class Exchange implements OriginUser, Searcher {
     return this.#answer.head !== null;
   }
 
+  /** Whether only the end of the visitor's connection tells it where the answer ends. */
+  get isUntilClose(): boolean {
+    return this.#answer.isUntilClose;
+  }
+
   /** Begins with a head; its body's first bytes are in `chunk` from `from` on. Returns where the request's part of it ends. */
   begin(visitor: ExchangeVisitor, head: RequestHead, chunk: Buffer, from: number): number {
     const { counters, pseudonym } = this.#context;

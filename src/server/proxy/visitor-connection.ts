@@ -144,9 +144,12 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
     else this.#linger();
   }
 
-  /** Cuts the connection. */
+  /** Cuts the connection. What is not complete must not look so: without a length, an orderly end would be one. */
   destroy(): void {
-    this.socket.destroy();
+    const { socket } = this;
+    const isUnsent = this.#phase === "linger" && socket.writableLength > 0;
+    if (this.#phase === "tunnel" || this.#exchange?.isUntilClose === true || isUnsent) breakSocket(socket);
+    else socket.destroy();
   }
 
   // ExchangeVisitor
@@ -182,7 +185,7 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
     this.#phase = "linger";
     // Without a length, an orderly end would make the answer look complete.
     if (isUntilClose) breakSocket(this.socket);
-    else this.destroy();
+    else this.socket.destroy();
   }
 
   onSwitched(origin: OriginStream, early: Buffer): void {

@@ -107,6 +107,55 @@ describe("a visitor that has ended its side", () => {
   });
 });
 
+describe("a connection that is cut", () => {
+  const HALF = "HTTP/1.1 200 OK\r\n\r\nhalf";
+  const SWITCHED = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\nhalf";
+  const UPGRADE = get("/", HOST, "Connection: Upgrade\r\nUpgrade: x\r\n");
+
+  it.each([
+    ["by the proxy's end, in an answer without a length", HALF, get("/")],
+    ["by the proxy's end, in a tunnel", SWITCHED, UPGRADE],
+  ])("%s, is reset, so that it does not look complete", async (_what, answer, request) => {
+    const { visitor, routes, proxy, settled } = await startProxy(stage);
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", () => socket.write(answer));
+    });
+    routes.register(HOST, origin.port);
+    const peer = await visitor();
+    peer.write(request);
+    await peer.readUntil("half");
+    await proxy.drain(1);
+    await peer.readAll();
+    expect(peer.error).toMatchObject({ code: "ECONNRESET" });
+    await settled();
+  });
+
+  it("because its visitor ended its side and its answer without a length rests, is reset, too", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+    stage.defer(() => vi.useRealTimers());
+    const { visitor, routes } = await startProxy(stage);
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", () => socket.write(HALF));
+    });
+    routes.register(HOST, origin.port);
+    const peer = await visitor();
+    peer.write(get("/"));
+    await peer.readUntil("half");
+    peer.end();
+    await poll(
+      () => {
+        vi.advanceTimersByTime(HALF_CLOSED_IDLE_MS);
+        return peer.hasEnded;
+      },
+      // Of the clock that it moves itself.
+      3_600_000,
+      "the cut",
+      5,
+    );
+    expect(peer.error).toMatchObject({ code: "ECONNRESET" });
+  });
+});
+
 describe("drain", () => {
   it("ends idle connections, lets the running ones finish with Connection: close, and resolves", async () => {
     const { visitor, routes, proxy } = await startProxy(stage);
