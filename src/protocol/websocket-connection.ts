@@ -44,6 +44,8 @@ const MASKED = 0x80;
 const MAX_CONTROL_BYTES = 125;
 const MASK_BYTES = 4;
 const MAX_FRAGMENTS = 1_024;
+/** More chunks of one message than this are joined: one that trickles in would cost many times its size. */
+const MAX_CHUNKS = 1_024;
 /** How long the peer may take to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 2_000;
 const NO_STATUS = 1005;
@@ -195,7 +197,7 @@ export class WebSocketConnection {
 
   #receive(chunk: Buffer): void {
     if (this.#isClosed) return;
-    this.#chunks.push(chunk);
+    if (this.#chunks.push(chunk) > MAX_CHUNKS) this.#chunks = [Buffer.concat(this.#chunks)];
     this.#chunkedBytes += chunk.length;
     while (!this.#isClosed) {
       if (this.#expecting === "header") {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { type AddressInfo, connect, createServer as createTcpServer, type Server, type Socket } from "node:net";
+import { type AddressInfo, connect, createServer as createTcpServer, type Server, Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
 import { LINK_HEADROOM_BYTES } from "../../src/protocol/limits.ts";
@@ -176,6 +176,19 @@ describe("WebSocketConnection", () => {
     }
     await inbox.until(() => inbox.texts.length === 1);
     expect(inbox.texts).toEqual(["Hello"]);
+  });
+
+  it("takes a long message byte by byte without spending time on each", () => {
+    const socket = new Socket();
+    cleanups.push(() => socket.destroy());
+    const inbox = new Inbox();
+    const connection = new WebSocketConnection(socket, { role: "client", ...LIMITS });
+    connection.handler = inbox;
+    const message = Buffer.from(Array.from({ length: 300_000 }, (_, at) => at % 251));
+    const header = Buffer.from("827f00000000000493e0", "hex");
+    for (const byte of Buffer.concat([header, message])) socket.emit("data", Buffer.of(byte));
+    // A queue of as many chunks takes minutes to be shifted through.
+    expect(inbox.binaries.map((binary) => binary.equals(message))).toEqual([true]);
   });
 
   it("gives 1006 when the connection breaks", async () => {

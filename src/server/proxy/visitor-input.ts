@@ -4,6 +4,9 @@
 import { MAX_PENDING_BYTES } from "./options.ts";
 import { VisitorOutput } from "./visitor-output.ts";
 
+/** More chunks than this are joined: bytes that trickle in would cost many times their size, and the queue's shifts more. */
+const MAX_WAITING_CHUNKS = 64;
+
 export abstract class VisitorInput extends VisitorOutput {
   /** Most of the time there is one chunk or none. */
   #first: Buffer | null = null;
@@ -30,7 +33,8 @@ export abstract class VisitorInput extends VisitorOutput {
   protected accept(chunk: Buffer): void {
     this.#waitingBytes += chunk.length;
     if (this.#first === null) this.#first = chunk;
-    else this.#more.push(chunk);
+    else if (this.#more.push(chunk) > MAX_WAITING_CHUNKS)
+      this.#more.splice(0, this.#more.length, Buffer.concat(this.#more));
     this.readOn();
   }
 
