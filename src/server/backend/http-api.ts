@@ -1,10 +1,12 @@
 // The registry over HTTP, for the internal listener only: /register, /locate,
-// /remove, and the health of this process. Answers no browser page of others.
+// /remove, and the health of this process. Answers no browser page of others,
+// and about the registry nobody on another machine.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { asDuplexityError, DuplexityError, fields, hostnameOf } from "../../protocol/index.ts";
 import { answerError, answerJson, answerText } from "../http-answer.ts";
+import { isLoopbackHost } from "../identity/index.ts";
 import { HttpRefusal, readJsonBody, refusal } from "./json-body.ts";
 import type { Registration, Registry } from "./registry.ts";
 
@@ -18,7 +20,14 @@ export interface BackendApiOptions {
   readonly hostnames?: readonly string[];
 }
 
-type Endpoint = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
+type Run = (request: IncomingMessage, response: ServerResponse, url: URL) => Promise<void>;
+
+interface Endpoint {
+  readonly methods: readonly string[];
+  /** Whether other machines may ask as well: a health check may, but the registry asks nobody who they are. */
+  readonly isForAll: boolean;
+  readonly run: Run;
+}
 
 /** Handles every request of the internal listener. */
 export function createBackendApi(
@@ -30,19 +39,18 @@ export function createBackendApi(
 
 class BackendApi {
   readonly #options: BackendApiOptions;
-  readonly #endpoints: ReadonlyMap<string, { readonly methods: readonly string[]; readonly run: Endpoint }>;
+  readonly #endpoints: ReadonlyMap<string, Endpoint>;
 
   constructor(options: BackendApiOptions) {
     this.#options = options;
+    const registry = (methods: readonly string[], run: Run): Endpoint => ({ methods, isForAll: false, run });
+    const health = (run: Run): Endpoint => ({ methods: ["GET", "HEAD"], isForAll: true, run });
     this.#endpoints = new Map([
-      ["/register", { methods: ["POST"], run: (request, response) => this.#register(request, response) }],
-      [
-        "/locate",
-        { methods: ["GET", "HEAD", "POST"], run: (request, response, url) => this.#locate(request, response, url) },
-      ],
-      ["/remove", { methods: ["POST"], run: (request, response) => this.#remove(request, response) }],
-      ["/healthz", { methods: ["GET", "HEAD"], run: async (_request, response) => answerText(response, 200, "ok\n") }],
-      ["/readyz", { methods: ["GET", "HEAD"], run: async (_request, response) => this.#ready(response) }],
+      ["/register", registry(["POST"], (request, response) => this.#register(request, response))],
+      ["/locate", registry(["GET", "HEAD", "POST"], (request, response, url) => this.#locate(request, response, url))],
+      ["/remove", registry(["POST"], (request, response) => this.#remove(request, response))],
+      ["/healthz", health(async (_request, response) => answerText(response, 200, "ok\n"))],
+      ["/readyz", health(async (_request, response) => this.#ready(response))],
     ]);
   }
 
@@ -62,6 +70,7 @@ class BackendApi {
         response.setHeader("Allow", endpoint.methods.join(", "));
         throw refusal(405, `${url.pathname} does not take ${request.method}, only ${endpoint.methods.join(", ")}`);
       }
+      if (!endpoint.isForAll) checkPeer(request, url.pathname);
       await endpoint.run(request, response, url);
     } catch (error) {
       if (response.headersSent || response.destroyed) response.destroy();
@@ -134,6 +143,12 @@ class BackendApi {
       wantsReports: fields.field(body, "wantsReports", fields.readBoolean),
     }));
   }
+}
+
+function checkPeer({ socket }: IncomingMessage, path: string): void {
+  const { remoteAddress = "" } = socket;
+  if (isLoopbackHost(remoteAddress)) return;
+  throw new DuplexityError("DPX_FORBIDDEN", `Cannot serve ${path} to ${remoteAddress}: only this machine may ask`);
 }
 
 /** Reads the fields of a body; what is wrong with one is a wrong request here, not a wrong control message. */

@@ -20,11 +20,14 @@ interface Ask {
   readonly body?: unknown;
 }
 
-async function start(isReady = true) {
+async function start(isReady = true, peer: string | null = null) {
   const registry = new MemoryRegistry();
   stage.defer(() => registry.close());
   const server = createServer(createBackendApi({ registry, domain: "example.test", isReady: () => isReady }));
   closeWithSockets(stage, server);
+  server.on("connection", (socket) => {
+    if (peer !== null) Object.defineProperty(socket, "remoteAddress", { value: peer });
+  });
   const port = await listen(server);
   const ask = (path: string, { method = "GET", headers = {}, body }: Ask = {}): Promise<Answer> =>
     new Promise((resolve, reject) => {
@@ -179,6 +182,24 @@ describe("The internal API", () => {
       );
     },
   );
+
+  it.each(["192.0.2.7", "::ffff:192.0.2.7", "2001:db8::7"])(
+    "tells %s, which is another machine, its health and nothing of the registry",
+    async (peer) => {
+      const { ask, post, registry } = await start(true, peer);
+      for (const path of ["/register", "/remove", "/locate"]) {
+        expect(await post(path, CAT)).toMatchObject(failed(403, "DPX_FORBIDDEN", /only this machine may ask/));
+      }
+      expect(registry.size).toBe(0);
+      expect(await ask("/healthz")).toMatchObject({ status: 200 });
+      expect(await ask("/readyz")).toMatchObject({ status: 200 });
+    },
+  );
+
+  it.each(["127.0.0.1", "::1", "::ffff:127.0.0.1"])("takes %s for this machine", async (peer) => {
+    const { post } = await start(true, peer);
+    expect(await post("/register", CAT)).toMatchObject({ status: 200 });
+  });
 
   it.each(["localhost", "LOCALHOST:7071", "127.0.0.1:7071", "[::1]:7071", "10.1.2.3"])(
     "serves the Host %s",
