@@ -99,8 +99,24 @@ describe("serve", () => {
     const from = await listen(taken);
     const { url, server } = await start({ tcpPorts: { from, to: from } });
     const error = await refusal(forward("tcp://127.0.0.1:1", { server: url, name: "db1" }));
-    expect([error.code, error.message]).toEqual(["DPX_TCP_PORTS", expect.stringContaining(`port ${from}`)]);
-    expect((await fetch(`${server.internalUrl}/locate?hostname=db1`)).status).toBe(404);
+    expect([error.code, error.message]).toEqual(["DPX_TCP_PORTS", expect.stringContaining(`${from}-${from}`)]);
+    expect((await fetch(`${server.internalUrl}/locate?hostname=db1.localhost`)).status).toBe(404);
+  });
+
+  it("passes over a port that something else holds", async () => {
+    const taken = createServer();
+    closeWithSockets(stage, taken);
+    const port = await listen(taken);
+    // Of the two, the one that the name would get is the taken one or not: both times it is served.
+    const { url } = await start({ tcpPorts: { from: port, to: port + 9 } });
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    const names = Array.from({ length: 5 }, (_, index) => `db${index}`);
+    const pipes = names.map((name) => ({ name, target: `tcp://127.0.0.1:${origin.port}` }));
+    const tunnel = await forward({ server: url, pipes, key: KEY });
+    const ports = tunnel.pipes.map((pipe) => Number(new URL(pipe.url).port));
+    expect(ports).not.toContain(port);
+    expect(new Set(ports).size).toBe(5);
+    for (const each of ports) expect(await echoed(each, "ping")).toBe("ping");
   });
 
   it("gives pipes the public URL's scheme and port, and sends clients there", async () => {

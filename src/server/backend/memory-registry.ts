@@ -159,7 +159,12 @@ export class MemoryRegistry implements Registry {
       if (held !== undefined) this.#ports.release(held);
       return null;
     }
-    return held ?? this.#ports.take(registration.hostname);
+    const { hostname, avoidPorts = [] } = registration;
+    if (held === undefined) return this.#ports.take(hostname, avoidPorts);
+    if (!avoidPorts.includes(held)) return held;
+    const other = this.#ports.take(hostname, avoidPorts);
+    this.#ports.release(held);
+    return other;
   }
 
   /** The route ends or goes away; from now on the grace runs. */

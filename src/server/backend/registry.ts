@@ -15,6 +15,8 @@ export interface Registration {
   /** The hub that holds the client's link. */
   readonly nodeId: string;
   readonly wantsReports: boolean;
+  /** TCP ports that the hub could not open: something else on its machine has them. @default [] */
+  readonly avoidPorts?: readonly number[];
 }
 
 export interface RegistryRecord extends Registration {

@@ -23,10 +23,11 @@ export class TcpPortPool {
    * A port for `hostname`: the one it had, else one that nobody had, else any that is free. The search starts at a
    * place that follows from the name, so that a restarted server gives most names the port that they had before.
    *
+   * @param avoid Ports that something outside this server has.
    * @throws {DuplexityError} `DPX_TCP_PORTS` if there is no range or no free port in it.
    */
-  take(hostname: string): number {
-    const port = this.#choose(hostname);
+  take(hostname: string, avoid: readonly number[] = []): number {
+    const port = this.#choose(hostname, avoid);
     this.#forgetLast(port);
     const previous = this.#lastPorts.get(hostname);
     if (previous !== undefined) this.#forgetLast(previous);
@@ -41,28 +42,28 @@ export class TcpPortPool {
     this.#holders.delete(port);
   }
 
-  #choose(hostname: string): number {
+  #choose(hostname: string, avoid: readonly number[]): number {
     if (this.#range === null) {
       throw new DuplexityError("DPX_TCP_PORTS", `Cannot open a port for "${hostname}": this server has no TCP ports`, {
         hint: "Start it with --tcp-ports 20000-20099.",
       });
     }
     const last = this.#lastPorts.get(hostname);
-    if (last !== undefined && !this.#holders.has(last)) return last;
+    if (last !== undefined && !this.#holders.has(last) && !avoid.includes(last)) return last;
     const { from, to } = this.#range;
     const size = to - from + 1;
     const start = hashOf(hostname) % size;
     let free: number | null = null;
     for (let step = 0; step < size; step += 1) {
       const port = from + ((start + step) % size);
-      if (this.#holders.has(port)) continue;
+      if (this.#holders.has(port) || avoid.includes(port)) continue;
       if (!this.#lastHolders.has(port)) return port;
       free ??= port;
     }
     if (free !== null) return free;
     throw new DuplexityError(
       "DPX_TCP_PORTS",
-      `Cannot open a port for "${hostname}": all ${size} TCP ports are in use`,
+      `Cannot open a port for "${hostname}": all ${size} TCP ports ${from}-${to} are in use`,
       {
         hint: `Close a TCP pipe, or give the server a wider range than --tcp-ports ${from}-${to}.`,
       },

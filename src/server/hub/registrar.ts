@@ -18,6 +18,8 @@ export interface PortOpener {
   open(route: Route): Promise<void>;
 }
 
+/** TCP ports that are tried for one pipe when something else on the machine has them. */
+const MAX_PORT_TRIES = 8;
 /** So many are told: each repeats a name, and all of them have to fit into one message. */
 const MAX_REFUSALS = 8;
 
@@ -126,34 +128,45 @@ export class Registrar {
   }
 
   async #registerOne(client: ClientRecord, wanted: Wanted, wantsReports: boolean): Promise<Made> {
-    const { registry, nodeId, ports } = this.#options;
+    const { registry, nodeId } = this.#options;
     const { ownerId, ownerName } = client.identity;
     const { hostname, request } = wanted;
     const { protocol, name } = request;
     const { clientId } = client;
     const registration = { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports };
-    const result = await registry.register(registration);
-    if (result.status === "taken") {
-      const since = new Date(result.since).toISOString();
-      throw new DuplexityError(
-        "DPX_NAME_TAKEN",
-        `Cannot register "${name}": ${result.ownerName} holds it since ${since}`,
-        {
-          hint: "Take another name.",
-        },
-      );
-    }
-    const made: Made = { wanted, record: result.record, replaced: result.replaced };
-    if (result.record.tcpPort === undefined) return made;
+    const avoidPorts: number[] = [];
+    let made: Made | undefined;
+    let replaced: RegistryRecord | null = null;
     try {
-      if (ports === null)
-        throw new DuplexityError("DPX_TCP_PORTS", `Cannot register "${name}": there are no TCP ports`);
-      await ports.open(routeOf(result.record));
+      for (;;) {
+        const result = await registry.register({ ...registration, avoidPorts });
+        if (result.status === "taken") throw nameTaken(name, result.ownerName, result.since);
+        const { record } = result;
+        replaced ??= result.replaced;
+        made = { wanted, record, replaced };
+        if (record.tcpPort === undefined || (await this.#canOpen(record, avoidPorts))) return made;
+      }
     } catch (error) {
-      await this.#undo(client, [made]);
+      if (made !== undefined) await this.#undo(client, [made]);
       throw error;
     }
-    return made;
+  }
+
+  /** Opens the record's port. False: something else on this machine has it, and the next one is to be tried. */
+  async #canOpen(record: RegistryRecord, avoidPorts: number[]): Promise<boolean> {
+    const { hostname, tcpPort } = record;
+    const { ports } = this.#options;
+    if (ports === null || tcpPort === undefined) {
+      throw new DuplexityError("DPX_TCP_PORTS", `Cannot register "${hostname}": there are no TCP ports`);
+    }
+    try {
+      await ports.open(routeOf(record));
+      return true;
+    } catch (error) {
+      avoidPorts.push(tcpPort);
+      if (avoidPorts.length >= MAX_PORT_TRIES) throw error;
+      return false;
+    }
   }
 
   /** What the client held before stays its own; what it took from a sister goes back; the rest is free again. */
@@ -172,6 +185,11 @@ export class Registrar {
     const result = await this.#options.registry.register(replaced).catch(() => null);
     if (result?.status === "registered") this.#options.onGivenBack(result.record);
   }
+}
+
+function nameTaken(name: string, ownerName: string, since: number): DuplexityError {
+  const message = `Cannot register "${name}": ${ownerName} holds it since ${new Date(since).toISOString()}`;
+  return new DuplexityError("DPX_NAME_TAKEN", message, { hint: "Take another name." });
 }
 
 function refusalOf(name: string, error: DuplexityError): PipeResult {

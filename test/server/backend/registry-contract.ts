@@ -216,6 +216,19 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
         expect((await registered(db("a.test", { clientId: "client-c" }))).tcpPort).toBe(tcpPort);
       });
 
+      it("gives another port instead of one that is to be avoided, also to the same client", async () => {
+        const first = await registered(db("a.test"));
+        const second = await registered(db("a.test", { avoidPorts: [first.tcpPort ?? 0] }));
+        expect(second.tcpPort).not.toBe(first.tcpPort);
+        expect(second.epoch).toBe(first.epoch);
+        const all = [20_000, 20_001, 20_002];
+        await expect(registry.register(db("a.test", { avoidPorts: all }))).rejects.toMatchObject({
+          code: "DPX_TCP_PORTS",
+        });
+        expect((await registry.locate("a.test"))?.tcpPort).toBe(second.tcpPort);
+        for (const hostname of ["b.test", "c.test"]) await registered(db(hostname));
+      });
+
       it("gives a name that left its old port back as long as it is free", async () => {
         const first = await registered(db("a.test"));
         await registry.remove("a.test", "client-a", first.epoch, "left");
