@@ -12,6 +12,7 @@ import {
 } from "../protocol/index.ts";
 import { isLoopbackHost } from "./identity/index.ts";
 import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
+import { isOwnHost } from "./proxy/index.ts";
 
 export const DEFAULT_LIMITS: ServeLimits = {
   maxUnauthenticated: 256,
@@ -72,12 +73,13 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
     { flag: "--listen", host: listen.host },
     { flag: "--internal-listen", host: internalListen.host },
   ]);
+  const domain = checkDomain(options.domain ?? "localhost");
   return {
     identity: options.identity,
     listen,
     internalListen,
-    domain: checkDomain(options.domain ?? "localhost"),
-    publicUrl: options.publicUrl === undefined ? null : checkPublicUrl(options.publicUrl),
+    domain,
+    publicUrl: options.publicUrl === undefined ? null : checkPublicUrl(options.publicUrl, domain),
     tls: options.tls === undefined ? null : checkTls(options.tls),
     tcpPorts: options.tcpPorts === undefined ? null : checkPorts(options.tcpPorts, [listen, internalListen]),
     trustProxy: checkNetworks(options.trustProxy ?? []),
@@ -124,15 +126,24 @@ function checkDomain(text: string): string {
   });
 }
 
-function checkPublicUrl(text: string): URL {
+function checkPublicUrl(text: string, domain: string): URL {
   const hint = "Write --public-url https://tunnel.example.com.";
   if (!URL.canParse(text)) throw usage(`Cannot use the public URL "${text}": it is not a URL`, { hint });
   const url = new URL(text);
   if (url.username !== "" || url.password !== "")
     throw usage("Cannot use the public URL: it has a user in it", { hint });
   const isBare = url.pathname === "/" && url.search === "" && url.hash === "";
-  if ((url.protocol === "http:" || url.protocol === "https:") && isBare) return url;
+  if ((url.protocol === "http:" || url.protocol === "https:") && isBare) return checkPublicHost(url, domain);
   throw usage(`Cannot use the public URL "${text}": it is http:// or https://, a host and nothing behind it`, { hint });
+}
+
+/** Clients dial this host: it has to be the server itself, not a pipe that nobody has. */
+function checkPublicHost(url: URL, domain: string): URL {
+  const host = canonicalHostname(url.hostname);
+  if (isOwnHost(host, domain)) return url;
+  throw usage(`Cannot use the public URL "${url.origin}": its host is not the domain, which is "${domain}"`, {
+    hint: `Write --domain ${host} as well.`,
+  });
 }
 
 function checkTls(tls: { readonly cert: string; readonly key: string }): {

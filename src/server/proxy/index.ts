@@ -7,5 +7,6 @@ export type {
   ProxyOptions,
   VisitorSocket,
 } from "./options.ts";
+export { isOwnHost } from "./own-host.ts";
 export { createProxy, type ProxyStatistics, type VisitorProxy } from "./proxy.ts";
 export { createTcpPorts, type TcpPorts, type TcpPortsOptions } from "./tcp-ports.ts";
