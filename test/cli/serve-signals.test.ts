@@ -3,8 +3,9 @@
 import { describe, expect, it } from "vitest";
 import { startServer } from "../support/duplexity.ts";
 import { useStage } from "../support/stage.ts";
+import { startTcpOrigin } from "../support/tcp-origin.ts";
 import { startTunnel } from "../support/tunnel.ts";
-import { openVisit } from "../support/visitor.ts";
+import { openVisit, RawVisitor } from "../support/visitor.ts";
 
 const stage = useStage();
 
@@ -30,6 +31,22 @@ describe("duplexity serve", () => {
     process.kill("SIGINT");
     expect(await process.exited(3_000)).toEqual({ status: 130, signal: null });
     expect(process.lines.at(-1)?.type).toBe("draining");
+  });
+
+  it("resets an answer without a length at the second signal, so that it does not look complete", async () => {
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\n\r\nhalf"));
+    });
+    const { server, hostname } = await startTunnel(stage, { target: `http://127.0.0.1:${origin.port}` });
+    const visitor = await RawVisitor.open(stage, server.port);
+    visitor.write(`GET / HTTP/1.1\r\nHost: ${hostname}\r\n\r\n`);
+    await visitor.readUntil("half");
+    server.process.kill("SIGINT");
+    await server.process.nextLine("draining");
+    server.process.kill("SIGINT");
+    await visitor.readAll();
+    expect(visitor.error).toMatchObject({ code: "ECONNRESET" });
+    expect(await server.process.exited(3_000)).toEqual({ status: 130, signal: null });
   });
 
   it("ends what runs when the drain's time is over, and answers 0", async () => {

@@ -35,7 +35,11 @@ export async function run(context: CommandContext): Promise<number> {
   await aborted(interrupts.first);
   view.draining(drainMs);
   await Promise.race([server.drain(drainMs), aborted(interrupts.second)]);
-  if (interrupts.second.aborted) return EXIT_INTERRUPTED;
+  if (interrupts.second.aborted) {
+    // Not waited for: in this turn it resets the answers that would look complete if the process merely went.
+    void server.close();
+    return EXIT_INTERRUPTED;
+  }
   view.stopped();
   return 0;
 }
