@@ -65,21 +65,19 @@ export async function readRefusal(server: string, response: IncomingMessage): Pr
     // A body that breaks off tells nothing: the status and the header are left.
   }
   if (isErrorCode(header)) return new DuplexityError(header, `${server} answered ${status} (${header})`);
-  const { code, hint } = meaningOf(status, response.headers.location);
-  return new DuplexityError(code, `Cannot reach a duplexity server at ${server}: it answered ${status}`, { hint });
+  const message = `Cannot reach a duplexity server at ${server}: it answered ${status}`;
+  return new DuplexityError("DPX_SERVER_UNREACHABLE", message, { hint: hintFor(status, response.headers.location) });
 }
 
-function meaningOf(status: number, location: string | undefined): { code: ErrorCode; hint?: string } {
-  if (status === 401)
-    return { code: "DPX_AUTH_REQUIRED", hint: "Something in front of the server asks for a sign-in." };
-  if (status === 403) return { code: "DPX_FORBIDDEN", hint: "Something in front of the server refuses the request." };
+/** An answer that is not a duplexity server's own word: a portal or a proxy in front of it, which may be gone tomorrow. */
+function hintFor(status: number, location: string | undefined): string | undefined {
+  if (status === 401) return "Something in front of the server asks for a sign-in.";
+  if (status === 403) return "Something in front of the server refuses the request.";
   if (status >= 300 && status < 400 && location !== undefined) {
-    return { code: "DPX_SERVER_UNREACHABLE", hint: `It points to ${location.slice(0, 256)}: use that as the server.` };
+    return `It points to ${location.slice(0, 256)}: use that as the server.`;
   }
-  if (status === 404 || status === 200 || status === 426) {
-    return { code: "DPX_SERVER_UNREACHABLE", hint: "Is that the server's own address, and not one of a pipe?" };
-  }
-  return { code: "DPX_SERVER_UNREACHABLE" };
+  const isPipe = status === 404 || status === 200 || status === 426;
+  return isPipe ? "Is that the server's own address, and not one of a pipe?" : undefined;
 }
 
 async function readBody(response: IncomingMessage): Promise<string> {
