@@ -231,7 +231,7 @@ describe("parseRequestHead, framing (RFC 9112 §6)", () => {
   it.each([
     ["Content-Length: 0", { kind: "length", bytes: 0 }],
     ["Content-Length: 12", { kind: "length", bytes: 12 }],
-    ["content-length:\t9007199254740991  ", { kind: "length", bytes: Number.MAX_SAFE_INTEGER }],
+    ["content-length:  9007199254740991  ", { kind: "length", bytes: Number.MAX_SAFE_INTEGER }],
     ["Transfer-Encoding: chunked", { kind: "chunked" }],
     ["transfer-encoding: CHUNKED", { kind: "chunked" }],
     ["X-A: b", { kind: "none" }],
@@ -259,8 +259,10 @@ describe("parseRequestHead, framing (RFC 9112 §6)", () => {
     [["Transfer-Encoding: chunked,"], 'its Transfer-Encoding "chunked," is not chunked'],
     [["Transfer-Encoding: chunked;q=1"], 'its Transfer-Encoding "chunked;q=1" is not chunked'],
     [["Transfer-Encoding: \x0bchunked"], 'the value of "Transfer-Encoding" holds byte 0x0b'],
-    [["Transfer-Encoding: chunked\t"], 'a tab stands behind the value of "Transfer-Encoding"'],
-    [["Content-Length: 5 \t "], 'a tab stands behind the value of "Content-Length"'],
+    [["Transfer-Encoding: chunked\t"], 'a tab stands beside the value of "Transfer-Encoding"'],
+    [["Transfer-Encoding:\tchunked"], 'a tab stands beside the value of "Transfer-Encoding"'],
+    [["Content-Length: \t5"], 'a tab stands beside the value of "Content-Length"'],
+    [["Content-Length: 5 \t "], 'a tab stands beside the value of "Content-Length"'],
     [["Transfer-Encoding:"], 'its Transfer-Encoding "" is not chunked'],
     [["Transfer-Encoding : chunked"], 'white space stands before the colon of "Transfer-Encoding"'],
   ])("refuses %j", (lines, why) => {

@@ -25,7 +25,7 @@ export const KNOWN_REFUSALS: readonly RegExp[] = [
   /TRACE has no content/,
   /it has two Transfer-Encoding fields/,
   /its Transfer-Encoding .* is not chunked/,
-  /a tab stands behind the value of "content-length"/i,
+  /a tab stands beside the value of "(content-length|transfer-encoding)"/i,
   /its Content-Length .* is not a plain number/,
   /Connection is not a list of tokens/,
   /Connection names (content-length|host|transfer-encoding)/,
