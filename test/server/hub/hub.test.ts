@@ -696,7 +696,7 @@ describe("A dialer", () => {
 
 describe("Sockets that do not say who they are", () => {
   it("are closed when nothing comes: bare, after the upgrade to control, and to the dialer", async () => {
-    const hub = await startHub(stage, { idleSocketMs: 100 });
+    const hub = await startHub(stage, { idleSocketMs: 700 });
     const bare = connect(hub.port, "127.0.0.1");
     await once(bare, "close");
     const client = hub.client();
