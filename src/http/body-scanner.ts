@@ -62,8 +62,6 @@ export class BodyScanner {
   fault: HttpFault | null = null;
   /** Bytes of content seen in this body, without chunk framing and trailers. */
   contentBytes = 0;
-  /** Raw bytes seen of this body. */
-  wireBytes = 0;
   readonly #code: FaultCode;
   readonly #limits: HttpLimits;
   #state: State = State.complete;
@@ -88,7 +86,6 @@ export class BodyScanner {
   begin(framing: Framing): void {
     this.fault = null;
     this.contentBytes = 0;
-    this.wireBytes = 0;
     this.#left = 0;
     switch (framing.kind) {
       case "none":
@@ -122,7 +119,6 @@ export class BodyScanner {
       at = this.#step(chunk, at, content);
       if (at < 0) return -1;
     }
-    this.wireBytes += at - from;
     return at;
   }
 

@@ -30,7 +30,6 @@ export class Forwarding {
   readonly via: readonly [string, string];
   #lastHead: RequestHead | null = null;
   #lastText = "";
-  #lastBytes: Buffer | null = null;
 
   constructor(options: ForwardingOptions) {
     // A dual-stack socket shows an IPv4 visitor as ::ffff:192.0.2.1.
@@ -51,17 +50,8 @@ export class Forwarding {
     if (text.length <= MAX_KEPT_HEAD_LENGTH) {
       this.#lastHead = head;
       this.#lastText = text;
-      this.#lastBytes = null;
     }
     return text;
-  }
-
-  /** See `encodeRequestHead`. */
-  encode(head: RequestHead): Buffer {
-    if (head === this.#lastHead && this.#lastBytes !== null) return this.#lastBytes;
-    const bytes = Buffer.from(this.build(head), "latin1");
-    if (head === this.#lastHead) this.#lastBytes = bytes;
-    return bytes;
   }
 
   #set(head: RequestHead): string {
@@ -119,9 +109,4 @@ function asForwarded(visitors: string): string {
  */
 export function buildRequestHead(head: RequestHead, forwarding: Forwarding): string {
   return forwarding.build(head);
-}
-
-/** The same as bytes. Never written again by anyone: it may be handed out once more for the next request. */
-export function encodeRequestHead(head: RequestHead, forwarding: Forwarding): Buffer {
-  return forwarding.encode(head);
 }

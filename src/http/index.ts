@@ -8,7 +8,7 @@ export { BodyScanner } from "./body-scanner.ts";
 export { dechunk } from "./dechunker.ts";
 export { type FaultCode, HttpFault } from "./fault.ts";
 export { type HeadSource, headSource } from "./fields.ts";
-export { buildRequestHead, encodeRequestHead, Forwarding, type ForwardingOptions } from "./forward-request.ts";
+export { buildRequestHead, Forwarding, type ForwardingOptions } from "./forward-request.ts";
 export { type AnswerForwarding, type BodyPassing, bodyPassing, buildResponseHead } from "./forward-response.ts";
 export type { Framing } from "./framing.ts";
 export { type HeadCacheOptions, RequestHeadCache, ResponseHeadCache } from "./head-cache.ts";

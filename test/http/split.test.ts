@@ -75,7 +75,7 @@ describe("BodyScanner", () => {
           read += scanner.scan(piece, 0, out);
         }
         expect(scanner.fault).toBeNull();
-        expect([scanner.isComplete, read, scanner.wireBytes]).toEqual([true, body.length, body.length]);
+        expect([scanner.isComplete, read]).toEqual([true, body.length]);
         expect(Buffer.concat(out)).toEqual(Buffer.concat(contents));
       }),
       { numRuns: 1_000 },

@@ -1,8 +1,6 @@
 // Which hostname belongs to whom, and where its client can be reached. One
 // atomic step per call, so that a second implementation can be a script in Redis.
 
-import type { Route } from "../routes.ts";
-
 export interface Registration {
   /** Canonical hostname. */
   readonly hostname: string;
@@ -57,6 +55,3 @@ export interface Registry {
   watch(listener: (hostname: string, record: RegistryRecord | null) => void): () => void;
   close(): Promise<void>;
 }
-
-/** The part of a record that the proxy needs. */
-export type RouteOf = (record: RegistryRecord) => Route;

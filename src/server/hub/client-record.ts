@@ -24,7 +24,6 @@ export class ClientRecord {
   link: SessionLink | null = null;
   session: Session | null = null;
   held: readonly HeldPipe[] = [];
-  wantsReports = false;
   /** The client said goodbye: nothing new, what runs may finish. */
   isLeaving = false;
   leavingTimer: NodeJS.Timeout | undefined;
