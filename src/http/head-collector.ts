@@ -35,6 +35,7 @@ export function findHeadEnd(buffer: Buffer, start: number, resumeAt = start): nu
 const END_MARK = Buffer.from("\r\n\r\n");
 /** Up to here a loop finds the mark sooner than a call of `indexOf`, which costs some 100 ns. */
 const SHORT_BYTES = 256;
+const CAPITAL_H = 0x48;
 const EMPTY = Buffer.alloc(0);
 /** Room for a usual head, so that one that comes in two reads is copied once. */
 const FIRST_ROOM_BYTES = 2_048;
@@ -57,7 +58,7 @@ export class HeadCollector {
   #pending = EMPTY;
   #pendingBytes = 0;
 
-  /** @param role `request` refuses at once what can't begin a request (TLS, binary), before a head's end is there. */
+  /** @param role What can't begin a request (TLS, binary) or an answer (SSH's banner) is refused before a head's end is there. */
   constructor(role: "request" | "response", limits: HttpLimits = HTTP_LIMITS) {
     this.#role = role;
     this.#maxHeadBytes = limits.maxHeadBytes;
@@ -113,9 +114,16 @@ export class HeadCollector {
     this.#pending = grown;
   }
 
-  /** RFC 9112 §3: a method is a token, and all that we pass on are upper case. */
+  /** RFC 9112 §3: a method is a token, and all that we pass on are upper case. §4: an answer begins with `HTTP`. */
   #canBegin(first: number): boolean {
-    if (this.#role === "response" || (first >= 0x41 && first <= 0x5a) || first === CR) return true;
+    if (first === CR) return true;
+    if (this.#role === "response") {
+      if (first === CAPITAL_H) return true;
+      // Many servers of other protocols speak first and then wait for ever, as we would.
+      this.fault = new HttpFault("DPX_TARGET_ANSWER", "Cannot read the target's answer: it does not begin with HTTP");
+      return false;
+    }
+    if (first >= 0x41 && first <= 0x5a) return true;
     // 22: a TLS handshake record (RFC 8446 §5.1).
     const why = first === 22 ? "it is TLS, on a port for plain HTTP" : "its first byte is no upper-case letter";
     this.fault = new HttpFault("DPX_REQUEST_INVALID", `Cannot read the request: ${why}`);

@@ -29,6 +29,16 @@ describe("findHeadEnd", () => {
 });
 
 describe("HeadCollector", () => {
+  it.each(["SSH-2.0-OpenSSH_9.2\r\n", "-ERR unknown command\r\n", "220 smtp ESMTP\r\n", "\x15\x03\x01\0\x02", "\n"])(
+    "refuses %j as an answer without waiting for more",
+    (text) => {
+      const collector = new HeadCollector("response");
+      expect(collector.push(Buffer.from(text, "latin1"), 0)).toBe(-1);
+      expect(collector.fault?.code).toBe("DPX_TARGET_ANSWER");
+      expect(collector.fault?.message).toBe("Cannot read the target's answer: it does not begin with HTTP");
+    },
+  );
+
   it("delimits a head that came whole without copying it", () => {
     const chunk = Buffer.from(`..${HEAD}body`);
     const collector = new HeadCollector("request");
