@@ -7,7 +7,15 @@ import { DuplexityError } from "../protocol/errors.ts";
 export const DIRECTORY_MODE = 0o700;
 export const FILE_MODE = 0o600;
 
-/** @throws {DuplexityError} `DPX_USAGE` if the folder cannot be made. */
+/** The sticky bit, and the right of all others to write: `/tmp` has both. */
+const SHARED_MODE = 0o1002;
+
+/** Whether a folder is meant for others too. To close such a one to them would break what they do there. */
+export function isSharedMode(mode: number): boolean {
+  return process.platform !== "win32" && (mode & SHARED_MODE) !== 0;
+}
+
+/** @throws {DuplexityError} `DPX_USAGE` if the folder cannot be made, or is one that others use as well. */
 export function makePrivateDirectory(directory: string): void {
   try {
     mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
@@ -16,6 +24,11 @@ export function makePrivateDirectory(directory: string): void {
     throw new DuplexityError("DPX_USAGE", `Cannot make the settings folder "${directory}": ${reason}`, {
       hint: "Set DUPLEXITY_CONFIG_DIR to a folder that can be written.",
       cause: error,
+    });
+  }
+  if (isSharedMode(statSync(directory).mode)) {
+    throw new DuplexityError("DPX_USAGE", `Cannot use the settings folder "${directory}": others may write there`, {
+      hint: "Set DUPLEXITY_CONFIG_DIR to a folder that is yours alone.",
     });
   }
 }

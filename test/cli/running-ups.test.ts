@@ -123,6 +123,17 @@ describe("ensureRuntimeDirectory", () => {
     expect(statSync(path).mode & 0o777).toBe(0o700);
   });
 
+  it("refuses one that others may write in, and leaves it as it is", () => {
+    const path = join(directory, "shared");
+    mkdirSync(path);
+    for (const mode of [0o1777, 0o777]) {
+      chmodSync(path, mode);
+      const ensure = () => ensureRuntimeDirectory({ DUPLEXITY_RUNTIME_DIR: path });
+      expect(ensure).toThrow(`Cannot use the runtime folder "${path}": others may write there`);
+      expect(statSync(path).mode & 0o7777).toBe(mode);
+    }
+  });
+
   it("refuses a symbolic link", () => {
     mkdirSync(join(directory, "real"));
     symlinkSync(join(directory, "real"), join(directory, "link"));

@@ -57,6 +57,13 @@ describe("openUserSettings", () => {
     expect(new Set(keys.map(({ stdout }) => stdout)).size).toBe(1);
   });
 
+  it("refuses a folder that others may write in, and leaves it as it is", async () => {
+    await open();
+    chmodSync(directory, 0o1777);
+    await expect(open()).rejects.toThrow(`Cannot use the settings folder "${directory}": others may write there`);
+    expect(statSync(directory).mode & 0o7777).toBe(0o1777);
+  });
+
   it("closes what is open to others, and says so", async () => {
     await (await open()).clientKey();
     writeFileSync(join(directory, "config.json"), "{}");

@@ -6,7 +6,7 @@ import { chmodSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
-import { DIRECTORY_MODE } from "../private-files.ts";
+import { DIRECTORY_MODE, isSharedMode } from "../private-files.ts";
 
 /** `sun_path` has 104 bytes on macOS and 108 on Linux, its closing zero among them. */
 const MAX_SOCKET_PATH_BYTES = 103;
@@ -40,6 +40,7 @@ export function ensureRuntimeDirectory(env: NodeJS.ProcessEnv): string {
   if (!stats.isDirectory()) throw unusable(directory, "it is not a folder");
   if (process.getuid !== undefined) {
     if (stats.uid !== process.getuid()) throw unusable(directory, `it belongs to user ${stats.uid}`);
+    if (isSharedMode(stats.mode)) throw unusable(directory, "others may write there");
     if ((stats.mode & 0o077) !== 0) chmodSync(directory, DIRECTORY_MODE);
   }
   return directory;
