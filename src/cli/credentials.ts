@@ -1,7 +1,7 @@
 // Secrets come by environment or file, never by argv (that is public in `ps`).
 // Reads them; never prints one.
 
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
 import type { SettingsValues } from "./settings-values.ts";
@@ -33,7 +33,7 @@ export function readSecret(values: SettingsValues, options: SecretOptions): stri
   if (path === undefined || place === null) return undefined;
   let text: string;
   try {
-    text = readFileSync(isAbsolute(path) ? path : join(options.cwd, path), "utf8");
+    text = readStart(isAbsolute(path) ? path : join(options.cwd, path));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new DuplexityError("DPX_USAGE", `Cannot read the token file "${path}" (${place}): ${reason}`, {
@@ -41,6 +41,22 @@ export function readSecret(values: SettingsValues, options: SecretOptions): stri
     });
   }
   return checkToken(text.trim(), `"${path}"`);
+}
+
+/** As much of a file as could be a token and a little more: not all files end, such as /dev/zero. */
+function readStart(path: string): string {
+  const file = openSync(path, "r");
+  try {
+    const bytes = Buffer.alloc(4 * MAX_TOKEN_CHARS);
+    let length = 0;
+    for (;;) {
+      const count = readSync(file, bytes, length, bytes.length - length, null);
+      length += count;
+      if (count === 0 || length === bytes.length) return bytes.toString("utf8", 0, length);
+    }
+  } finally {
+    closeSync(file);
+  }
 }
 
 function checkToken(token: string, place: string): string {

@@ -70,7 +70,7 @@ function hintFor(error: DuplexityError, access: ServerAccess): string | undefine
   if (error.code === "DPX_SERVER_UNREACHABLE") {
     return access.isDefault
       ? "No server was named, so the one on this machine was tried. Start it: duplexity serve --no-auth, or name yours: --server URL"
-      : "Check the address, or start it there: duplexity serve";
+      : (error.hint ?? "Check the address, or start it there: duplexity serve");
   }
   if (error.code === "DPX_AUTH_REQUIRED" && access.token === undefined) {
     return `Ask whoever runs ${access.server} for its token, and put it into DUPLEXITY_TOKEN or a file: --token-file FILE`;

@@ -106,6 +106,11 @@ describe("usage errors", () => {
       args: ["up", "9090", "--token-file", "none"],
       message: 'Cannot read the token file "none"',
     },
+    {
+      what: "a token file without an end",
+      args: ["up", "9090", "--token-file", "/dev/zero"],
+      message: "it has characters that no token has",
+    },
     { what: "a word too many", args: ["status", "now"], message: "Too many arguments" },
     { what: "down without a name", args: ["down"], message: "Cannot tell what to close" },
     { what: "down with names and --all", args: ["down", "a", "--all"], message: "together with --all" },
