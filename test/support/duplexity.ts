@@ -8,6 +8,8 @@ import type { Stage } from "./stage.ts";
 import { deferred, within } from "./wait.ts";
 
 const COMMAND = fileURLToPath(new URL("../../bin/duplexity.js", import.meta.url));
+/** `DUPLEXITY_TEST_NODE`: another Node than that of the tests. */
+const NODE = process.env.DUPLEXITY_TEST_NODE ?? process.execPath;
 /** A whole Node start on a busy machine. */
 export const START_MS = 20_000;
 
@@ -170,7 +172,7 @@ export async function spawnDuplexity(
   options: SpawnOptions = {},
 ): Promise<DuplexityProcess> {
   const home = options.home ?? (await createHome(stage));
-  const child = spawn(process.execPath, [...(options.nodeArgs ?? []), COMMAND, ...args], {
+  const child = spawn(NODE, [...(options.nodeArgs ?? []), COMMAND, ...args], {
     stdio: ["ignore", "pipe", "pipe"],
     env: {
       PATH: process.env.PATH ?? "",
