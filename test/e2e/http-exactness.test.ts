@@ -131,6 +131,18 @@ describe("An answer", () => {
     await expect(visit(server.port, "cat1.localhost", "/")).rejects.toThrow();
   });
 
+  it("that ends with the connection and is cut off ends with a reset, not with an end", async () => {
+    const origin = await manualOrigin();
+    const visitor = await open(origin);
+    visitor.write(GET);
+    const { socket } = await origin.asked;
+    socket.write("HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nonly a part");
+    await visitor.readUntil("only a part");
+    socket.resetAndDestroy();
+    await visitor.readAll();
+    expect(visitor.error).toMatchObject({ code: "ECONNRESET" });
+  });
+
   it.each([
     ["no HTTP", "SSH-2.0-OpenSSH_9.2\r\n\r\n"],
     ["two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello!"],
