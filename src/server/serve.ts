@@ -105,6 +105,12 @@ class Node implements Server {
     const internal = await openListener(this.#internal, internalListen, "--internal-listen");
     const open = await openListener(this.#public, listen, "--listen");
     if (identity.kind === "no-auth") for (const address of [open, internal]) checkLoopback(address);
+    if (!isLoopbackHost(internal.address)) {
+      this.#options.log(
+        "warn",
+        `--internal-listen ${internal.address} can be reached from other machines: whoever reaches it can take names away`,
+      );
+    }
     this.#internalUrl = urlOf(false, internalListen.host, internal.port).origin;
     if (publicUrl === null) this.#publicUrl = urlOf(tls !== null, listen.host, open.port);
   }

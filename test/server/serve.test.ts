@@ -212,6 +212,17 @@ describe("serve's options", () => {
   const base: ServeOptions = { identity: { kind: "no-auth" }, listen: ANY, internalListen: ANY };
   const admin: ServeOptions = { ...base, identity: { kind: "admin-token", token: TOKEN } };
 
+  it("warns of an internal listener that other machines reach", async () => {
+    const warnings: string[] = [];
+    const log: ServeOptions["log"] = (level, message) => level === "warn" && warnings.push(message);
+    await start({ ...admin, log });
+    expect(warnings).toEqual([]);
+    await start({ ...admin, internalListen: { host: "0.0.0.0", port: 0 }, log });
+    expect(warnings).toEqual([
+      "--internal-listen 0.0.0.0 can be reached from other machines: whoever reaches it can take names away",
+    ]);
+  });
+
   it.each<[string, ServeOptions, RegExp]>([
     [
       "a public listener without auth",
