@@ -79,6 +79,8 @@ const LOOPBACK_HOST = /^(?:localhost|.+\.localhost|127(?:\.\d+){3}|\[::1\])(?::|
  */
 export function parseServerUrl(text: string): string | null {
   const trimmed = text.trim();
+  // A port alone: as a host it would be the IPv4 address 0.0.31.144.
+  if (/^\d+$/.test(trimmed)) return null;
   const scheme = LOOPBACK_HOST.test(trimmed) ? "http" : "https";
   const candidate = /^[a-z][a-z0-9+.-]*:\/\//i.test(trimmed) ? trimmed : `${scheme}://${trimmed}`;
   if (!URL.canParse(candidate)) return null;

@@ -86,6 +86,10 @@ describe("parseServerUrl", () => {
     expect(parseServerUrl("[::1]")).toBe("http://[::1]");
   });
 
+  it("refuses a port alone", () => {
+    expect(["5", "8080"].map(parseServerUrl)).toEqual([null, null]);
+  });
+
   it("refuses other schemes, paths, and a password in the address", () => {
     expect(["ws://a", "http://a/b", "http://u:p@a", "http://", "a b"].map(parseServerUrl)).toEqual(Array(5).fill(null));
   });
