@@ -8,6 +8,7 @@ import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import { answerError, answerJson, answerText, endSocket, refuseSocket } from "./http-answer.ts";
 import type { Hub } from "./hub/index.ts";
 import { Lobby, type LobbyPlace } from "./hub/index.ts";
+import { challengeFor, identify } from "./identify.ts";
 import type { Authenticator, Identity } from "./identity/index.ts";
 
 export interface OwnEndpointsOptions {
@@ -149,26 +150,13 @@ export class OwnEndpoints {
   }
 
   #identify(request: IncomingMessage, path: string): Promise<Identity> {
-    // Two of them would let one be checked and the other be meant.
-    const [authorization, another] = request.headersDistinct.authorization ?? [];
-    if (another !== undefined) {
-      throw new DuplexityError("DPX_AUTH_INVALID", "Cannot let you in: there are two Authorization headers");
-    }
-    const { authenticator } = this.#options;
-    return authenticator.authenticate({
-      authorization,
-      method: request.method ?? "",
-      host: request.headers.host ?? "",
-      path,
-    });
+    return identify(this.#options.authenticator, request, path);
   }
 
-  #challengeFor({ code }: DuplexityError): Record<string, string> {
-    if (code === "DPX_AUTH_REQUIRED" || code === "DPX_AUTH_INVALID") {
-      return { "WWW-Authenticate": this.#options.authenticator.challenge };
-    }
+  #challengeFor(error: DuplexityError): Record<string, string> {
     // RFC 9110 §15.5.22: 426 says what to upgrade to.
-    return code === "DPX_PROTOCOL_VERSION" ? { Upgrade: "websocket" } : {};
+    if (error.code === "DPX_PROTOCOL_VERSION") return { Upgrade: "websocket" };
+    return challengeFor(error, this.#options.authenticator);
   }
 }
 

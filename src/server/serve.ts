@@ -8,7 +8,7 @@ import { createServer as createTlsServer } from "node:tls";
 import { DuplexityError } from "../protocol/index.ts";
 import { createBackendApi, MemoryRegistry, type Registry } from "./backend/index.ts";
 import { Hub } from "./hub/index.ts";
-import { createAuthenticator, isLoopbackHost } from "./identity/index.ts";
+import { type Authenticator, createAuthenticator, isLoopbackHost } from "./identity/index.ts";
 import type { ServeOptions, Server } from "./index.ts";
 import { closeListener, hostInUrl, openListener } from "./listen.ts";
 import { OwnEndpoints } from "./own-endpoints.ts";
@@ -89,7 +89,8 @@ class Node implements Server {
       ...forwardingOf(options.publicUrl),
     });
     this.#public = this.#createPublic();
-    this.#internal = this.#createInternal();
+    // Without a token a client owns names by its own key: no proof of it says who may speak for the whole registry.
+    this.#internal = this.#createInternal(options.identity.kind === "no-auth" ? null : authenticator);
   }
 
   get publicUrl(): string {
@@ -108,7 +109,7 @@ class Node implements Server {
     if (!isLoopbackHost(internal.address)) {
       this.#options.log(
         "warn",
-        `--internal-listen ${internal.address} can be reached from other machines: whoever reaches it can take names away`,
+        `--internal-listen ${internal.address} can be reached from other machines: they can ask for its health, a proxy in front of it for more`,
       );
     }
     this.#internalUrl = urlOf(false, internalListen.host, internal.port).origin;
@@ -173,11 +174,11 @@ class Node implements Server {
     socket.once("close", () => this.#rawSockets.delete(socket));
   }
 
-  #createInternal(): HttpServer {
+  #createInternal(authenticator: Authenticator | null): HttpServer {
     const { internalListen, domain } = this.#options;
     const hostnames = [internalListen.host.toLowerCase()];
     const isReady = (): boolean => !this.#isDraining;
-    const api = createBackendApi({ registry: this.#registry, domain, isReady, hostnames });
+    const api = createBackendApi({ registry: this.#registry, domain, isReady, authenticator, hostnames });
     const server = createHttpServer({ requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS }, api);
     server.maxConnections = MAX_INTERNAL_CONNECTIONS;
     return server;

@@ -212,6 +212,15 @@ describe("serve's options", () => {
   const base: ServeOptions = { identity: { kind: "no-auth" }, listen: ANY, internalListen: ANY };
   const admin: ServeOptions = { ...base, identity: { kind: "admin-token", token: TOKEN } };
 
+  it("asks for the admin token at the registry, on this machine as well", async () => {
+    const { server } = await start(admin);
+    const locate = (headers: Readonly<Record<string, string>>) =>
+      fetch(`${server.internalUrl}/locate?hostname=cat1`, { headers });
+    expect((await locate({})).status).toBe(401);
+    expect((await locate({ Authorization: `Bearer ${TOKEN}` })).status).toBe(404);
+    expect((await fetch(`${server.internalUrl}/healthz`)).status).toBe(200);
+  });
+
   it("warns of an internal listener that other machines reach", async () => {
     const warnings: string[] = [];
     const log: ServeOptions["log"] = (level, message) => level === "warn" && warnings.push(message);
@@ -219,7 +228,7 @@ describe("serve's options", () => {
     expect(warnings).toEqual([]);
     await start({ ...admin, internalListen: { host: "0.0.0.0", port: 0 }, log });
     expect(warnings).toEqual([
-      "--internal-listen 0.0.0.0 can be reached from other machines: whoever reaches it can take names away",
+      "--internal-listen 0.0.0.0 can be reached from other machines: they can ask for its health, a proxy in front of it for more",
     ]);
   });
 

@@ -1,12 +1,14 @@
 // The registry over HTTP, for the internal listener only: /register, /locate,
 // /remove, and the health of this process. Answers no browser page of others,
-// and about the registry nobody on another machine.
+// and about the registry nobody on another machine nor, where there is a token,
+// anybody without it.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
 import { asDuplexityError, DuplexityError, fields, hostnameOf } from "../../protocol/index.ts";
 import { answerError, answerJson, answerText } from "../http-answer.ts";
-import { isLoopbackHost } from "../identity/index.ts";
+import { challengeFor, identify } from "../identify.ts";
+import { type Authenticator, isLoopbackHost } from "../identity/index.ts";
 import { HttpRefusal, readJsonBody, refusal } from "./json-body.ts";
 import type { Registration, Registry } from "./registry.ts";
 
@@ -16,6 +18,8 @@ export interface BackendApiOptions {
   readonly domain: string;
   /** Whether this process takes new work. */
   readonly isReady: () => boolean;
+  /** Whom /register, /locate and /remove ask for a proof; null lets in all of this machine. */
+  readonly authenticator: Authenticator | null;
   /** Names by which the internal listener may be called besides IP addresses and `localhost`. @default [] */
   readonly hostnames?: readonly string[];
 }
@@ -24,7 +28,7 @@ type Run = (request: IncomingMessage, response: ServerResponse, url: URL) => Pro
 
 interface Endpoint {
   readonly methods: readonly string[];
-  /** Whether other machines may ask as well: a health check may, but the registry asks nobody who they are. */
+  /** Whether all may ask, from other machines and without a token: a health check may. */
   readonly isForAll: boolean;
   readonly run: Run;
 }
@@ -70,13 +74,28 @@ class BackendApi {
         response.setHeader("Allow", endpoint.methods.join(", "));
         throw refusal(405, `${url.pathname} does not take ${request.method}, only ${endpoint.methods.join(", ")}`);
       }
-      if (!endpoint.isForAll) checkPeer(request, url.pathname);
+      if (!endpoint.isForAll) await this.#checkPeer(request, url.pathname);
       await endpoint.run(request, response, url);
     } catch (error) {
       if (response.headersSent || response.destroyed) response.destroy();
       else if (error instanceof HttpRefusal) answerError(response, error.error, { status: error.status });
-      else answerError(response, asDuplexityError(error));
+      else this.#refuse(response, asDuplexityError(error));
     }
+  }
+
+  #refuse(response: ServerResponse, error: DuplexityError): void {
+    const { authenticator } = this.#options;
+    answerError(response, error, authenticator === null ? {} : { headers: challengeFor(error, authenticator) });
+  }
+
+  /** This machine may have users who must not take each other's names away: being on it is not enough. */
+  async #checkPeer(request: IncomingMessage, path: string): Promise<void> {
+    const { remoteAddress = "" } = request.socket;
+    if (!isLoopbackHost(remoteAddress)) {
+      throw new DuplexityError("DPX_FORBIDDEN", `Cannot serve ${path} to ${remoteAddress}: only this machine may ask`);
+    }
+    const { authenticator } = this.#options;
+    if (authenticator !== null) await identify(authenticator, request, path);
   }
 
   /**
@@ -143,12 +162,6 @@ class BackendApi {
       wantsReports: fields.field(body, "wantsReports", fields.readBoolean),
     }));
   }
-}
-
-function checkPeer({ socket }: IncomingMessage, path: string): void {
-  const { remoteAddress = "" } = socket;
-  if (isLoopbackHost(remoteAddress)) return;
-  throw new DuplexityError("DPX_FORBIDDEN", `Cannot serve ${path} to ${remoteAddress}: only this machine may ask`);
 }
 
 /** Reads the fields of a body; what is wrong with one is a wrong request here, not a wrong control message. */

@@ -3,6 +3,7 @@
 import { createServer, request as httpRequest } from "node:http";
 import { describe, expect, it } from "vitest";
 import { createBackendApi, MemoryRegistry } from "../../../src/server/backend/index.ts";
+import { AdminTokenAuthenticator, type Authenticator } from "../../../src/server/identity/index.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
 
@@ -20,10 +21,12 @@ interface Ask {
   readonly body?: unknown;
 }
 
-async function start(isReady = true, peer: string | null = null) {
+async function start(isReady = true, peer: string | null = null, authenticator: Authenticator | null = null) {
   const registry = new MemoryRegistry();
   stage.defer(() => registry.close());
-  const server = createServer(createBackendApi({ registry, domain: "example.test", isReady: () => isReady }));
+  const server = createServer(
+    createBackendApi({ registry, domain: "example.test", isReady: () => isReady, authenticator }),
+  );
   closeWithSockets(stage, server);
   server.on("connection", (socket) => {
     if (peer !== null) Object.defineProperty(socket, "remoteAddress", { value: peer });
@@ -210,4 +213,32 @@ describe("The internal API", () => {
       expect(Object.keys(answer.headers).some((name) => name.startsWith("access-control"))).toBe(false);
     },
   );
+});
+
+describe("a server with a token", () => {
+  const TOKEN = "a-token-of-a-good-length";
+  const guarded = () => start(true, null, new AdminTokenAuthenticator(TOKEN));
+
+  it.each([
+    ["/register", CAT],
+    ["/locate", { hostname: "cat1" }],
+    ["/remove", { hostname: "cat1", clientId: "client-a1", epoch: 1, reason: "left" }],
+  ])("asks for it at %s, also on this machine", async (path, body) => {
+    const { registry, ask } = await guarded();
+    await registry.register({ ...CAT, protocol: "http" });
+    const post = (headers: Readonly<Record<string, string>>) => ask(path, { method: "POST", headers, body });
+    const required = await post({});
+    expect(required).toMatchObject(failed(401, "DPX_AUTH_REQUIRED", /asks for its token/));
+    expect(required.headers["www-authenticate"]).toBe('Bearer realm="duplexity"');
+    expect(await post({ Authorization: "Bearer another-token-of-that-length" })).toMatchObject(
+      failed(401, "DPX_AUTH_INVALID", /not this server's/),
+    );
+    expect(await registry.locate("cat1.example.test")).toMatchObject({ epoch: 1, state: "up" });
+    expect((await post({ Authorization: `Bearer ${TOKEN}` })).status).toBe(200);
+  });
+
+  it("tells its health without one", async () => {
+    const { ask } = await guarded();
+    for (const path of ["/healthz", "/readyz"]) expect((await ask(path)).status).toBe(200);
+  });
 });
