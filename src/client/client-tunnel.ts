@@ -164,7 +164,12 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       return;
     }
     if (!this.#uplink.hasLink && this.#upAt > 0) this.#linkLostAt ??= performance.now();
-    if (this.#isConnecting) return;
+    if (this.#isConnecting) {
+      // Until now only control was missed, which nobody had to be told.
+      const isNews = !this.#uplink.hasLink && this.#status.state === "up";
+      if (isNews) this.#setStatus({ state: "reconnecting", attempt: 1, delayMs: 0, code: error.code });
+      return;
+    }
     const wasHealthy = performance.now() - this.#upAt >= BACKOFF_HEALTHY_MS;
     if (wasHealthy || this.#movedBytes - this.#bytesWhenUp >= BACKOFF_HEALTHY_BYTES) this.#backoff.reset();
     // The server is there and answers: only the link broke.

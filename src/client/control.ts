@@ -18,6 +18,7 @@ import {
   errorOfClose,
   type ForceDisconnectRequest,
   type Heartbeat,
+  Liveness,
   MAX_MESSAGE_BYTES,
   type PipesAreClosedResponse,
   type PipesAreRegisteredResponse,
@@ -114,10 +115,7 @@ export class Control {
   /** One for each closePipesRequest under way, in their order. */
   #closures: Reply<PipesAreClosedResponse>[] = [];
   #isKnown = false;
-  #heartbeat = FIRST_HEARTBEAT;
-  #heardAt = performance.now();
-  #timer: NodeJS.Timeout;
-  #isProbing = false;
+  readonly #liveness: Liveness;
   #isClosed = false;
   /** What the hub said in an `error` message before it closed. */
   #lastError: DuplexityError | null = null;
@@ -126,10 +124,17 @@ export class Control {
     this.#socket = socket;
     this.#handler = handler;
     socket.on("message", (content, isBinary) => this.#receive(content, isBinary));
-    socket.on("ping", () => this.#heard());
-    socket.on("pong", () => this.#heard());
+    socket.on("ping", () => this.#liveness.heard());
+    socket.on("pong", () => this.#liveness.heard());
     socket.on("close", (code, reason) => this.#closed(this.#lastError ?? errorOfClose(code, reason.toString("utf8"))));
-    this.#timer = setTimeout(this.#watch, this.#heartbeat.idleMs);
+    this.#liveness = new Liveness({
+      heartbeat: FIRST_HEARTBEAT,
+      ping: () => socket.ping(),
+      dead: () => {
+        socket.terminate();
+        this.#closed(new DuplexityError("DPX_LINK_DEAD", "The control socket went silent, a ping stayed unanswered"));
+      },
+    });
   }
 
   get isOpen(): boolean {
@@ -156,11 +161,7 @@ export class Control {
     try {
       const response = await reply.promise;
       this.#isKnown = true;
-      this.#heartbeat = response.heartbeat;
-      if (!this.#isClosed && !this.#isProbing) {
-        clearTimeout(this.#timer);
-        this.#timer = setTimeout(this.#watch, response.heartbeat.idleMs);
-      }
+      this.#liveness.follow(response.heartbeat);
       return response;
     } finally {
       this.#discovery = null;
@@ -213,7 +214,7 @@ export class Control {
   }
 
   #receive(content: RawData, isBinary: boolean): void {
-    this.#heard();
+    this.#liveness.heard();
     if (this.#isClosed) return;
     try {
       if (isBinary) throw new DuplexityError("DPX_PROTOCOL", "A binary message came on the control socket");
@@ -260,32 +261,11 @@ export class Control {
 
   #stop(error: DuplexityError): void {
     this.#isClosed = true;
-    clearTimeout(this.#timer);
+    this.#liveness.stop();
     this.#discovery?.reject(error);
     for (const closure of this.#closures) closure.reject(error);
     this.#closures = [];
   }
-
-  #heard(): void {
-    this.#heardAt = performance.now();
-    this.#isProbing = false;
-  }
-
-  /** Silence is probed, not guessed. */
-  readonly #watch = (): void => {
-    const { idleMs, timeoutMs } = this.#heartbeat;
-    const silentMs = performance.now() - this.#heardAt;
-    if (silentMs < idleMs) {
-      this.#timer = setTimeout(this.#watch, idleMs - silentMs);
-    } else if (this.#isProbing) {
-      this.#socket.terminate();
-      this.#closed(new DuplexityError("DPX_LINK_DEAD", "The control socket went silent, a ping stayed unanswered"));
-    } else {
-      this.#isProbing = true;
-      this.#socket.ping();
-      this.#timer = setTimeout(this.#watch, timeoutMs);
-    }
-  };
 }
 
 function textOf(content: RawData): string {

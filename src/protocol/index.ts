@@ -4,6 +4,7 @@ export { closeReason, errorOfClose } from "./close-reason.ts";
 export * from "./errors.ts";
 export { MAX_PACKET_BYTES, RESUME_WINDOW_MS } from "./limits.ts";
 export * from "./link.ts";
+export { type Heartbeat, Liveness, type LivenessOptions } from "./liveness.ts";
 export * from "./message-codec.ts";
 // The readers of checked JSON, for the server's own HTTP bodies.
 export * as fields from "./message-fields.ts";
@@ -13,7 +14,7 @@ export * from "./names.ts";
 // of the beginning, then `createPacketLink(connection)`. The control socket is one of `ws`.
 export { createPacketLink } from "./packet-link.ts";
 export { newSessionId, Session, type SessionLimits, type SessionOptions } from "./session.ts";
-export { type Heartbeat, SessionLink, type SessionLinkOptions } from "./session-link.ts";
+export { SessionLink, type SessionLinkOptions } from "./session-link.ts";
 export * from "./stream.ts";
 export { WebSocketConnection, type WebSocketConnectionOptions, type WebSocketHandler } from "./websocket-connection.ts";
 export { acceptUpgrade, type DialOptions, type DialResult, dialUpgrade } from "./websocket-handshake.ts";

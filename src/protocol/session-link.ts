@@ -6,16 +6,10 @@ import { DuplexityError } from "./errors.ts";
 import { decodeUint32, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from "./frame.ts";
 import { MAX_PACKET_BYTES, MAX_SESSIONS_PER_LINK } from "./limits.ts";
 import { LINK_HIGH_WATER_BYTES, type Link } from "./link.ts";
+import { type Heartbeat, Liveness } from "./liveness.ts";
 import { PACKET_HEADER_BYTES, type PacketHeader, PacketKind, readPacketHeader } from "./packet.ts";
 import { barePacket, closePacket, type OutgoingPacket } from "./packet-builder.ts";
 import type { Session } from "./session.ts";
-
-export interface Heartbeat {
-  /** Silence after which the peer is asked for a sign of life. */
-  readonly idleMs: number;
-  /** How long it has for its answer. */
-  readonly timeoutMs: number;
-}
 
 export interface SessionLinkOptions {
   readonly heartbeat: Heartbeat;
@@ -32,8 +26,6 @@ const PING_PAYLOAD_BYTES = 8;
 const MAX_UINT32 = 4_294_967_295;
 /** Weight of a new sample in the smoothed round trip, as TCP has it (RFC 6298 §2). */
 const RTT_GAIN = 1 / 8;
-/** A timer that fires this late means that the process slept: what came meanwhile has not been read yet. */
-const OVERSLEPT_MS = 1_000;
 
 export class SessionLink {
   /** Smoothed round trip; null until the first PONG. */
@@ -45,20 +37,27 @@ export class SessionLink {
   readonly #sessions = new Map<number, Session>();
   readonly #carried = new WeakSet<Session>();
   readonly #header: PacketHeader = { kind: PacketKind.link, session: 0, seq: 0, ack: 0 };
-  #heardAt = performance.now();
+  readonly #liveness: Liveness;
   #pingedAt = 0;
   #isPongDue = false;
   #pingCount = 0;
-  #timer: NodeJS.Timeout;
-  #timerDueAt = 0;
 
   constructor(link: Link, options: SessionLinkOptions) {
     this.#link = link;
     this.#options = options;
     link.handler = this;
-    this.#timer = this.#watchAfter(options.heartbeat.idleMs);
+    this.#liveness = new Liveness({
+      heartbeat: options.heartbeat,
+      // A busy link is alive, but its round trip changes: the windows' growth follows it.
+      pingsWhenBusy: true,
+      ping: () => this.#ping(),
+      dead: (silentMs) => {
+        const message = `Nothing came for ${Math.round(silentMs / 1000)} s, a ping stayed unanswered`;
+        link.abort(new DuplexityError("DPX_LINK_DEAD", message));
+      },
+    });
     // At once: the windows' growth needs a round-trip time.
-    this.#ping();
+    this.#liveness.ping();
   }
 
   /** Whether so much waits in the link that DATA has to wait, too. */
@@ -105,7 +104,7 @@ export class SessionLink {
 
   onPacket(packet: Buffer, rest: readonly Buffer[] = NO_MORE): void {
     if (!this.isOpen) return;
-    this.#heardAt = performance.now();
+    this.#liveness.heard();
     try {
       this.#receive(packet, rest);
     } catch (error) {
@@ -126,7 +125,7 @@ export class SessionLink {
   onClose(error: DuplexityError): void {
     if (!this.isOpen) return;
     this.isOpen = false;
-    clearTimeout(this.#timer);
+    this.#liveness.stop();
     const sessions = [...this.#sessions.values()];
     this.#sessions.clear();
     for (const session of sessions) session.linkLost(this, error);
@@ -201,7 +200,7 @@ export class SessionLink {
     );
   }
 
-  // ── Liveness ───────────────────────────────────────────────────────────
+  // ── Round trip ───────────────────────────────────────────────────────────
 
   #ping(): void {
     this.#pingCount += 1;
@@ -225,31 +224,4 @@ export class SessionLink {
     payload.copy(body, FRAME_HEADER_BYTES);
     this.send(barePacket({ kind: PacketKind.link, session: 0, seq: 0, ack: 0 }, body));
   }
-
-  #watchAfter(ms: number): NodeJS.Timeout {
-    this.#timerDueAt = performance.now() + ms;
-    return setTimeout(this.#watch, ms);
-  }
-
-  readonly #watch = (): void => {
-    const { idleMs, timeoutMs } = this.#options.heartbeat;
-    const now = performance.now();
-    const silentMs = now - this.#heardAt;
-    const hasOverslept = now - this.#timerDueAt > OVERSLEPT_MS;
-    if (silentMs < idleMs) {
-      // A busy link is alive, but its round trip changes: the windows' growth follows it.
-      if (now - this.#pingedAt >= idleMs) this.#ping();
-      this.#timer = this.#watchAfter(idleMs - silentMs);
-    } else if (silentMs < idleMs + timeoutMs || hasOverslept) {
-      this.#ping();
-      this.#timer = this.#watchAfter(hasOverslept ? timeoutMs : Math.max(1, idleMs + timeoutMs - silentMs));
-    } else {
-      this.#link.abort(
-        new DuplexityError(
-          "DPX_LINK_DEAD",
-          `Nothing came for ${Math.round(silentMs / 1000)} s, a ping stayed unanswered`,
-        ),
-      );
-    }
-  };
 }

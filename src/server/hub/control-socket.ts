@@ -12,6 +12,7 @@ import {
   type ErrorCode,
   encodeMessage,
   type Heartbeat,
+  Liveness,
 } from "../../protocol/index.ts";
 import type { Identity } from "../identity/index.ts";
 import { RateBound } from "./rate.ts";
@@ -23,8 +24,6 @@ export const CONTROL_PER_SECOND = 4;
 export const MAX_CONTROL_QUEUE_BYTES = 262_144;
 /** How long the peer may take to answer a close frame. */
 const CLOSE_TIMEOUT_MS = 2_000;
-/** A timer this late means that the process slept: what came meanwhile has not been read yet. */
-const OVERSLEPT_MS = 1_000;
 
 export interface ControlSocketOptions {
   readonly identity: Identity;
@@ -45,9 +44,7 @@ export class ControlSocket {
   readonly #options: ControlSocketOptions;
   readonly #rate = new RateBound(CONTROL_BURST, CONTROL_PER_SECOND);
   #isOpen = true;
-  #heardAt = performance.now();
-  #dueAt = 0;
-  #timer: NodeJS.Timeout;
+  readonly #liveness: Liveness;
 
   constructor(socket: WebSocket, options: ControlSocketOptions) {
     this.identity = options.identity;
@@ -55,13 +52,18 @@ export class ControlSocket {
     this.#socket = socket;
     this.#options = options;
     socket.on("message", (data: RawData, isBinary: boolean) => this.#receive(data, isBinary));
-    socket.on("ping", () => this.#heard());
-    socket.on("pong", () => this.#heard());
+    socket.on("ping", () => this.#liveness.heard());
+    socket.on("pong", () => this.#liveness.heard());
     socket.on("error", () => this.#finish(new DuplexityError("DPX_LINK_LOST", "The control socket broke")));
     socket.on("close", (code) =>
       this.#finish(new DuplexityError("DPX_LINK_LOST", `The control socket closed with ${code}`)),
     );
-    this.#timer = this.#watchAfter(options.heartbeat.idleMs);
+    this.#liveness = new Liveness({
+      heartbeat: options.heartbeat,
+      ping: () => socket.ping(),
+      dead: (silentMs) =>
+        this.#drop(`Nothing came on control for ${Math.round(silentMs / 1_000)} s, a ping stayed unanswered`),
+    });
   }
 
   get isOpen(): boolean {
@@ -93,7 +95,7 @@ export class ControlSocket {
   }
 
   #receive(data: RawData, isBinary: boolean): void {
-    this.#heard();
+    this.#liveness.heard();
     if (!this.#isOpen) return;
     try {
       if (!this.#rate.take()) {
@@ -109,10 +111,6 @@ export class ControlSocket {
     }
   }
 
-  #heard(): void {
-    this.#heardAt = performance.now();
-  }
-
   #drop(why: string): void {
     this.#socket.terminate();
     this.#finish(new DuplexityError("DPX_LINK_DEAD", why));
@@ -121,27 +119,7 @@ export class ControlSocket {
   #finish(error: DuplexityError): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    clearTimeout(this.#timer);
+    this.#liveness.stop();
     this.#options.onClose(this, error);
   }
-
-  #watchAfter(ms: number): NodeJS.Timeout {
-    this.#dueAt = performance.now() + ms;
-    return setTimeout(this.#watch, ms);
-  }
-
-  readonly #watch = (): void => {
-    const { idleMs, timeoutMs } = this.#options.heartbeat;
-    const now = performance.now();
-    const silentMs = now - this.#heardAt;
-    const hasOverslept = now - this.#dueAt > OVERSLEPT_MS;
-    if (silentMs < idleMs) {
-      this.#timer = this.#watchAfter(idleMs - silentMs);
-    } else if (silentMs < idleMs + timeoutMs || hasOverslept) {
-      this.#socket.ping();
-      this.#timer = this.#watchAfter(hasOverslept ? timeoutMs : Math.max(1, idleMs + timeoutMs - silentMs));
-    } else {
-      this.#drop(`Nothing came on control for ${Math.round(silentMs / 1_000)} s, a ping stayed unanswered`);
-    }
-  };
 }
