@@ -28,6 +28,8 @@ export class Exchange implements OriginUser, Searcher {
   #running: Running | null = null;
   #origin: OriginStream | null = null;
   #unconsumed = 0;
+  /** Whether it was on its way once: its name existed then. */
+  #wasSent = false;
   readonly #attempts = new Attempts();
   #startedAt = 0;
   /** When a target's end without an answer counts as a break, in the proxy's time; Infinity when none is awaited. */
@@ -61,6 +63,7 @@ export class Exchange implements OriginUser, Searcher {
     counters.openExchanges++;
     this.#running = { visitor, head };
     this.#attempts.begin(head);
+    this.#wasSent = false;
     this.#startedAt = performance.now();
     this.#search.begin(head);
     this.#answer.begin();
@@ -139,12 +142,16 @@ export class Exchange implements OriginUser, Searcher {
   onStream(origin: OriginStream): void {
     this.#origin = origin;
     origin.user = this;
+    this.#wasSent = true;
     this.#sender.send(origin);
     this.#running?.visitor.setFlow(!this.#sender.mustWait);
   }
 
   onSearchFailed(code: ErrorCode): void {
-    this.#fail(code === "DPX_NAME_UNKNOWN" && this.#isMisdirected ? "DPX_MISDIRECTED" : code);
+    if (code !== "DPX_NAME_UNKNOWN") this.#fail(code);
+    // The pipe left while the request was on its way: the visitor has not asked for what never was.
+    else if (this.#wasSent) this.#fail("DPX_CLIENT_AWAY");
+    else this.#fail(this.#isMisdirected ? "DPX_MISDIRECTED" : code);
   }
 
   onWaiting(): void {

@@ -338,6 +338,23 @@ describe("a request whose stream dies", () => {
     expect(at.routes.streams.length).toBe(1);
   });
 
+  it("ends with 503, not 404, when its client drains and the name is free by then", async () => {
+    const at = await startProxy(stage);
+    const { peer } = await warm(at);
+    const [used] = at.routes.streams;
+    if (used === undefined) throw new Error("No stream");
+    used.isStuck = true;
+    peer.write(POST);
+    await poll(() => used.writtenBytes > used.deliveredBytes, 5_000, "the request", 2);
+    at.routes.remove(HOST);
+    used.kill("DPX_DRAINING", used.deliveredBytes);
+    const answer = await readAnswer(peer);
+    expect([answer.status, answer.fields.get("duplexity-error")]).toEqual([503, "DPX_CLIENT_AWAY"]);
+    // The next one was never on its way.
+    peer.write(POST);
+    expect((await readAnswer(peer)).fields.get("duplexity-error")).toBe("DPX_NAME_UNKNOWN");
+  });
+
   it("meets no second refusal of its target", async () => {
     const at = await startProxy(stage);
     at.routes.register(HOST, await freePort());
