@@ -19,11 +19,6 @@ export class Backoff {
     this.#random = random;
   }
 
-  /** The number of the attempt that comes next, from 1. */
-  get attempt(): number {
-    return this.#failures + 1;
-  }
-
   /** Counts a failure and answers how long to wait, in ms: between 0 and min(cap, 0.5 s · 2^failures). */
   next(isRefused: boolean): number {
     const cap = isRefused ? BACKOFF_REFUSED_MAX_MS : BACKOFF_MAX_MS;

@@ -12,20 +12,14 @@ import {
 } from "../protocol/index.ts";
 import { isLoopbackHost } from "./identity/index.ts";
 import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
-import { isOwnHost } from "./proxy/index.ts";
+import { DEFAULT_PROXY_LIMITS, isOwnHost } from "./proxy/index.ts";
 
 export const DEFAULT_LIMITS: ServeLimits = {
+  ...DEFAULT_PROXY_LIMITS,
   maxUnauthenticated: 256,
   maxClients: 10_000,
   maxPipes: 32,
   maxStreams: 4_096,
-  maxVisitors: 20_000,
-  maxHeld: 1_000,
-  maxHeldBytes: 16_777_216,
-  holdTimeoutMs: 30_000,
-  maxHeadBytes: 65_536,
-  headTimeoutMs: 30_000,
-  idleTimeoutMs: 75_000,
   resumeWindowMs: RESUME_WINDOW_MS,
   graceMs: 86_400_000,
   heartbeatIdleMs: 10_000,

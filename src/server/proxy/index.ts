@@ -1,11 +1,12 @@
 // The part that faces visitors: HTTP by hostname, TCP by port. Knows the rest of the server by `Routes` only.
 
 export type { ProxyCounters } from "./context.ts";
-export type {
-  ProxyLimits,
-  ProxyLog,
-  ProxyOptions,
-  VisitorSocket,
+export {
+  DEFAULT_PROXY_LIMITS,
+  type ProxyLimits,
+  type ProxyLog,
+  type ProxyOptions,
+  type VisitorSocket,
 } from "./options.ts";
 export { isOwnHost } from "./own-host.ts";
 export { createProxy, type ProxyStatistics, type VisitorProxy } from "./proxy.ts";
