@@ -102,6 +102,7 @@ export const ERRORS = {
   DPX_VISITOR_GONE: entry(90, 1000, 499, 1, false, "The visitor left before the answer was complete."),
   DPX_DRAINING: entry(91, 4503, 503, 1, true, "This node is shutting down."),
   DPX_VERSION_UNSUPPORTED: entry(92, 1000, 505, 1, false, "The request's HTTP version is not supported."),
+  DPX_BODY_TIMEOUT: entry(93, 1000, 408, 1, false, "The visitor stopped sending its request's body."),
 
   // Commands
   DPX_SERVER_UNREACHABLE: entry(100, 1000, 503, 3, true, "The server cannot be reached."),

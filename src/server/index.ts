@@ -38,6 +38,11 @@ export interface ServeLimits {
   readonly maxHeadBytes: number;
   /** @default 30_000 */
   readonly headTimeoutMs: number;
+  /**
+   * How long a visitor that owes more of its request's body may send nothing while nothing else moves either; then 408.
+   * 0: for ever. Answers, event streams and upgrades may be silent for as long as they like. @default 60_000
+   */
+  readonly bodyIdleTimeoutMs: number;
   /** A visitor's keep-alive connection without a request. @default 75_000 */
   readonly idleTimeoutMs: number;
   /** @default 30_000 */

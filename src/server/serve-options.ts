@@ -32,16 +32,18 @@ const HIGHEST: Partial<Record<keyof ServeLimits, number>> = {
   maxHeadBytes: 1_048_576,
   holdTimeoutMs: 2 ** 31 - 1,
   headTimeoutMs: 2 ** 31 - 1,
+  bodyIdleTimeoutMs: 2 ** 31 - 1,
   idleTimeoutMs: 2 ** 31 - 1,
   resumeWindowMs: 2 ** 31 - 1,
   heartbeatIdleMs: 2 ** 31 - 1,
   heartbeatTimeoutMs: 2 ** 31 - 1,
 };
-/** Zero makes sense for these alone: nothing is held, nobody resumes, names are free at once. */
+/** Zero makes sense for these alone: nothing is held, no upload is cut, nobody resumes, names are free at once. */
 const MAY_BE_ZERO: ReadonlySet<keyof ServeLimits> = new Set([
   "maxHeld",
   "maxHeldBytes",
   "holdTimeoutMs",
+  "bodyIdleTimeoutMs",
   "resumeWindowMs",
   "graceMs",
 ]);

@@ -47,6 +47,7 @@ const PROXY_STATUS = new Map<ErrorCode, string>([
   ["DPX_REQUEST_INVALID", "http_request_error"],
   ["DPX_HEAD_TOO_LARGE", "http_request_error"],
   ["DPX_HEAD_TIMEOUT", "http_request_error"],
+  ["DPX_BODY_TIMEOUT", "http_request_error"],
   ["DPX_NOT_IMPLEMENTED", "http_request_error"],
   ["DPX_VERSION_UNSUPPORTED", "http_request_error"],
   ["DPX_MISDIRECTED", "http_request_error"],

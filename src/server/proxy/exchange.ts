@@ -32,6 +32,9 @@ export class Exchange implements OriginUser, Searcher {
   #wasSent = false;
   readonly #attempts = new Attempts();
   #startedAt = 0;
+  /** Whether something came from either side since the last sweep: the sweeps measure how long an upload rests. */
+  #hasMoved = true;
+  #restsSince = 0;
   /** When a target's end without an answer counts as a break, in the proxy's time; Infinity when none is awaited. */
   #deadline = Number.POSITIVE_INFINITY;
 
@@ -65,6 +68,7 @@ export class Exchange implements OriginUser, Searcher {
     this.#attempts.begin(head);
     this.#wasSent = false;
     this.#startedAt = performance.now();
+    this.#hasMoved = true;
     this.#search.begin(head);
     this.#answer.begin();
     this.#sender.begin(head, visitor.forwarding);
@@ -84,6 +88,7 @@ export class Exchange implements OriginUser, Searcher {
 
   /** Takes more of the request's body. Returns where the body's part of `chunk` ends. */
   takeBody(chunk: Buffer): number {
+    this.#hasMoved = true;
     const end = this.#sender.take(chunk, 0);
     if (end < 0) {
       // What a malformed chunk hides can't be known: the target must not take it for a whole request.
@@ -98,6 +103,7 @@ export class Exchange implements OriginUser, Searcher {
 
   /** The visitor's socket has taken all that was written. */
   onVisitorDrain(): void {
+    this.#hasMoved = true;
     this.#consume(0);
   }
 
@@ -113,11 +119,26 @@ export class Exchange implements OriginUser, Searcher {
   fail(code: ErrorCode): void {
     this.#dropOrigin("DPX_CANCELLED");
     if (this.#answer.head === null) this.#fail(code);
-    else this.#break();
+    else this.#break(code);
   }
 
   sweep(now: number): void {
     if (this.#deadline <= now) this.fail("DPX_TARGET_BROKE");
+    else this.#sweepUpload(now);
+  }
+
+  /** Ends an upload that has stopped: it would hold its stream for ever. */
+  #sweepUpload(now: number): void {
+    const limitMs = this.#context.limits.bodyIdleTimeoutMs;
+    if (limitMs === 0 || this.#running === null || this.isRequestComplete) return;
+    // Whom we have asked to wait owes nothing, and who reads a long answer is busy.
+    const isOurTurn = this.#origin === null || this.#sender.mustWait || this.#running.visitor.isBlocked;
+    if (this.#hasMoved || isOurTurn) {
+      this.#hasMoved = false;
+      this.#restsSince = now;
+    } else if (now - this.#restsSince >= limitMs) {
+      this.fail("DPX_BODY_TIMEOUT");
+    }
   }
 
   // Searcher
@@ -141,6 +162,7 @@ export class Exchange implements OriginUser, Searcher {
 
   onStream(origin: OriginStream): void {
     this.#origin = origin;
+    this.#hasMoved = true;
     origin.user = this;
     this.#wasSent = true;
     this.#sender.send(origin);
@@ -163,6 +185,7 @@ export class Exchange implements OriginUser, Searcher {
   onOriginData(chunk: Buffer): void {
     const running = this.#running;
     if (running === null) return;
+    this.#hasMoved = true;
     const answer = this.#answer;
     if (!answer.isStarted) {
       this.#sender.forget();
@@ -211,6 +234,7 @@ export class Exchange implements OriginUser, Searcher {
   }
 
   onOriginDrain(): void {
+    this.#hasMoved = true;
     this.#sender.mustWait = false;
     this.#running?.visitor.setFlow(true);
   }
@@ -295,11 +319,11 @@ export class Exchange implements OriginUser, Searcher {
     visitor.onExchangeDone(keepAlive);
   }
 
-  #break(): void {
+  #break(code: ErrorCode = "DPX_TARGET_BROKE"): void {
     const running = this.#running;
     if (running === null) return;
     this.#context.counters.failures++;
-    this.#report("DPX_TARGET_BROKE");
+    this.#report(code);
     this.#reset();
     running.visitor.onExchangeBroken(this.#answer.isUntilClose);
   }

@@ -8,7 +8,14 @@ import type { Routes } from "../routes.ts";
 /** The part of the server's limits that concerns visitors; defaults as in `ServeLimits`. */
 export type ProxyLimits = Pick<
   ServeLimits,
-  "maxVisitors" | "maxHeld" | "maxHeldBytes" | "holdTimeoutMs" | "maxHeadBytes" | "headTimeoutMs" | "idleTimeoutMs"
+  | "maxVisitors"
+  | "maxHeld"
+  | "maxHeldBytes"
+  | "holdTimeoutMs"
+  | "maxHeadBytes"
+  | "headTimeoutMs"
+  | "bodyIdleTimeoutMs"
+  | "idleTimeoutMs"
 >;
 
 export const DEFAULT_PROXY_LIMITS: ProxyLimits = {
@@ -18,6 +25,7 @@ export const DEFAULT_PROXY_LIMITS: ProxyLimits = {
   holdTimeoutMs: 30_000,
   maxHeadBytes: 65_536,
   headTimeoutMs: 30_000,
+  bodyIdleTimeoutMs: 60_000,
   idleTimeoutMs: 75_000,
 };
 

@@ -81,7 +81,8 @@ class HttpProxy implements VisitorProxy {
     };
     this.#exchanges = new ExchangePool(this.#context);
     this.#forwardings = new Forwardings(options, this.#context.pseudonym);
-    const shortest = Math.min(limits.headTimeoutMs, limits.idleTimeoutMs, limits.holdTimeoutMs);
+    const bodyIdleMs = limits.bodyIdleTimeoutMs || Number.POSITIVE_INFINITY;
+    const shortest = Math.min(limits.headTimeoutMs, limits.idleTimeoutMs, limits.holdTimeoutMs, bodyIdleMs);
     this.#sweepMs = Math.max(10, Math.min(SWEEP_MS, shortest / 4));
     this.#timer = setInterval(() => this.#sweep(), this.#sweepMs).unref();
   }

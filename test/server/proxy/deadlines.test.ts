@@ -74,6 +74,78 @@ describe("deadlines", () => {
   });
 });
 
+describe("bodyIdleTimeoutMs", () => {
+  const LIMITS = { bodyIdleTimeoutMs: 100 };
+  const UPLOAD = `POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 9\r\n\r\nx`;
+
+  it("ends an upload that has stopped with 408, and its stream", async () => {
+    const { visitor, routes, settled } = await startProxy(stage, { limits: LIMITS });
+    const origin = await startTcpOrigin(stage, () => {});
+    routes.register(HOST, origin.port);
+    const peer = await visitor();
+    peer.write(UPLOAD);
+    const answer = await readAnswer(peer);
+    expect([answer.status, answer.fields.get("duplexity-error")]).toEqual([408, "DPX_BODY_TIMEOUT"]);
+    expect(answer.fields.get("connection")).toBe("close");
+    expect(routes.streams[0]?.isReset).toBe(true);
+    await peer.readAll();
+    peer.end();
+    await settled();
+  });
+
+  it("breaks it off when its answer is on its way", async () => {
+    const { visitor, routes } = await startProxy(stage, { limits: LIMITS });
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"));
+    });
+    routes.register(HOST, origin.port);
+    const peer = await visitor();
+    peer.write(UPLOAD);
+    expect(await peer.readAll()).toMatch(/half$/);
+    expect(routes.streams[0]?.isReset).toBe(true);
+  });
+
+  it("ends nothing that trickles, waits for its target or its client, or has no body to send", async () => {
+    const { visitor, routes, proxy } = await startProxy(stage, { limits: LIMITS });
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", (chunk: Buffer) => {
+        if (chunk.includes("/full")) socket.pause();
+      });
+    });
+    routes.register(HOST, origin.port);
+    routes.register("away.example.test", origin.port, { state: "away" });
+    const [trickling, blocked, away, silent] = await Promise.all([visitor(), visitor(), visitor(), visitor()]);
+    trickling.write(`POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 9999\r\n\r\nx`);
+    blocked.write(`POST /full HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 99999999\r\n\r\n`);
+    blocked.write(Buffer.alloc(32_000_000));
+    away.write(UPLOAD.replace(HOST, "away.example.test"));
+    silent.write(get("/sse"));
+    const trickle = setInterval(() => trickling.write("x"), 20);
+    stage.defer(() => clearInterval(trickle));
+    await poll(() => routes.streams.length === 3, 5_000, "all streams", 2);
+    // Another one that stops after the others began: four times, one after another.
+    for (let turn = 0; turn < 4; turn++) {
+      const peer = await visitor();
+      peer.write(UPLOAD);
+      expect((await readAnswer(peer)).status).toBe(408);
+      peer.socket.destroy();
+    }
+    expect(routes.streams.slice(0, 3).map((stream) => stream.isReset)).toEqual([false, false, false]);
+    expect(proxy.statistics.heldRequests).toBe(1);
+  });
+
+  it("is off when it is 0", async () => {
+    const { visitor, routes } = await startProxy(stage, { limits: { bodyIdleTimeoutMs: 0, headTimeoutMs: 40 } });
+    const origin = await startTcpOrigin(stage, () => {});
+    routes.register(HOST, origin.port);
+    const peer = await visitor();
+    peer.write(UPLOAD);
+    await poll(() => routes.streams.length === 1, 5_000, "the stream", 2);
+    for (let turn = 0; turn < 4; turn++) await (await visitor()).readAll();
+    expect(routes.streams[0]?.isReset).toBe(false);
+  });
+});
+
 describe("a visitor that has ended its side", () => {
   it("is taken for gone when its answer falls silent, but not before it began", async () => {
     vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
