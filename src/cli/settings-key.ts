@@ -5,7 +5,7 @@ import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:
 import { join } from "node:path";
 import type { ClientKey } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
-import { codeOf, FILE_MODE, makePrivateDirectory, tighten } from "./private-files.ts";
+import { codeOf, FILE_MODE, makePrivateDirectory, tighten, unwritable } from "./private-files.ts";
 
 const KEY_FILE = "client-key.json";
 
@@ -19,7 +19,7 @@ export async function readOrMakeKey(directory: string, warn: (message: string) =
   const path = join(directory, KEY_FILE);
   const existing = readKey(path);
   if (existing !== null) {
-    tighten(path, FILE_MODE, warn);
+    tighten(path, warn);
     return existing;
   }
   // Loaded only now: `serve` reads settings as well and needs no client.
@@ -27,11 +27,7 @@ export async function readOrMakeKey(directory: string, warn: (message: string) =
   try {
     publish(path, `${JSON.stringify(newClientKey())}\n`);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DuplexityError("DPX_USAGE", `Cannot keep a client key in "${directory}": ${reason}`, {
-      hint: "Set DUPLEXITY_CONFIG_DIR to a folder that can be written.",
-      cause: error,
-    });
+    throw unwritable(path, error, "DUPLEXITY_CONFIG_DIR");
   }
   const key = readKey(path);
   if (key === null) throw invalidKey(path, "it vanished while it was made");
@@ -41,14 +37,21 @@ export async function readOrMakeKey(directory: string, warn: (message: string) =
 /** Puts `text` at `path` unless something is there. Of two commands that start at once one wins; neither reads half a file. */
 function publish(path: string, text: string): void {
   const draft = `${path}.${randomBytes(6).toString("hex")}`;
-  writeFileSync(draft, text, { mode: FILE_MODE, flag: "wx" });
+  try {
+    writeFileSync(draft, text, { mode: FILE_MODE, flag: "wx" });
+    link(draft, path);
+  } finally {
+    // On a full disk half of it may be there.
+    rmSync(draft, { force: true });
+  }
+}
+
+function link(draft: string, path: string): void {
   try {
     linkSync(draft, path);
   } catch (error) {
     // Not every file system has links.
     if (codeOf(error) !== "EEXIST") renameSync(draft, path);
-  } finally {
-    rmSync(draft, { force: true });
   }
 }
 

@@ -2,6 +2,7 @@
 // key, in one private folder. The only file that imports conf.
 
 import { existsSync } from "node:fs";
+import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { ClientKey } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
@@ -33,12 +34,12 @@ export interface UserSettingsOptions {
  */
 export async function openUserSettings(options: UserSettingsOptions): Promise<UserSettings> {
   const directoryFromEnv = options.env.DUPLEXITY_CONFIG_DIR;
-  const where = directoryFromEnv ? { cwd: directoryFromEnv } : { projectName: "duplexity", projectSuffix: "" };
+  const cwd = directoryFromEnv || xdgDirectory(options.env);
+  const where = cwd ? { cwd } : { projectName: "duplexity", projectSuffix: "" };
   if (directoryFromEnv) makePrivateDirectory(directoryFromEnv);
   const { path, content } = await readConf(where, directoryFromEnv);
   const directory = dirname(path);
-  tighten(directory, DIRECTORY_MODE, options.warn);
-  tighten(path, FILE_MODE, options.warn);
+  tighten(path, options.warn);
   return {
     directory,
     values: (section) => ({
@@ -48,6 +49,12 @@ export async function openUserSettings(options: UserSettingsOptions): Promise<Us
     }),
     clientKey: () => readOrMakeKey(directory, options.warn),
   };
+}
+
+/** The folder that conf would take as well, where it need not be asked: it makes the folder even to read nothing. */
+function xdgDirectory(env: NodeJS.ProcessEnv): string | null {
+  if (process.platform === "win32" || process.platform === "darwin") return null;
+  return join(env.XDG_CONFIG_HOME || join(homedir(), ".config"), "duplexity");
 }
 
 async function readConf(

@@ -5,6 +5,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { DuplexityError, isErrorCode } from "../protocol/errors.ts";
 import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "./interrupts.ts";
+import { FILE_MODE, unwritable } from "./private-files.ts";
 import { newLogPath } from "./runtime/log-file.ts";
 import { type DetachedNews, type DetachedReady, readDetachedNews } from "./runtime/messages.ts";
 
@@ -25,7 +26,7 @@ export interface DetachedUp extends DetachedReady {
  */
 export async function startDetached(env: NodeJS.ProcessEnv, directory: string): Promise<DetachedUp | number> {
   const logPath = newLogPath(directory);
-  const log = openSync(logPath, "a", 0o600);
+  const log = openLog(logPath);
   const interrupts = watchInterrupts();
   // The same words again: there is never a secret among them. Token and settings come by environment and files.
   const child = spawn(process.execPath, [...process.execArgv, ...process.argv.slice(1)], {
@@ -47,6 +48,14 @@ export async function startDetached(env: NodeJS.ProcessEnv, directory: string): 
     return { ...news, pid: child.pid ?? 0, logPath };
   } finally {
     interrupts.stop();
+  }
+}
+
+function openLog(path: string): number {
+  try {
+    return openSync(path, "a", FILE_MODE);
+  } catch (error) {
+    throw unwritable(path, error, "DUPLEXITY_RUNTIME_DIR");
   }
 }
 

@@ -1,7 +1,7 @@
 // The built command, as far as it goes without a server: what it refuses, how it says so, with which status.
 
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -238,10 +238,14 @@ describe("duplexity up and list", () => {
     expect(status).toBe(3);
   });
 
-  it("warn once about a settings folder that others can read", () => {
-    chmodSync(join(folder, "config"), 0o755);
+  it("warn once about a key that others can read, and leave the folder as it is", () => {
+    const config = join(folder, "config");
+    expect(run(["up", "9090", "--server", NO_SERVER]).stderr).toContain("ECONNREFUSED");
+    chmodSync(config, 0o755);
+    chmodSync(join(config, "client-key.json"), 0o644);
     expect(run(["up", "9090", "--server", NO_SERVER]).stderr).toContain("was open to others");
     expect(run(["up", "9090", "--server", NO_SERVER]).stderr).not.toContain("was open to others");
+    expect(statSync(config).mode & 0o777).toBe(0o755);
   });
 });
 
@@ -255,5 +259,20 @@ describe("duplexity status and down", () => {
     expect(run(["status", "--json"])).toEqual({ status: 0, stdout: "", stderr: "" });
     expect(run(["down", "--all"])).toMatchObject({ status: 0, stdout: "" });
     expect(run(["down", "cat1"])).toMatchObject({ status: 1, stderr: expect.stringContaining("DPX_NOT_RUNNING") });
+  });
+});
+
+describe("folders that take no files", () => {
+  // Where mkdir's own recursion never returns.
+  it.runIf(process.platform === "linux").each([
+    ["settings", { DUPLEXITY_CONFIG_DIR: "/proc/x/y" }],
+    ["settings", { DUPLEXITY_CONFIG_DIR: "", XDG_CONFIG_HOME: "/proc/x" }],
+    ["runtime", { DUPLEXITY_RUNTIME_DIR: "/proc/x" }],
+  ])("are refused at once: %s, %o", (which, env) => {
+    const { status, stdout, stderr } = run(["up", "-d", "9090", "--server", NO_SERVER], env);
+    expect({ status, stdout }).toEqual({ status: 2, stdout: "" });
+    expect(stderr).toMatch(
+      new RegExp(`^✖ Cannot (make|use) the ${which} folder "/proc/x.*ENOENT.*DPX_USAGE\\n  Hint  Set DUPLEXITY_`),
+    );
   });
 });

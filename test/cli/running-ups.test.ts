@@ -114,19 +114,19 @@ describe("openUpSocket", () => {
 });
 
 describe("ensureRuntimeDirectory", () => {
-  it("makes the folder for its owner alone, and closes one that is open", () => {
-    const path = join(directory, "run");
+  it("makes the folder for its owner alone, and leaves one that is there as it is", () => {
+    const path = join(directory, "run", "of", "mine");
     ensureRuntimeDirectory({ DUPLEXITY_RUNTIME_DIR: path });
-    expect(statSync(path).mode & 0o777).toBe(0o700);
+    for (const made of [path, join(directory, "run")]) expect(statSync(made).mode & 0o777).toBe(0o700);
     chmodSync(path, 0o755);
     ensureRuntimeDirectory({ DUPLEXITY_RUNTIME_DIR: path });
-    expect(statSync(path).mode & 0o777).toBe(0o700);
+    expect(statSync(path).mode & 0o777).toBe(0o755);
   });
 
   it("refuses one that others may write in, and leaves it as it is", () => {
     const path = join(directory, "shared");
     mkdirSync(path);
-    for (const mode of [0o1777, 0o777]) {
+    for (const mode of [0o1777, 0o777, 0o770]) {
       chmodSync(path, mode);
       const ensure = () => ensureRuntimeDirectory({ DUPLEXITY_RUNTIME_DIR: path });
       expect(ensure).toThrow(`Cannot use the runtime folder "${path}": others may write there`);

@@ -59,21 +59,23 @@ describe("openUserSettings", () => {
 
   it("refuses a folder that others may write in, and leaves it as it is", async () => {
     await open();
-    chmodSync(directory, 0o1777);
-    await expect(open()).rejects.toThrow(`Cannot use the settings folder "${directory}": others may write there`);
-    expect(statSync(directory).mode & 0o7777).toBe(0o1777);
+    for (const mode of [0o1777, 0o770, 0o702]) {
+      chmodSync(directory, mode);
+      await expect(open()).rejects.toThrow(`Cannot use the settings folder "${directory}": others may write there`);
+      expect(statSync(directory).mode & 0o7777).toBe(mode);
+    }
   });
 
-  it("closes what is open to others, and says so", async () => {
+  it("closes its files to others and says so, but leaves a folder that is there as it is", async () => {
     await (await open()).clientKey();
     writeFileSync(join(directory, "config.json"), "{}");
     for (const name of ["", "client-key.json", "config.json"]) chmodSync(join(directory, name), 0o755);
     await (await open()).clientKey();
-    expect(modeOf(directory)).toBe(0o700);
+    expect(modeOf(directory)).toBe(0o755);
     expect(modeOf(join(directory, "client-key.json"))).toBe(0o600);
     expect(modeOf(join(directory, "config.json"))).toBe(0o600);
-    expect(warnings).toHaveLength(3);
-    expect(warnings[0]).toContain("was open to others (mode 755); it is 700 now");
+    expect(warnings).toHaveLength(2);
+    expect(warnings[0]).toContain("was open to others (mode 755); it is 600 now");
   });
 
   it("refuses a key file that holds no key, and leaves it as it is", async () => {

@@ -2,11 +2,11 @@
 // person can enter. Knows names and rights, opens no socket.
 
 import { randomBytes } from "node:crypto";
-import { chmodSync, lstatSync, mkdirSync, readdirSync } from "node:fs";
+import { lstatSync, readdirSync } from "node:fs";
 import { tmpdir, userInfo } from "node:os";
 import { join } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
-import { DIRECTORY_MODE, isSharedMode } from "../private-files.ts";
+import { isSharedMode, makeDirectory } from "../private-files.ts";
 
 /** `sun_path` has 104 bytes on macOS and 108 on Linux, its closing zero among them. */
 const MAX_SOCKET_PATH_BYTES = 103;
@@ -23,15 +23,15 @@ export function runtimeDirectory(env: NodeJS.ProcessEnv): string {
 }
 
 /**
- * Makes the folder if it is missing and checks that it is this person's alone: the temporary folder is everybody's,
- * and a folder laid there by somebody else would hand them the tunnels.
+ * Makes the folder if it is missing and checks that nobody else can write there: the temporary folder is everybody's,
+ * and a folder laid there by somebody else would hand them the tunnels. One that was there stays as it is.
  *
  * @throws {DuplexityError} `DPX_USAGE` if it is somebody else's or cannot be made.
  */
 export function ensureRuntimeDirectory(env: NodeJS.ProcessEnv): string {
   const directory = runtimeDirectory(env);
   try {
-    mkdirSync(directory, { recursive: true, mode: DIRECTORY_MODE });
+    makeDirectory(directory);
   } catch (error) {
     throw unusable(directory, error instanceof Error ? error.message : String(error));
   }
@@ -41,7 +41,6 @@ export function ensureRuntimeDirectory(env: NodeJS.ProcessEnv): string {
   if (process.getuid !== undefined) {
     if (stats.uid !== process.getuid()) throw unusable(directory, `it belongs to user ${stats.uid}`);
     if (isSharedMode(stats.mode)) throw unusable(directory, "others may write there");
-    if ((stats.mode & 0o077) !== 0) chmodSync(directory, DIRECTORY_MODE);
   }
   return directory;
 }

@@ -26,7 +26,7 @@ export function newLogPath(directory: string): string {
     .filter((name) => LOG_NAME.test(name))
     .map((name) => ({ path: join(directory, name), changed: changedAt(join(directory, name)) }))
     .sort((a, b) => b.changed - a.changed);
-  for (const { path } of logs.slice(MAX_LOGS - 1)) unlinkSync(path);
+  for (const { path } of logs.slice(MAX_LOGS - 1)) remove(path);
   const stamp = new Date().toISOString().replace(/[-:]|\..*/g, "");
   return join(directory, `up-${stamp}-${randomBytes(2).toString("hex")}.log`);
 }
@@ -42,9 +42,13 @@ export function openLogFile(path: string, maxBytes: number = MAX_LOG_BYTES): Log
   return {
     write(text) {
       const bytes = Buffer.from(text);
-      const { size } = fstatSync(reader);
-      if (size + bytes.length > maxBytes) keepTail(reader, size, Math.floor(maxBytes / 2));
-      writeSync(reader, bytes);
+      try {
+        const { size } = fstatSync(reader);
+        if (size + bytes.length > maxBytes) keepTail(reader, size, Math.floor(maxBytes / 2));
+        writeSync(reader, bytes);
+      } catch {
+        // A full disk costs lines of the log, not the tunnel.
+      }
     },
     close() {
       closeSync(reader);
@@ -59,6 +63,14 @@ function keepTail(file: number, size: number, keepBytes: number): void {
   const start = tail.indexOf(0x0a) + 1;
   ftruncateSync(file, 0);
   writeSync(file, tail, start, length - start);
+}
+
+function remove(path: string): void {
+  try {
+    unlinkSync(path);
+  } catch {
+    // Without the right to write there, the new log fails and tells.
+  }
 }
 
 function changedAt(path: string): number {

@@ -4,7 +4,7 @@
 import { chmodSync, renameSync, unlinkSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { asDuplexityError } from "../../protocol/errors.ts";
-import { FILE_MODE } from "../private-files.ts";
+import { FILE_MODE, unwritable } from "../private-files.ts";
 import { newSocketPath } from "./directory.ts";
 import { readLine, writeLine } from "./line-socket.ts";
 import { readUpRequest, type UpAnswer, type UpRequest, type UpStatus } from "./messages.ts";
@@ -39,11 +39,15 @@ export async function openUpSocket(directory: string, handler: UpSocketHandler):
     void answer(socket, handler);
   });
   server.maxConnections = MAX_CONNECTIONS;
-  await listen(server, draft);
-  if (isFile) {
-    // The folder is private already; this holds should somebody open it.
-    chmodSync(draft, FILE_MODE);
-    renameSync(draft, path);
+  try {
+    await listen(server, draft);
+    if (isFile) {
+      chmodSync(draft, FILE_MODE);
+      renameSync(draft, path);
+    }
+  } catch (error) {
+    server.close();
+    throw unwritable(path, error, "DUPLEXITY_RUNTIME_DIR");
   }
   return {
     path,
@@ -89,9 +93,15 @@ function failed(message: string): UpAnswer {
 function listen(server: Server, path: string): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once("error", reject);
-    server.listen(path, () => {
-      server.off("error", reject);
-      resolve();
-    });
+    // It is this person's alone from its first moment: the folder may be one that others can enter. It binds at once.
+    const umask = process.umask(0o777 & ~FILE_MODE);
+    try {
+      server.listen(path, () => {
+        server.off("error", reject);
+        resolve();
+      });
+    } finally {
+      process.umask(umask);
+    }
   });
 }
