@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
 import type { Command as RunCommand } from "./context.ts";
 import { DOWN_FLAGS, type Flag, LIST_FLAGS, SERVE_FLAGS, STATUS_FLAGS, UP_FLAGS } from "./flags.ts";
+import { misspeltVariables } from "./variables.ts";
 
 interface CommandEntry {
   readonly name: string;
@@ -117,6 +118,7 @@ function createCommand(entry: CommandEntry, onRun: (status: number) => void): Co
     }
     const { run } = await entry.load();
     const { env, stdin, stdout, stderr, argv } = process;
+    for (const sentence of misspeltVariables(env)) stderr.write(`duplexity: ${sentence}\n`);
     const given = { flags, words: command.args, args: argv.slice(argv.indexOf(entry.name) + 1) };
     onRun(await run({ env, cwd: process.cwd(), stdin, stdout, stderr, version: readVersion(), ...given }));
   });

@@ -3,11 +3,15 @@
 /** Longer words are not compared: nobody mistypes a flag of that size, and the comparison is quadratic. */
 const MAX_WORD_CHARS = 64;
 
-/** The candidate that is fewest edits away from `word`, or null if none is close. */
-export function nearest(word: string, candidates: readonly string[]): string | null {
+/**
+ * The candidate that is fewest edits away from `word`, or null if none is close.
+ *
+ * @param maxEdits @default two of five letters
+ */
+export function nearest(word: string, candidates: readonly string[], maxEdits?: number): string | null {
   if (word.length > MAX_WORD_CHARS) return null;
   const wanted = word.toLowerCase();
-  const allowed = Math.max(1, Math.floor(wanted.length * 0.4));
+  const allowed = maxEdits ?? Math.max(1, Math.floor(wanted.length * 0.4));
   let best: string | null = null;
   let bestDistance = allowed + 1;
   for (const candidate of candidates) {

@@ -276,3 +276,13 @@ describe("folders that take no files", () => {
     );
   });
 });
+
+describe("a misspelt variable", () => {
+  it("gets one line on stderr, and the command goes on", () => {
+    const { status, stdout, stderr } = run(["status"], { DUPLEXITY_JSNO: "1" });
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "" });
+    expect(stderr).toMatch(
+      /^duplexity: nothing reads the variable "DUPLEXITY_JSNO"; did you mean DUPLEXITY_JSON\?\nNo pipes/,
+    );
+  });
+});
