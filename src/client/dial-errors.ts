@@ -40,7 +40,18 @@ function explain(error: unknown): { why: string; hint?: string } {
   if (code === "ENOTFOUND" || code === "EAI_AGAIN") {
     return { why: `its name is not known (${code})`, hint: "Check the server's address and this machine's network." };
   }
-  if (code === "ETIMEDOUT") return { why: "it did not answer in time (ETIMEDOUT)" };
+  if (code === "ETIMEDOUT" || code === "UND_ERR_CONNECT_TIMEOUT") return { why: `it did not answer in time (${code})` };
+  if (error instanceof Error && error.name === "TimeoutError") return { why: "it did not answer in time" };
+  if (code === "ECONNRESET" || code === "UND_ERR_SOCKET") {
+    return { why: "it closed the connection without an answer (ECONNRESET)" };
+  }
+  // The HTTP parser's: HPE_INVALID_CONSTANT and the like. undici's may have no code.
+  if (code?.startsWith("HPE_") || (error instanceof Error && error.name === "HTTPParserError")) {
+    return {
+      why: "what answers there is not a duplexity server, nor HTTP at all",
+      hint: "Check the port: is it another program's?",
+    };
+  }
   if (code?.includes("CERT") || code?.includes("SELF_SIGNED") || code?.startsWith("ERR_TLS")) {
     return {
       why: `its certificate is not trusted here (${code})`,
@@ -50,7 +61,7 @@ function explain(error: unknown): { why: string; hint?: string } {
   if (code === "EPROTO" || code === "ERR_SSL_WRONG_VERSION_NUMBER") {
     return { why: `it does not speak TLS there (${code})`, hint: "Is it http:// instead of https://?" };
   }
-  if (code !== undefined) return { why: code };
+  if (code !== undefined && !code.startsWith("UND_ERR_")) return { why: code };
   return { why: error instanceof Error ? error.message : String(error) };
 }
 

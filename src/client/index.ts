@@ -1,5 +1,6 @@
 // The client as a library: `forward()` opens a tunnel. It prints nothing and never ends the process.
 
+export { dialFailure } from "./dial-errors.ts";
 export { forward } from "./forward.ts";
 export { type AuthorizationRequest, authorizationFor, newClientKey } from "./identity.ts";
 export { type Pipe, parsePipe, resolvePipes } from "./pipe.ts";

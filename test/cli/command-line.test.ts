@@ -231,6 +231,15 @@ describe("duplexity up and list", () => {
     }
   });
 
+  it("say so in the same words", () => {
+    const [up, list] = ["up", "list"].map((command) => {
+      const { stderr } = run([command, ...(command === "up" ? ["9090"] : []), "--server", NO_SERVER]);
+      return stderr.slice(stderr.indexOf("✖"));
+    });
+    expect(list).toBe(up);
+    expect(list).toContain("nothing listens there (ECONNREFUSED)");
+  });
+
   it("answer 3 in the background as well", () => {
     const { status, stdout, stderr } = run(["up", "9090", "--server", NO_SERVER, "-d"]);
     expect(stderr).toContain("DPX_SERVER_UNREACHABLE");

@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { createServer, get, type IncomingMessage } from "node:http";
+import { request } from "undici";
 import { describe, expect, it } from "vitest";
 import { dialFailure, isFinal, readRefusal, wasRefused } from "../../src/client/dial-errors.ts";
 import { DuplexityError, ERRORS, type ErrorCode } from "../../src/protocol/index.ts";
 import { useStage } from "../support/stage.ts";
+import { startTcpOrigin } from "../support/tcp-origin.ts";
 import { listen } from "./support.ts";
 
 const stage = useStage();
@@ -31,11 +33,33 @@ describe("dialFailure", () => {
     ["SELF_SIGNED_CERT_IN_CHAIN", "its certificate is not trusted here (SELF_SIGNED_CERT_IN_CHAIN)"],
     ["ERR_TLS_CERT_ALTNAME_INVALID", "its certificate is not trusted here (ERR_TLS_CERT_ALTNAME_INVALID)"],
     ["ERR_SSL_WRONG_VERSION_NUMBER", "it does not speak TLS there (ERR_SSL_WRONG_VERSION_NUMBER)"],
-    ["ECONNRESET", "ECONNRESET"],
+    ["ECONNRESET", "it closed the connection without an answer (ECONNRESET)"],
+    ["UND_ERR_SOCKET", "it closed the connection without an answer (ECONNRESET)"],
+    ["HPE_INVALID_CONSTANT", "what answers there is not a duplexity server, nor HTTP at all"],
+    ["EHOSTUNREACH", "EHOSTUNREACH"],
   ])("%s: %s", (code, why) => {
     const cause = errno(code);
     const error = dialFailure(SERVER, cause);
     expect(error).toMatchObject({ code: "DPX_SERVER_UNREACHABLE", message: `Cannot reach ${SERVER}: ${why}`, cause });
+  });
+
+  it.each<[string, (port: number) => Promise<unknown>]>([
+    ["up's socket", (port) => once(get({ host: "127.0.0.1", port }), "response")],
+    ["list's request", (port) => request(`http://127.0.0.1:${port}`)],
+  ])("says of a port that speaks no HTTP what it is, for %s", async (_what, dial) => {
+    const { port } = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", () => socket.end("SSH-2.0-OpenSSH_9.9\r\n"));
+    });
+    const error = dialFailure(SERVER, await dial(port).catch((reason: unknown) => reason));
+    expect(error).toMatchObject({
+      message: `Cannot reach ${SERVER}: what answers there is not a duplexity server, nor HTTP at all`,
+      hint: "Check the port: is it another program's?",
+    });
+  });
+
+  it("tells a wait that was over as one", () => {
+    const { message } = dialFailure(SERVER, new DOMException("aborted", "TimeoutError"));
+    expect(message).toBe(`Cannot reach ${SERVER}: it did not answer in time`);
   });
 
   it("leaves a DuplexityError as it is", () => {

@@ -1,7 +1,7 @@
 // `duplexity list`: the clients and pipes that the server knows of this person
 // (an admin sees all). Asks the server's API; needs no running `up`.
 
-import { authorizationFor } from "../../client/index.ts";
+import { authorizationFor, dialFailure } from "../../client/index.ts";
 import { DuplexityError, isErrorCode } from "../../protocol/errors.ts";
 import { type CommandContext, readSettings } from "../context.ts";
 import { explain, readAccess, type ServerAccess } from "../dial.ts";
@@ -56,12 +56,7 @@ async function fetchClients(access: ServerAccess): Promise<unknown> {
     status = answer.statusCode;
     text = await answer.body.text();
   } catch (error) {
-    const reason =
-      error instanceof Error ? error.message || String("code" in error ? error.code : error.name) : String(error);
-    const failure = new DuplexityError("DPX_SERVER_UNREACHABLE", `Cannot reach ${access.server}: ${reason}`, {
-      cause: error,
-    });
-    throw explain(failure, access);
+    throw explain(dialFailure(access.server, error), access);
   }
   let content: unknown;
   try {
