@@ -2,14 +2,15 @@
 // of clients, and a page that says what this is. One request for each connection.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { Socket } from "node:net";
+import { type BlockList, isIPv6, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import { answerError, answerJson, answerText, endSocket, refuseSocket } from "./http-answer.ts";
 import type { Hub } from "./hub/index.ts";
-import { Lobby, type LobbyPlace } from "./hub/index.ts";
+import { Lobby, type LobbyPlace, senderOf } from "./hub/index.ts";
 import { challengeFor, identify } from "./identify.ts";
-import type { Authenticator, Identity } from "./identity/index.ts";
+import { type Authenticator, type Identity, isLoopbackHost } from "./identity/index.ts";
+import { plainAddress } from "./proxy/index.ts";
 
 export interface OwnEndpointsOptions {
   readonly hub: Hub;
@@ -17,6 +18,8 @@ export interface OwnEndpointsOptions {
   readonly domain: string;
   /** Sockets that have not said who they are. */
   readonly maxUnauthenticated: number;
+  /** Peers that stand for many clients, as loopback does: they have no share of these sockets to keep to. */
+  readonly trustProxy?: BlockList;
   /** How long such a socket may take for its request, and then for its first message. @default 10_000 */
   readonly idleSocketMs?: number;
   readonly maxHeadBytes: number;
@@ -63,7 +66,7 @@ export class OwnEndpoints {
       return;
     }
     try {
-      this.#places.set(socket, this.#lobby.enter(socket));
+      this.#places.set(socket, this.#lobby.enter(socket, this.#senderOf(socket)));
     } catch (error) {
       refuseSocket(socket, asDuplexityError(error), { "Retry-After": "5" });
       return;
@@ -146,7 +149,17 @@ export class OwnEndpoints {
     } catch (error) {
       const refusal = asDuplexityError(error);
       refuseSocket(socket, refusal, this.#challengeFor(refusal));
+      // It has got its answer, and is closed soon: who comes next may have its place.
+      socket.once("finish", place.leave);
     }
+  }
+
+  /** Null for a TLS terminator on this machine, or a trusted one: behind it are many. */
+  #senderOf(socket: Socket): string | null {
+    const address = plainAddress(socket.remoteAddress ?? "");
+    if (address === "" || isLoopbackHost(address)) return null;
+    const isTrusted = this.#options.trustProxy?.check(address, isIPv6(address) ? "ipv6" : "ipv4") === true;
+    return isTrusted ? null : senderOf(address);
   }
 
   #identify(request: IncomingMessage, path: string): Promise<Identity> {

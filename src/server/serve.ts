@@ -81,7 +81,9 @@ class Node implements Server {
     const { routes } = this.#hub;
     this.#tcpPorts = tcpPorts === null ? null : createTcpPorts({ ...tcpPorts, host: listen.host, routes, limits, log });
     const { maxUnauthenticated, maxHeadBytes } = limits;
-    this.#own = new OwnEndpoints({ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes });
+    this.#own = new OwnEndpoints({
+      ...{ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes, trustProxy },
+    });
     this.#proxy = createProxy({
       ...{ routes, domain, nodeId, limits, trustProxy, log },
       serveOwn: (socket, head) => this.#own.take(socket, head),

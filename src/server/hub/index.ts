@@ -2,5 +2,5 @@
 
 export type { ClientRow } from "./client-rows.ts";
 export { Hub, type HubOptions, type HubStatistics, type HubUpgrade } from "./hub.ts";
-export { Lobby, type LobbyOptions, type LobbyPlace } from "./lobby.ts";
+export { Lobby, type LobbyOptions, type LobbyPlace, senderOf } from "./lobby.ts";
 export type { PortOpener } from "./registrar.ts";

@@ -22,13 +22,22 @@ export interface LobbyPlace {
 
 const ignore = (): void => {};
 
+/** A smaller lobby is not divided. */
+const MIN_DIVIDED_SOCKETS = 8;
+/** One sender may have this part of the lobby. */
+const SHARE = 1 / 4;
+
 export class Lobby {
   readonly #maxSockets: number;
   readonly #deadlineMs: number;
+  readonly #maxShare: number;
   readonly #places = new Set<LobbyPlace>();
+  /** Places taken by each sender that has any. */
+  readonly #shares = new Map<string, number>();
 
   constructor(options: LobbyOptions) {
     this.#maxSockets = options.maxSockets;
+    this.#maxShare = maxShareOf(options.maxSockets);
     this.#deadlineMs = options.deadlineMs ?? 10_000;
   }
 
@@ -36,12 +45,23 @@ export class Lobby {
     return this.#places.size;
   }
 
-  /** @throws {DuplexityError} `DPX_UNAUTHENTICATED_LIMIT` when it is full. */
-  enter(socket: Duplex): LobbyPlace {
+  /**
+   * @param sender Whom the place counts for, a quarter of the lobby at most; null for a peer that stands for many.
+   * @throws {DuplexityError} `DPX_UNAUTHENTICATED_LIMIT` when the lobby or the sender's share of it is full.
+   */
+  enter(socket: Duplex, sender: string | null = null): LobbyPlace {
     if (this.#places.size >= this.#maxSockets) {
       throw new DuplexityError(
         "DPX_UNAUTHENTICATED_LIMIT",
         `Cannot take the connection: ${this.#places.size} others have not said who they are yet`,
+        { hint: "Try again in a few seconds." },
+      );
+    }
+    const taken = sender === null ? 0 : (this.#shares.get(sender) ?? 0);
+    if (taken >= this.#maxShare) {
+      throw new DuplexityError(
+        "DPX_UNAUTHENTICATED_LIMIT",
+        `Cannot take the connection: ${taken} others from the same address have not said who they are yet`,
         { hint: "Try again in a few seconds." },
       );
     }
@@ -58,13 +78,40 @@ export class Lobby {
       leave: () => {
         if (!this.#places.delete(place)) return;
         clearTimeout(timer);
+        this.#release(sender);
         socket.off("close", place.leave);
         // What it holds, such as a request's head, would live as long as the socket.
         place.onExpire = ignore;
       },
     };
     this.#places.add(place);
+    if (sender !== null) this.#shares.set(sender, taken + 1);
     socket.once("close", place.leave);
     return place;
   }
+
+  #release(sender: string | null): void {
+    if (sender === null) return;
+    const left = (this.#shares.get(sender) ?? 0) - 1;
+    if (left > 0) this.#shares.set(sender, left);
+    else this.#shares.delete(sender);
+  }
+}
+
+function maxShareOf(maxSockets: number): number {
+  return maxSockets < MIN_DIVIDED_SOCKETS ? maxSockets : Math.floor(maxSockets * SHARE);
+}
+
+/**
+ * Whom a socket from `address` counts for: an IPv4 address itself, and the /64 of an IPv6 address, since one customer
+ * has all of that. `address` is as node writes it, without a zone and not IPv4-mapped.
+ */
+export function senderOf(address: string): string {
+  if (!address.includes(":")) return address;
+  const [left = "", right = ""] = address.split("::");
+  const groups = left === "" ? [] : left.split(":");
+  const missing = address.includes("::") ? 8 - groups.length - (right === "" ? 0 : right.split(":").length) : 0;
+  for (let at = 0; at < missing; at++) groups.push("0");
+  if (right !== "") groups.push(...right.split(":"));
+  return `${groups.slice(0, 4).join(":")}::/64`;
 }

@@ -713,6 +713,21 @@ describe("Sockets that do not say who they are", () => {
     expect(hub.hub.statistics.controls).toBe(1);
   });
 
+  it("leave with their refusal, although they stay for a moment", async () => {
+    const hub = await startHub(stage, { maxUnauthenticated: 2 });
+    // Half open, so that the server's end does not close it.
+    const refused = connect({ port: hub.port, host: "127.0.0.1", allowHalfOpen: true });
+    stage.defer(() => refused.destroy());
+    refused.write("GET /control HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+    let answer = "";
+    refused.setEncoding("latin1").on("data", (text: string) => (answer += text));
+    await once(refused, "end");
+    expect(answer).toMatch(/^HTTP\/1\.1 401 /);
+    // Less than the 2 s that it may linger.
+    await poll(() => hub.own.unauthenticated === 0, 1_000, "an empty lobby", 2);
+    expect(refused.destroyed).toBe(false);
+  });
+
   it("are capped: one more gets 503, until one leaves or says who it is", async () => {
     const hub = await startHub(stage, { maxUnauthenticated: 2 });
     const client = hub.client();
