@@ -8,6 +8,8 @@ import type { Output } from "./output/style.ts";
 
 export interface FailureOptions {
   readonly argv: readonly string[];
+  /** The command that was asked for, if there is such a one. */
+  readonly command?: string | undefined;
   readonly env: NodeJS.ProcessEnv;
   readonly stdout: Output;
   readonly stderr: Output;
@@ -15,7 +17,7 @@ export interface FailureOptions {
 
 /** Shows the failure (with --json on stdout, else on stderr) and answers the exit status of its code. */
 export function showFailure(thrown: unknown, options: FailureOptions): number {
-  const error = isCommanderError(thrown) ? usageError(thrown.message) : asDuplexityError(thrown);
+  const error = isCommanderError(thrown) ? usageError(thrown.message, options.command) : asDuplexityError(thrown);
   // The flags were perhaps not understood, so this looks at the words themselves.
   if (isJson(options)) writeJsonLine(options.stdout, errorLine(error));
   else writeError(options.stderr, error, { env: options.env, noColor: options.argv.includes("--no-color") });
@@ -39,9 +41,10 @@ function isCommanderError(value: unknown): value is Error {
 }
 
 /** `error: unknown option '--sever'\n(Did you mean --server?)` as a message and a hint. */
-function usageError(message: string): DuplexityError {
+function usageError(message: string, command: string | undefined): DuplexityError {
   const [first = "", ...rest] = message.replace(/^error: /, "").split("\n");
   const meant = /Did you mean (.+)\?/.exec(rest.join(" "))?.[1];
-  const hint = meant === undefined ? "duplexity --help" : `Did you mean ${meant}?`;
+  const help = command === undefined ? "duplexity --help" : `duplexity ${command} --help`;
+  const hint = meant === undefined ? help : `Did you mean ${meant}?`;
   return new DuplexityError("DPX_USAGE", `${first.charAt(0).toUpperCase()}${first.slice(1)}`, { hint });
 }

@@ -162,7 +162,8 @@ async function main(argv: readonly string[]): Promise<number> {
 async function show(error: unknown): Promise<number> {
   const { showFailure } = await import("./failure.ts");
   const { argv, env, stdout, stderr } = process;
-  return showFailure(error, { argv, env, stdout, stderr });
+  const command = COMMANDS.find(({ name }) => name === argv[2])?.name;
+  return showFailure(error, { argv, command, env, stdout, stderr });
 }
 
 /** Lets what was written reach a slow reader first, and gives up on one that is gone. */

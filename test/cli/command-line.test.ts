@@ -62,6 +62,8 @@ describe("usage errors", () => {
       args: ["up", "9090", "--sever", "x"],
       message: "Did you mean --server?",
     },
+    { what: "an unknown flag, with its command's help", args: ["up", "--prot"], message: "duplexity up --help" },
+    { what: "an unknown command", args: ["banana"], message: "duplexity --help" },
     { what: "an unknown command, with the nearest", args: ["stauts"], message: "Did you mean status?" },
     { what: "a flag without its value", args: ["up", "--pipe"], message: "argument missing" },
     { what: "no target", args: ["up"], message: "duplexity up 9090" },
