@@ -99,6 +99,10 @@ export class Hub {
 
   constructor(options: HubOptions) {
     this.#options = options;
+    // Emitted within `handleUpgrade`: left alone, ws would answer by itself, without a code.
+    this.#webSockets.on("wsClientError", ({ message }) => {
+      throw new DuplexityError("DPX_PROTOCOL", `Cannot upgrade to a WebSocket: ${message}`);
+    });
     const { registry, limits, onRouteChange, log, now = Date.now } = options;
     const clients = new ClientTable(limits.maxClients, now);
     this.#clients = clients;

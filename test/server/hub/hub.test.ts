@@ -1,6 +1,7 @@
 // Clients at the hub, over real sockets: how they come up, go, come back and are sent away.
 
 import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import type { WebSocket } from "ws";
@@ -711,6 +712,29 @@ describe("Sockets that do not say who they are", () => {
     expect(await closed).toContain("DPX_IDLE_SOCKET");
     // The control socket that said who it is stays.
     expect(hub.hub.statistics.controls).toBe(1);
+  });
+
+  it.each([
+    ["Sec-WebSocket-Key", { "Sec-WebSocket-Key": "short" }],
+    ["Sec-WebSocket-Protocol", { "Sec-WebSocket-Protocol": "duplexity.v1, duplexity.v1" }],
+  ])("get our code for a malformed %s", async (_name, malformed) => {
+    const hub = await startHub(stage);
+    const { port } = hub;
+    const headers = {
+      Authorization: await hub.client().authorization("/control"),
+      Connection: "Upgrade",
+      Upgrade: "websocket",
+      "Sec-WebSocket-Version": "13",
+      "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+      "Sec-WebSocket-Protocol": "duplexity.v1",
+      ...malformed,
+    };
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      get({ host: "127.0.0.1", port, path: "/control", headers }, resolve).on("error", reject);
+    });
+    expect([answer.statusCode, answer.headers["duplexity-error"]]).toEqual([400, "DPX_PROTOCOL"]);
+    answer.resume();
+    await poll(() => hub.own.unauthenticated === 0, 1_000, "an empty lobby", 2);
   });
 
   it("leave with their refusal, although they stay for a moment", async () => {
