@@ -59,7 +59,7 @@ export const LIMIT_FLAGS: readonly LimitFlag[] = [
   limit("maxHeadBytes", "size", "maxHeadBytes", "a request's head", "64KiB"),
   limit("holdTimeout", "duration", "holdTimeoutMs", "for a client to come back to a waiting request", "30s"),
   limit("headTimeout", "duration", "headTimeoutMs", "for a request's head to arrive", "30s"),
-  limit("bodyIdleTimeout", "duration", "bodyIdleTimeoutMs", "an upload that has stopped; 0 for no limit", "60s"),
+  limit("bodyIdleTimeout", "duration", "bodyIdleTimeoutMs", "an upload that has stopped; 0s for no limit", "60s"),
   limit("idleTimeout", "duration", "idleTimeoutMs", "a visitor's connection without a request", "75s"),
   limit("resumeWindow", "duration", "resumeWindowMs", "for a client to come back without loss", "30s"),
   limit("nameGrace", "duration", "graceMs", "a name stays its owner's after the client left", "1d"),
