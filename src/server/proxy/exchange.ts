@@ -127,12 +127,12 @@ export class Exchange implements OriginUser, Searcher {
     else this.#sweepUpload(now);
   }
 
-  /** Ends an upload that has stopped: it would hold its stream for ever. */
+  /** Ends an upload that has stopped before its answer began: it would hold its stream for ever. */
   #sweepUpload(now: number): void {
     const limitMs = this.#context.limits.bodyIdleTimeoutMs;
     if (limitMs === 0 || this.#running === null || this.isRequestComplete) return;
-    // Whom we have asked to wait owes nothing, and who reads a long answer is busy.
-    const isOurTurn = this.#origin === null || this.#sender.mustWait || this.#running.visitor.isBlocked;
+    // Whom we have asked to wait owes nothing. Once there is an answer, the two may be silent as long as they like.
+    const isOurTurn = this.#origin === null || this.#sender.mustWait || this.#answer.head !== null;
     if (this.#hasMoved || isOurTurn) {
       this.#hasMoved = false;
       this.#restsSince = now;
