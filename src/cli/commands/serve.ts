@@ -11,6 +11,7 @@ import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
 import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
 import { createServeView, isLogLevel, LOG_LEVELS } from "../output/serve-view.ts";
 import type { SettingsValues } from "../settings-values.ts";
+import { sweepOnThisThread } from "../sweeping.ts";
 import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
 
 const DEFAULT_DRAIN_MS = 30_000;
@@ -25,6 +26,7 @@ export async function run(context: CommandContext): Promise<number> {
     ...{ isJson: values.isOn("json"), noColor: values.isOn("noColor") },
   });
   const options = { ...readOptions(context, values), log: view.log };
+  sweepOnThisThread();
   const interrupts = watchInterrupts();
   const { serve } = await import("../../server/index.ts");
   const server = await serve(options);

@@ -12,12 +12,14 @@ import { createUpView, type UpView } from "../output/up-view.ts";
 import { ensureRuntimeDirectory } from "../runtime/directory.ts";
 import { openLogFile } from "../runtime/log-file.ts";
 import type { DetachedNews } from "../runtime/messages.ts";
+import { sweepOnThisThread } from "../sweeping.ts";
 import { DETACHED_LOG_VARIABLE, startDetached } from "../up-detached.ts";
 import { explainRefusal, planUp, type UpPlan } from "../up-plan.ts";
 import { runUp, type UpRunOptions } from "../up-run.ts";
 
 export async function run(context: CommandContext): Promise<number> {
   const startedAt = Date.now();
+  sweepOnThisThread();
   const logPath = context.env[DETACHED_LOG_VARIABLE];
   if (logPath !== undefined) return runInBackground(context, logPath, startedAt);
   const plan = await planUp(context);
