@@ -5,13 +5,13 @@ import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
 import type { IdentityOptions, ServeLimits, ServeOptions } from "../../server/index.ts";
+import { tuneCollector } from "../collector.ts";
 import { type CommandContext, readSettings } from "../context.ts";
 import { readSecret } from "../credentials.ts";
 import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
 import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
 import { createServeView, isLogLevel, LOG_LEVELS } from "../output/serve-view.ts";
 import type { SettingsValues } from "../settings-values.ts";
-import { sweepOnThisThread } from "../sweeping.ts";
 import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
 
 const DEFAULT_DRAIN_MS = 30_000;
@@ -26,7 +26,7 @@ export async function run(context: CommandContext): Promise<number> {
     ...{ isJson: values.isOn("json"), noColor: values.isOn("noColor") },
   });
   const options = { ...readOptions(context, values), log: view.log };
-  sweepOnThisThread();
+  tuneCollector();
   const interrupts = watchInterrupts();
   const { serve } = await import("../../server/index.ts");
   const server = await serve(options);

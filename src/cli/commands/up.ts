@@ -3,6 +3,7 @@
 
 import { forward } from "../../client/index.ts";
 import { asDuplexityError } from "../../protocol/errors.ts";
+import { tuneCollector } from "../collector.ts";
 import type { CommandContext } from "../context.ts";
 import { explain } from "../dial.ts";
 import { type Interrupts, watchInterrupts } from "../interrupts.ts";
@@ -12,14 +13,13 @@ import { createUpView, type UpView } from "../output/up-view.ts";
 import { ensureRuntimeDirectory } from "../runtime/directory.ts";
 import { openLogFile } from "../runtime/log-file.ts";
 import type { DetachedNews } from "../runtime/messages.ts";
-import { sweepOnThisThread } from "../sweeping.ts";
 import { DETACHED_LOG_VARIABLE, startDetached } from "../up-detached.ts";
 import { explainRefusal, planUp, type UpPlan } from "../up-plan.ts";
 import { runUp, type UpRunOptions } from "../up-run.ts";
 
 export async function run(context: CommandContext): Promise<number> {
   const startedAt = Date.now();
-  sweepOnThisThread();
+  tuneCollector();
   const logPath = context.env[DETACHED_LOG_VARIABLE];
   if (logPath !== undefined) return runInBackground(context, logPath, startedAt);
   const plan = await planUp(context);
