@@ -15,11 +15,11 @@ const FOLDERS = new Map<string, { readonly folders: readonly string[]; readonly 
 ]);
 
 /** Parts of the server: each knows another only by its index, `backend/registry.ts`, and what lies directly in src/server. */
-const SERVER_PARTS = ["auth", "backend", "hub", "identity", "proxy"];
+const SERVER_PARTS = ["accounts", "auth", "backend", "hub", "identity", "proxy", "store"];
 
 /** Packages that only these files may import. */
 const PACKAGE_HOMES = new Map([
-  ["ioredis", /^src\/server\/backend\/redis/],
+  ["ioredis", /^src\/server\/(backend|store)\/redis/],
   ["conf", /^src\/cli\/settings/],
   ["chalk", /^src\/cli\/output/],
   ["ora", /^src\/cli\/output/],

@@ -65,6 +65,10 @@ export const ERRORS = {
   DPX_TICKET_INVALID: entry(45, 4401, 401, 1, true, "The dial ticket is unknown, used, late or another client's."),
   DPX_CLIENT_ID: entry(46, 4400, 400, 1, false, "The clientId is malformed or belongs to another identity."),
 
+  DPX_BANNED: entry(47, 4403, 403, 6, false, "An admin has banned this identity, client or name."),
+  DPX_RATE_LIMIT: entry(48, 4429, 429, 1, true, "Too many attempts from one address or for one account."),
+  DPX_SIGN_IN_FAILED: entry(49, 4401, 401, 4, false, "The sign-in was refused, given up, or took too long."),
+
   // Names
   DPX_NAME_INVALID: entry(50, 4400, 400, 2, false, "The name is not a DNS label, or not below the server's domain."),
   DPX_NAME_RESERVED: entry(51, 4403, 403, 2, false, "The name is reserved."),
@@ -76,6 +80,8 @@ export const ERRORS = {
   DPX_PIPES_LIMIT: entry(57, 4429, 429, 1, false, "Too many pipes for one client."),
   DPX_CLIENTS_LIMIT: entry(58, 4429, 429, 1, true, "Too many clients on this server or for one owner."),
   DPX_TCP_PORTS: entry(59, 4429, 503, 1, true, "No TCP port is free, or the server has no --tcp-ports."),
+
+  DPX_OWNER_LIMIT: entry(70, 4429, 429, 1, false, "One owner has as many pipes, clients or connections as allowed."),
 
   // The target
   DPX_TARGET_INVALID: entry(60, 4400, 400, 2, false, "The target is not one of the forms that up understands."),
@@ -104,10 +110,16 @@ export const ERRORS = {
   DPX_VERSION_UNSUPPORTED: entry(92, 1000, 505, 1, false, "The request's HTTP version is not supported."),
   DPX_BODY_TIMEOUT: entry(93, 1000, 408, 1, false, "The visitor stopped sending its request's body."),
 
+  DPX_VISITOR_UNKNOWN: entry(94, 1000, 401, 1, false, "The pipe asks its visitors for a user and a password."),
+  DPX_VISITOR_FORBIDDEN: entry(95, 1000, 403, 1, false, "The pipe is not open to this visitor."),
+
   // Commands
   DPX_SERVER_UNREACHABLE: entry(100, 1000, 503, 3, true, "The server cannot be reached."),
   DPX_NOT_RUNNING: entry(101, 1000, 404, 1, false, "No such pipe is running here."),
   DPX_LISTEN: entry(102, 1000, 500, 1, false, "A listener could not be opened."),
+  DPX_STORE: entry(103, 1011, 503, 1, true, "The server's store cannot be read or written at the moment."),
+  DPX_NOT_FOUND: entry(104, 1000, 404, 1, false, "There is no such client, user, token or ban."),
+  DPX_EXISTS: entry(105, 1000, 409, 1, false, "There is such a user or token already."),
 } as const satisfies Record<`DPX_${string}`, ErrorEntry>;
 
 export type ErrorCode = keyof typeof ERRORS;

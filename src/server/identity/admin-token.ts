@@ -10,7 +10,7 @@ const MIN_TOKEN_CHARS = 16;
 const MAX_TOKEN_CHARS = 4_096;
 
 const BEARER = /^bearer +(\S+) *$/i;
-const ADMIN: Identity = { ownerId: "admin", ownerName: "admin", isAdmin: true };
+const ADMIN: Identity = { ownerId: "admin", ownerName: "admin", isAdmin: true, namePatterns: null, expiresAt: null };
 
 export class AdminTokenAuthenticator implements Authenticator {
   readonly challenge = 'Bearer realm="duplexity"';
@@ -35,6 +35,14 @@ export class AdminTokenAuthenticator implements Authenticator {
         hint: "Set DUPLEXITY_TOKEN, or use --token-file FILE.",
       });
     }
+    return this.authenticateToken(token);
+  }
+
+  current(identity: Identity): Identity {
+    return identity;
+  }
+
+  async authenticateToken(token: string): Promise<Identity> {
     // Digests have one length, so that comparing them takes one time.
     if (timingSafeEqual(digestOf(token), this.#digest)) return ADMIN;
     throw new DuplexityError("DPX_AUTH_INVALID", "Cannot let you in: the token is not this server's", {

@@ -8,6 +8,10 @@ export interface Identity {
   readonly ownerName: string;
   /** May see and end what belongs to others. */
   readonly isAdmin: boolean;
+  /** Labels that may be opened: `ben-*`, `cat1`; null: any. */
+  readonly namePatterns: readonly string[] | null;
+  /** Unix time in ms at which the proof ends and another one is to be shown; null: never. */
+  readonly expiresAt: number | null;
 }
 
 /** What of an HTTP request says who sent it. */
@@ -29,4 +33,20 @@ export interface Authenticator {
    * does not hold.
    */
   authenticate(request: IdentityRequest): Promise<Identity>;
+  /** The same for a token alone, as `tokenRefresh` brings it. */
+  authenticateToken(token: string): Promise<Identity>;
+  /**
+   * Whether what was shown once still holds: the account is there, the token not revoked. Asked at every renewal; no I/O.
+   * Answers the identity as it is now (a role may have changed), or null.
+   */
+  current(identity: Identity): Identity | null;
+}
+
+/** What may not come in, whoever asks: looked at in every door. No I/O. */
+export interface Admission {
+  /**
+   * @param subject What is asked for, besides the identity itself.
+   * @throws {DuplexityError} `DPX_BANNED`, with by whom, why and until when.
+   */
+  check(identity: Identity, subject: { readonly clientId?: string; readonly hostname?: string }): void;
 }

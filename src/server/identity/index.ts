@@ -6,7 +6,7 @@ import type { Authenticator } from "./identity.ts";
 import { KeyProofAuthenticator } from "./key-proof.ts";
 
 export { AdminTokenAuthenticator } from "./admin-token.ts";
-export type { Authenticator, Identity, IdentityRequest } from "./identity.ts";
+export type { Admission, Authenticator, Identity, IdentityRequest } from "./identity.ts";
 export { KeyProofAuthenticator } from "./key-proof.ts";
 export { isLoopbackHost } from "./loopback.ts";
 export { ReplayTable } from "./replay-table.ts";

@@ -45,7 +45,15 @@ export class KeyProofAuthenticator implements Authenticator {
     checkClaims(payload, request);
     if (!this.#used.use(`${thumbprint}.${String(payload.jti)}`)) throw refused("the proof was used before");
     const ownerName = `key ${thumbprint.slice(0, SHOWN_THUMBPRINT_CHARS)}`;
-    return { ownerId: `key:${thumbprint}`, ownerName, isAdmin: false };
+    return { ownerId: `key:${thumbprint}`, ownerName, isAdmin: false, namePatterns: null, expiresAt: null };
+  }
+
+  current(identity: Identity): Identity {
+    return identity;
+  }
+
+  async authenticateToken(): Promise<Identity> {
+    throw refused("this server runs with --no-auth and knows no tokens");
   }
 }
 

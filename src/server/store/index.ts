@@ -1,0 +1,12 @@
+// Where what outlives the process is kept. Other parts know the interface; serve() chooses which one it is.
+
+export {
+  MAX_KEY_CHARS,
+  MAX_LISTED,
+  MAX_LOG_ENTRIES,
+  MAX_VALUE_BYTES,
+  type PutOptions,
+  type Store,
+  type StoredEntry,
+  type Value,
+} from "./store.ts";
