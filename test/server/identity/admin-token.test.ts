@@ -13,6 +13,8 @@ describe("AdminTokenAuthenticator", () => {
       ownerId: "admin",
       ownerName: "admin",
       isAdmin: true,
+      namePatterns: null,
+      expiresAt: null,
     });
   });
 

@@ -30,6 +30,8 @@ describe("KeyProofAuthenticator", () => {
       ownerId: `key:${thumbprintOf(key)}`,
       ownerName: `key ${thumbprintOf(key).slice(0, 8)}`,
       isAdmin: false,
+      namePatterns: null,
+      expiresAt: null,
     });
   });
 
