@@ -1,3 +1,8 @@
 // People, their machines' tokens, bans and the audit log, kept in a store. Knows no HTTP.
 
+export { Accounts, type AccountsOptions, type NewAccount, type OneTimeCode, type OutsideSignIn } from "./accounts.ts";
+export { AuditLog, type AuditLogOptions } from "./audit-log.ts";
+export { Bans, type BansOptions } from "./bans.ts";
+export { MachineTokens, type MachineTokensOptions, type NewMachineToken } from "./machine-tokens.ts";
+export { checkNamePattern, checkNamePatterns, isAllowedName, matchesNamePattern } from "./name-patterns.ts";
 export type { Account, AuditAction, AuditEvent, Ban, BanSubject, MachineToken } from "./types.ts";

@@ -10,7 +10,14 @@ const MIN_TOKEN_CHARS = 16;
 const MAX_TOKEN_CHARS = 4_096;
 
 const BEARER = /^bearer +(\S+) *$/i;
-const ADMIN: Identity = { ownerId: "admin", ownerName: "admin", isAdmin: true, namePatterns: null, expiresAt: null };
+const ADMIN: Identity = {
+  ownerId: "admin",
+  ownerName: "admin",
+  isAdmin: true,
+  namePatterns: [],
+  expiresAt: null,
+  proof: { kind: "admin-token" },
+};
 
 export class AdminTokenAuthenticator implements Authenticator {
   readonly challenge = 'Bearer realm="duplexity"';

@@ -1,5 +1,14 @@
 // Who is at the other end of a request: the interface behind which each way of proving it sits.
 
+/** How somebody has shown who they are. */
+export type Proof =
+  /** A key of the client's own, on a server with --no-auth. */
+  | { readonly kind: "key" }
+  | { readonly kind: "admin-token" }
+  /** An ID token, from a person who signed in. */
+  | { readonly kind: "sign-in" }
+  | { readonly kind: "machine-token"; readonly tokenId: string };
+
 /** Somebody who owns names. */
 export interface Identity {
   /** Stable and unique: compared, never shown. */
@@ -8,10 +17,12 @@ export interface Identity {
   readonly ownerName: string;
   /** May see and end what belongs to others. */
   readonly isAdmin: boolean;
-  /** Labels that may be opened: `ben-*`, `cat1`; null: any. */
-  readonly namePatterns: readonly string[] | null;
+  /** What labels may be opened: each list has to hold one pattern (`ben-*`, `cat1`) that matches. No lists: any label. */
+  readonly namePatterns: readonly (readonly string[])[];
   /** Unix time in ms at which the proof ends and another one is to be shown; null: never. */
   readonly expiresAt: number | null;
+  /** A machine's token may do less than its owner. */
+  readonly proof: Proof;
 }
 
 /** What of an HTTP request says who sent it. */
@@ -37,7 +48,8 @@ export interface Authenticator {
   authenticateToken(token: string): Promise<Identity>;
   /**
    * Whether what was shown once still holds: the account is there, the token not revoked. Asked at every renewal; no I/O.
-   * Answers the identity as it is now (a role may have changed), or null.
+   * Answers the identity as it is now (a role may have changed), or null. That a sign-in is over by the clock
+   * (`expiresAt`) is for the caller to see, who may wait for another proof.
    */
   current(identity: Identity): Identity | null;
 }

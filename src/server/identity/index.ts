@@ -5,8 +5,15 @@ import { AdminTokenAuthenticator } from "./admin-token.ts";
 import type { Authenticator } from "./identity.ts";
 import { KeyProofAuthenticator } from "./key-proof.ts";
 
+export { AccountAuthenticator, type AccountAuthenticatorOptions } from "./account-authenticator.ts";
 export { AdminTokenAuthenticator } from "./admin-token.ts";
-export type { Admission, Authenticator, Identity, IdentityRequest } from "./identity.ts";
+export {
+  createIdTokenVerifier,
+  type IdTokenVerifier,
+  type IdTokenVerifierOptions,
+  type VerifiedIdToken,
+} from "./id-tokens.ts";
+export type { Admission, Authenticator, Identity, IdentityRequest, Proof } from "./identity.ts";
 export { KeyProofAuthenticator } from "./key-proof.ts";
 export { isLoopbackHost } from "./loopback.ts";
 export { ReplayTable } from "./replay-table.ts";

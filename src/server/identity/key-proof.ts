@@ -45,7 +45,14 @@ export class KeyProofAuthenticator implements Authenticator {
     checkClaims(payload, request);
     if (!this.#used.use(`${thumbprint}.${String(payload.jti)}`)) throw refused("the proof was used before");
     const ownerName = `key ${thumbprint.slice(0, SHOWN_THUMBPRINT_CHARS)}`;
-    return { ownerId: `key:${thumbprint}`, ownerName, isAdmin: false, namePatterns: null, expiresAt: null };
+    return {
+      ownerId: `key:${thumbprint}`,
+      ownerName,
+      isAdmin: false,
+      namePatterns: [],
+      expiresAt: null,
+      proof: { kind: "key" },
+    };
   }
 
   current(identity: Identity): Identity {

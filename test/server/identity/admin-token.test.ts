@@ -13,8 +13,9 @@ describe("AdminTokenAuthenticator", () => {
       ownerId: "admin",
       ownerName: "admin",
       isAdmin: true,
-      namePatterns: null,
+      namePatterns: [],
       expiresAt: null,
+      proof: { kind: "admin-token" },
     });
   });
 

@@ -30,8 +30,9 @@ describe("KeyProofAuthenticator", () => {
       ownerId: `key:${thumbprintOf(key)}`,
       ownerName: `key ${thumbprintOf(key).slice(0, 8)}`,
       isAdmin: false,
-      namePatterns: null,
+      namePatterns: [],
       expiresAt: null,
+      proof: { kind: "key" },
     });
   });
 
