@@ -2,12 +2,14 @@
 
 export { closeReason, errorOfClose } from "./close-reason.ts";
 export * from "./errors.ts";
+export * from "./gate.ts";
 export { MAX_PACKET_BYTES, RESUME_WINDOW_MS } from "./limits.ts";
 export * from "./link.ts";
 export { type Heartbeat, Liveness, type LivenessOptions } from "./liveness.ts";
 export * from "./message-codec.ts";
 // The readers of checked JSON, for the server's own HTTP bodies.
 export * as fields from "./message-fields.ts";
+export { readGate } from "./message-gate.ts";
 export * from "./messages.ts";
 export * from "./names.ts";
 // The dialer's own WebSocket: `acceptUpgrade` (hub) or `dialUpgrade` (client), then `WebSocketConnection` for the texts

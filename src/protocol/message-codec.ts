@@ -24,6 +24,7 @@ import {
   readWord,
   uriReader,
 } from "./message-fields.ts";
+import { readGate } from "./message-gate.ts";
 import type { ControlMessage, PipeRequest, PipeResult } from "./messages.ts";
 import { MAX_MESSAGE_BYTES } from "./messages.ts";
 
@@ -95,6 +96,7 @@ const DECODERS: { readonly [T in ControlMessage["type"]]: (fields: Fields) => Ex
         maxStreams: field(limits, "maxStreams", readPositive),
         maxPacketBytes: field(limits, "maxPacketBytes", readPositive),
       },
+      ...optionalField(fields, "features", arrayReader(readWord, 0, MAX_LIST_ITEMS)),
     };
   },
   dialRequest: (fields) => ({
@@ -146,7 +148,11 @@ const DECODERS: { readonly [T in ControlMessage["type"]]: (fields: Fields) => Ex
 
 function readPipeRequest(value: unknown, path: string): PipeRequest {
   const fields = readObject(value, path);
-  return { name: field(fields, "name", readName), protocol: field(fields, "protocol", readProtocol) };
+  return {
+    name: field(fields, "name", readName),
+    protocol: field(fields, "protocol", readProtocol),
+    ...optionalField(fields, "gate", readGate),
+  };
 }
 
 function readPipeResult(value: unknown, path: string): PipeResult {

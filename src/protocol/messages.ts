@@ -2,6 +2,7 @@
 // that opens `/dialer`), each validated where it comes in. See docs/protocol.md.
 
 import type { ErrorCode } from "./errors.ts";
+import type { PipeGate } from "./gate.ts";
 
 /** The WebSocket sub-protocol of both sockets. */
 export const SUBPROTOCOL = "duplexity.v1";
@@ -12,12 +13,17 @@ export const MAX_MESSAGE_BYTES = 65_536;
 /** Header of the `/dialer` upgrade request that carries the dial ticket. Never in a URL: those are logged. */
 export const TICKET_HEADER = "duplexity-ticket";
 
+/** In `DiscoveryResponse.features`: the server keeps visitors out as `PipeRequest.gate` says. */
+export const GATES_FEATURE = "gates";
+
 export type PipeProtocol = "http" | "tcp";
 
 /** A pipe as the client asks for it. `name` is a label (`cat1`) or a full hostname. The target stays with the client. */
 export interface PipeRequest {
   readonly name: string;
   readonly protocol: PipeProtocol;
+  /** Who may come in. Left out: everybody. Only for a server that has the feature `gates`: another one would ignore it. */
+  readonly gate?: PipeGate;
 }
 
 /** C→H on control, first; again whenever the client needs another ticket. */
@@ -52,6 +58,8 @@ export interface DiscoveryResponse {
     readonly maxStreams: number;
     readonly maxPacketBytes: number;
   };
+  /** What this server can do beyond the version's beginnings. Left out: nothing. */
+  readonly features?: readonly string[];
 }
 
 /** C→H on dialer, first and only text there. */

@@ -1,7 +1,7 @@
 // What the proxy may ask the rest of the server: where a hostname leads, and a
 // stream to there. The proxy knows no more than this and cannot see a WebSocket.
 
-import type { OpenRequest, RequestReport, Stream, StreamHandler } from "../protocol/index.ts";
+import type { OpenRequest, PipeGate, RequestReport, Stream, StreamHandler } from "../protocol/index.ts";
 
 /** A registered hostname. Replaced whole on every change, so identity (`===`) says whether it is still the same. */
 export interface Route {
@@ -19,6 +19,8 @@ export interface Route {
   readonly tcpPort?: number;
   /** Whether the client asked for a report of each request. */
   readonly wantsReports: boolean;
+  /** Who may come in. Left out: everybody. */
+  readonly gate?: PipeGate;
 }
 
 export interface Routes {

@@ -5,7 +5,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { isIP } from "node:net";
-import { asDuplexityError, DuplexityError, fields, hostnameOf } from "../../protocol/index.ts";
+import { asDuplexityError, DuplexityError, fields, hostnameOf, readGate } from "../../protocol/index.ts";
 import { answerError, answerJson, answerText } from "../http-answer.ts";
 import { challengeFor, identify } from "../identify.ts";
 import { type Authenticator, isLoopbackHost } from "../identity/index.ts";
@@ -160,6 +160,7 @@ class BackendApi {
       ownerName: fields.field(body, "ownerName", fields.readName),
       nodeId: fields.field(body, "nodeId", fields.readWord),
       wantsReports: fields.field(body, "wantsReports", fields.readBoolean),
+      ...fields.optionalField(body, "gate", readGate),
     }));
   }
 }

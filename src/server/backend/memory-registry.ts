@@ -248,6 +248,7 @@ export class MemoryRegistry implements Registry {
 
 /** Only the fields of a registration, whatever else the caller's object has. */
 function registrationOf(registration: Registration): Registration {
-  const { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports } = registration;
-  return { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports };
+  const { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports, gate } = registration;
+  const fields = { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports };
+  return gate === undefined ? fields : { ...fields, gate };
 }

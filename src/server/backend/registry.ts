@@ -1,6 +1,8 @@
 // Which hostname belongs to whom, and where its client can be reached. One
 // atomic step per call, so that a second implementation can be a script in Redis.
 
+import type { PipeGate } from "../../protocol/index.ts";
+
 export interface Registration {
   /** Canonical hostname. */
   readonly hostname: string;
@@ -13,6 +15,8 @@ export interface Registration {
   /** The hub that holds the client's link. */
   readonly nodeId: string;
   readonly wantsReports: boolean;
+  /** Who may come in. Left out: everybody. */
+  readonly gate?: PipeGate;
   /** TCP ports that the hub could not open: something else on its machine has them. @default [] */
   readonly avoidPorts?: readonly number[];
 }

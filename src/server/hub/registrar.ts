@@ -131,9 +131,10 @@ export class Registrar {
     const { registry, nodeId } = this.#options;
     const { ownerId, ownerName } = client.identity;
     const { hostname, request } = wanted;
-    const { protocol, name } = request;
+    const { protocol, name, gate } = request;
     const { clientId } = client;
-    const registration = { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports };
+    const fields = { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports };
+    const registration = gate === undefined ? fields : { ...fields, gate };
     const avoidPorts: number[] = [];
     let made: Made | undefined;
     let replaced: RegistryRecord | null = null;

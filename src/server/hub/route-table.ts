@@ -3,6 +3,7 @@
 
 import {
   DuplexityError,
+  isSameGate,
   type OpenRequest,
   type RequestReport,
   type Session,
@@ -138,12 +139,14 @@ function isSame(one: Route, other: Route): boolean {
     one.state === other.state &&
     one.protocol === other.protocol &&
     one.tcpPort === other.tcpPort &&
-    one.wantsReports === other.wantsReports
+    one.wantsReports === other.wantsReports &&
+    isSameGate(one.gate, other.gate)
   );
 }
 
 /** The part of a record that the proxy needs; a new object each time, so that identity tells a change. */
 export function routeOf(record: RegistryRecord): Route {
-  const { hostname, protocol, clientId, epoch, state, tcpPort, wantsReports } = record;
-  return { hostname, protocol, clientId, epoch, state, wantsReports, ...(tcpPort === undefined ? {} : { tcpPort }) };
+  const { hostname, protocol, clientId, epoch, state, tcpPort, wantsReports, gate } = record;
+  const port = tcpPort === undefined ? {} : { tcpPort };
+  return { hostname, protocol, clientId, epoch, state, wantsReports, ...port, ...(gate === undefined ? {} : { gate }) };
 }
