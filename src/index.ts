@@ -4,6 +4,7 @@ export type {
   ClientKey,
   ForwardOptions,
   PipeOptions,
+  TokenAnswer,
   Tunnel,
   TunnelEvents,
   TunnelPipe,

@@ -6,11 +6,12 @@ import { EventEmitter } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError, type RequestReport } from "../protocol/index.ts";
 import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
+import type { Credential } from "./credential.ts";
 import { isFinal, wasRefused } from "./dial-errors.ts";
 import { drained } from "./drain.ts";
-import type { AuthorizationRequest } from "./identity.ts";
 import type { Pipe } from "./pipe.ts";
 import { SessionSet } from "./session-set.ts";
+import { TokenRenewal } from "./token-renewal.ts";
 import type { Tunnel, TunnelEvents, TunnelPipe, TunnelStatistics, TunnelStatus } from "./tunnel.ts";
 import { type Registered, Uplink } from "./uplink.ts";
 import { WakeWatch } from "./wake-watch.ts";
@@ -18,7 +19,7 @@ import { WakeWatch } from "./wake-watch.ts";
 export interface ClientTunnelOptions {
   readonly url: URL;
   readonly pipes: readonly Pipe[];
-  readonly identity: Pick<AuthorizationRequest, "token" | "key">;
+  readonly credential: Credential;
   readonly wantsReports: boolean;
   readonly connectTimeoutMs: number;
 }
@@ -33,6 +34,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   readonly #options: ClientTunnelOptions;
   readonly #sessions: SessionSet;
   readonly #uplink: Uplink;
+  readonly #renewal: TokenRenewal;
   readonly #backoff = new Backoff();
   /** Ends every wait and dial of this tunnel. */
   readonly #life = new AbortController();
@@ -69,13 +71,18 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       pipes: options.pipes,
       wantsReports: options.wantsReports,
       sessions: this.#sessions,
-      identity: options.identity,
+      credential: options.credential,
       onLost: (error) => this.#lost(error),
       // Control and link may go one after the other.
       onDrain: () => {
         this.#freeRetries = 2;
       },
       onForceDisconnect: (error) => this.#finish(error),
+    });
+    this.#renewal = new TokenRenewal({
+      credential: options.credential,
+      onToken: (token) => this.#uplink.refreshToken(token),
+      onRefused: (error) => this.#finish(error),
     });
   }
 
@@ -159,7 +166,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       if (!this.#uplink.hasLink) this.#drain?.abort();
       return;
     }
-    if (isFinal(error.code)) {
+    if (this.#isFinal(error)) {
       this.#finish(error);
       return;
     }
@@ -176,6 +183,12 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     if (wasHealthy && this.#uplink.hasControl) this.#freeRetries = Math.max(this.#freeRetries, 1);
     this.#isConnecting = true;
     this.#reconnect(error).catch((cause: unknown) => this.#finish(asDuplexityError(cause)));
+  }
+
+  /** A token may have ended while this machine slept: the next dial asks for another one, and only its refusal counts. */
+  #isFinal({ code }: DuplexityError): boolean {
+    if (code === "DPX_AUTH_INVALID" && this.#options.credential.canRenew) return false;
+    return isFinal(code);
   }
 
   /** Tries for ever, until it is up, closed, or told that it is not wanted any more. */
@@ -209,6 +222,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     if (this.#closing !== null) this.#uplink.sayGoodbye(GOODBYE);
     this.#upAt = performance.now();
     this.#bytesWhenUp = this.#movedBytes;
+    this.#renewal.arm();
     if (registered !== null) this.#registered(registered);
   }
 
@@ -228,7 +242,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
 
   /** The link may live on without its session: only a new dial gets a new one. */
   #sessionEnded(error: DuplexityError): void {
-    if (isFinal(error.code)) this.#finish(error);
+    if (this.#isFinal(error)) this.#finish(error);
     else this.#uplink.abort(error);
   }
 
@@ -284,6 +298,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#attempt.abort(reason);
     this.#hurry?.abort();
     this.#wakeWatch?.stop();
+    this.#renewal.stop();
     // First, so that nobody who is told of the end below finds it open.
     const status: TunnelStatus = { state: "closed", error };
     this.#status = status;

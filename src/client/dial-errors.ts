@@ -11,7 +11,7 @@ const MAX_REFUSAL_BYTES = 65_536;
 const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   ...(["DPX_USAGE", "DPX_PROTOCOL_VERSION", "DPX_AUTH_REQUIRED", "DPX_AUTH_INVALID", "DPX_FORBIDDEN"] as const),
   ...(["DPX_CLIENT_ID", "DPX_NAME_INVALID", "DPX_NAME_RESERVED", "DPX_NAME_TAKEN"] as const),
-  ...(["DPX_REPLACED", "DPX_KICKED", "DPX_PIPES_LIMIT"] as const),
+  ...(["DPX_REPLACED", "DPX_KICKED", "DPX_BANNED", "DPX_PIPES_LIMIT"] as const),
 ]);
 
 /** Whether a tunnel that is up gives up because of it. */

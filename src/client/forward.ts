@@ -3,6 +3,7 @@
 import { setMaxListeners } from "node:events";
 import { DuplexityError } from "../protocol/index.ts";
 import { ClientTunnel } from "./client-tunnel.ts";
+import { Credential } from "./credential.ts";
 import { newClientKey, stableIdentity } from "./identity.ts";
 import { resolvePipes } from "./pipe.ts";
 import { controlUrl } from "./server-url.ts";
@@ -33,7 +34,7 @@ export async function forward(first: string | number | ForwardOptions, second?: 
   const tunnel = new ClientTunnel({
     url,
     pipes,
-    identity,
+    credential: new Credential(identity),
     wantsReports: options.reports === true,
     connectTimeoutMs,
   });

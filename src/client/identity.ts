@@ -4,6 +4,7 @@
 import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
 import { importJWK, SignJWT } from "jose";
 import { DuplexityError } from "../protocol/index.ts";
+import { askToken, subjectOf, type TokenSource } from "./token.ts";
 import type { ClientKey } from "./tunnel.ts";
 
 export interface AuthorizationRequest {
@@ -12,12 +13,10 @@ export interface AuthorizationRequest {
   /** @default "GET" */
   readonly method?: string;
   /** Bearer token, or a function that is asked each time. Takes precedence over `key`. */
-  readonly token?: string | (() => string | Promise<string>) | undefined;
+  readonly token?: TokenSource | undefined;
   readonly key?: ClientKey | undefined;
 }
 
-/** RFC 6750 §2.1; anything else would break the header, or is a file that was read wrongly. */
-const TOKEN = /^[A-Za-z0-9._~+/=-]{1,16384}$/;
 const KEY_PART = /^[A-Za-z0-9_-]{43}$/;
 
 /**
@@ -28,19 +27,7 @@ const KEY_PART = /^[A-Za-z0-9_-]{43}$/;
  */
 export async function authorizationFor(request: AuthorizationRequest): Promise<string> {
   const { url, method = "GET", token, key } = request;
-  if (token !== undefined) {
-    const text = (typeof token === "string" ? token : await token()).trim();
-    if (!TOKEN.test(text)) {
-      throw new DuplexityError(
-        "DPX_AUTH_INVALID",
-        "Cannot use the token: it is empty or has characters that none has",
-        {
-          hint: "A token is one line of letters, digits and . _ ~ + / = -",
-        },
-      );
-    }
-    return `Bearer ${text}`;
-  }
+  if (token !== undefined) return `Bearer ${(await askToken(token)).token}`;
   if (key === undefined)
     throw new DuplexityError("DPX_AUTH_REQUIRED", "Cannot sign in: there is neither token nor key");
   return `DPoP ${await proofOf(checkKey(key), method, url)}`;
@@ -73,10 +60,20 @@ function checkKey(key: ClientKey): ClientKey {
   });
 }
 
-/** What stays the same for this machine or account, to derive names from. No secret can be read out of it. */
+/**
+ * What stays the same for this machine and account, to derive names from. No secret can be read out of it. A sign-in's
+ * tokens come and go: of them the subject counts. Two people at one machine get different names.
+ */
 export async function stableIdentity(request: Pick<AuthorizationRequest, "token" | "key">): Promise<string> {
-  if (request.key !== undefined) return `key:${thumbprintOf(request.key)}`;
-  const { token = "" } = request;
-  const text = (typeof token === "string" ? token : await token()).trim();
-  return `token:${createHash("sha256").update(`duplexity-token\n${text}`).digest("base64url")}`;
+  const { key, token } = request;
+  const machine = key === undefined ? null : `key:${thumbprintOf(key)}`;
+  if (token === undefined) return machine ?? "";
+  const { token: text } = await askToken(token);
+  const person = subjectOf(text);
+  if (person !== null) return `${machine ?? "key:"} user:${digestOf(`${person.issuer}\n${person.subject}`)}`;
+  return machine ?? `token:${digestOf(`duplexity-token\n${text}`)}`;
+}
+
+function digestOf(text: string): string {
+  return createHash("sha256").update(text).digest("base64url");
 }

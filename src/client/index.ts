@@ -5,4 +5,5 @@ export { forward } from "./forward.ts";
 export { type AuthorizationRequest, authorizationFor, newClientKey } from "./identity.ts";
 export { type Pipe, parsePipe, resolvePipes } from "./pipe.ts";
 export { parseTarget, type Target, type TargetAddress } from "./target.ts";
+export type { TokenAnswer, TokenSource } from "./token.ts";
 export type * from "./tunnel.ts";

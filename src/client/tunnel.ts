@@ -2,6 +2,7 @@
 
 import type { EventEmitter } from "node:events";
 import type { DuplexityError, ErrorCode, PipeProtocol, RequestReport } from "../protocol/index.ts";
+import type { TokenSource } from "./token.ts";
 
 /** Ed25519 private key by which a client proves itself to a server that runs without accounts (JWK). */
 export interface ClientKey {
@@ -24,8 +25,12 @@ export interface ForwardOptions {
   readonly name?: string;
   /** More than one pipe in one tunnel; `target` and `name` are then left out. */
   readonly pipes?: readonly PipeOptions[];
-  /** Bearer token. A function is asked before each dial. */
-  readonly token?: string | (() => string | Promise<string>);
+  /**
+   * Bearer token. A function is asked before each dial, and while the tunnel is up before the token ends (by the
+   * `expiresAt` that it answers, else by a JWT's `exp`). A DuplexityError with `DPX_AUTH_INVALID` from it ends the tunnel;
+   * other failures are tried again.
+   */
+  readonly token?: TokenSource;
   /** Key for servers that run with --no-auth. Left out: one is made for this process. */
   readonly key?: ClientKey;
   /** Ask the server for a report of each request (`request` event). @default false */

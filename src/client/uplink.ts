@@ -13,8 +13,9 @@ import {
   SessionLink,
 } from "../protocol/index.ts";
 import { type Control, dialControl } from "./control.ts";
+import type { Credential } from "./credential.ts";
 import { dialLink } from "./dialer.ts";
-import { type AuthorizationRequest, authorizationFor } from "./identity.ts";
+import { disconnectError } from "./force-disconnect.ts";
 import type { Pipe } from "./pipe.ts";
 import { Reply } from "./reply.ts";
 import { dialerUrl } from "./server-url.ts";
@@ -28,7 +29,7 @@ export interface UplinkOptions {
   readonly pipes: readonly Pipe[];
   readonly wantsReports: boolean;
   readonly sessions: SessionSet;
-  readonly identity: Pick<AuthorizationRequest, "token" | "key">;
+  readonly credential: Credential;
   /** The control socket or the link is gone. Also while `establish` runs, which then rejects or makes a new one. */
   onLost(error: DuplexityError): void;
   /** The server has said that it will close the sockets. */
@@ -107,6 +108,11 @@ export class Uplink {
     }
   }
 
+  /** Shows a fresh token, so that the server goes on without a new dial. Without a control socket the next dial shows one. */
+  refreshToken(token: string): void {
+    if (this.#control?.isKnown === true) this.#control.send({ type: "tokenRefresh", token });
+  }
+
   /** Closes both sockets for good and resolves when that is done. */
   async close(error: DuplexityError): Promise<void> {
     const control = this.#control;
@@ -141,20 +147,16 @@ export class Uplink {
   }
 
   async #openControl(signal: AbortSignal): Promise<Control> {
-    const { url, identity } = this.#options;
+    const { url, credential } = this.#options;
     let control: Control | null = null;
     control = await dialControl({
       url,
-      authorization: await authorizationFor({ url, ...identity }),
+      authorization: await credential.authorize(url),
       timeoutMs: DIAL_TIMEOUT_MS,
       signal,
       handler: {
         onRegistered: (message) => this.#registration?.resolve(message),
-        onForceDisconnect: ({ code, by, reason, until }) => {
-          const end = until === null ? "" : ` until ${until}`;
-          const message = `${by} ended this client${end}${reason === "" ? "" : `: ${reason}`}`;
-          this.#options.onForceDisconnect(new DuplexityError(code, message));
-        },
+        onForceDisconnect: (message) => this.#options.onForceDisconnect(disconnectError(message)),
         onDrain: () => this.#options.onDrain(),
         onClose: (error) => this.#controlClosed(control, error),
       },
@@ -186,7 +188,7 @@ export class Uplink {
   }
 
   async #openLink(control: Control, discovery: DiscoveryResponse, signal: AbortSignal): Promise<readonly Registered[]> {
-    const { clientId, wantsReports, sessions, identity } = this.#options;
+    const { clientId, wantsReports, sessions, credential } = this.#options;
     const pipes = this.#pipes;
     const url = dialerUrl(this.#options.url, discovery.dataPlaneUri);
     // Before the answer comes on the other socket, visitors may come on this one.
@@ -200,7 +202,7 @@ export class Uplink {
     try {
       const link = await dialLink({
         url,
-        authorization: await authorizationFor({ url, ...identity }),
+        authorization: await credential.authorize(url),
         ticket: discovery.ticket,
         request: {
           type: "dialRequest",

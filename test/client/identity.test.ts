@@ -51,4 +51,15 @@ describe("stableIdentity", () => {
     expect(byToken).toBe(await stableIdentity({ token: () => "secret" }));
     expect(byToken).not.toContain("secret");
   });
+
+  it("stays the same when a sign-in's token is refreshed, and differs for another person or machine", async () => {
+    const jwt = (sub: string, exp: number): string =>
+      `e30.${Buffer.from(JSON.stringify({ iss: "https://a/auth", sub, exp })).toString("base64url")}.c2ln`;
+    const key = newClientKey();
+    const first = await stableIdentity({ key, token: jwt("u_1", 1) });
+    expect(await stableIdentity({ key, token: () => ({ token: jwt("u_1", 2), expiresAt: 3 }) })).toBe(first);
+    expect(await stableIdentity({ key, token: jwt("u_2", 1) })).not.toBe(first);
+    expect(await stableIdentity({ key: newClientKey(), token: jwt("u_1", 1) })).not.toBe(first);
+    expect(await stableIdentity({ token: jwt("u_1", 1) })).toBe(await stableIdentity({ token: jwt("u_1", 2) }));
+  });
 });

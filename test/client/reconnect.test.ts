@@ -181,21 +181,21 @@ describe("Tunnel", () => {
     expect(status).toMatchObject({ state: "reconnecting", attempt: 1, delayMs: 500 });
   });
 
-  it.each(["DPX_KICKED", "DPX_REPLACED"] as const)(
-    "never comes back after forceDisconnectRequest with %s",
-    async (code) => {
-      const tunnel = await up();
-      const closed = once(tunnel, "close");
-      hub.send({ type: "forceDisconnectRequest", code, by: "admin", reason: "too loud", until: null });
-      const [error] = await closed;
-      expect(error).toMatchObject({ code, message: "admin ended this client: too loud" });
-      expect(tunnel.status).toEqual({ state: "closed", error });
-      const { length } = hub.upgrades;
-      await new Promise((resolve) => setImmediate(resolve));
-      expect(hub.upgrades).toHaveLength(length);
-      expect(wire.open).toBe(0);
-    },
-  );
+  it.each([
+    ["DPX_KICKED", "admin kicked this client: too loud"],
+    ["DPX_REPLACED", "admin ended this client: too loud"],
+  ] as const)("never comes back after forceDisconnectRequest with %s", async (code, message) => {
+    const tunnel = await up();
+    const closed = once(tunnel, "close");
+    hub.send({ type: "forceDisconnectRequest", code, by: "admin", reason: "too loud", until: null });
+    const [error] = await closed;
+    expect(error).toMatchObject({ code, message });
+    expect(tunnel.status).toEqual({ state: "closed", error });
+    const { length } = hub.upgrades;
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(hub.upgrades).toHaveLength(length);
+    expect(wire.open).toBe(0);
+  });
 
   it("closes for good when its name has gone to somebody else meanwhile", async () => {
     const tunnel = await up();
