@@ -2,8 +2,8 @@
 // Every method does its work in one turn, which is what makes it atomic.
 
 import { DuplexityError } from "../../protocol/index.ts";
-import type { Clock } from "./clock.ts";
-import { systemClock } from "./clock.ts";
+import type { Clock } from "../clock.ts";
+import { systemClock } from "../clock.ts";
 import type { RegisterResult, Registration, Registry, RegistryRecord, RemoveReason } from "./registry.ts";
 import type { PortRange } from "./tcp-port-pool.ts";
 import { TcpPortPool } from "./tcp-port-pool.ts";

@@ -1,5 +1,7 @@
 // Where what outlives the process is kept. Other parts know the interface; serve() chooses which one it is.
 
+export { MemoryStore, type MemoryStoreOptions } from "./memory-store.ts";
+export { openStore, type StoreOptions } from "./open-store.ts";
 export {
   MAX_KEY_CHARS,
   MAX_LISTED,

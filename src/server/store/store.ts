@@ -27,6 +27,7 @@ export const MAX_LISTED = 10_000;
  */
 export interface Store {
   get(key: string): Promise<Value | null>;
+  /** Putting null, which is what nothing reads as, deletes; so does a `ttlMs` of 0. Without `ttlMs` it stays for good. */
   put(key: string, value: Value, options?: PutOptions): Promise<void>;
   /**
    * One atomic step: gives `change` what is there (null: nothing), keeps what it answers (null: nothing). `change` is
@@ -46,7 +47,8 @@ export interface Store {
   readLog(log: string, limit: number): Promise<readonly Value[]>;
   /**
    * Calls `listener` with the key after each change of an entry below `prefix`, by this process or another one. A call
-   * may come twice or, from another process, be lost: who must not miss one looks again from time to time.
+   * may come twice or, from another process, be lost: who must not miss one looks again from time to time. An entry
+   * whose time ends goes without a call.
    */
   watch(prefix: string, listener: (key: string) => void): () => void;
   close(): Promise<void>;

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { MemoryRegistry } from "../../../src/server/backend/index.ts";
-import { ManualClock } from "./manual-clock.ts";
+import { ManualClock } from "../manual-clock.ts";
 import { describeRegistry, GRACE_MS, LEASE_MS, PORTS } from "./registry-contract.ts";
 
 describeRegistry("MemoryRegistry", async () => {

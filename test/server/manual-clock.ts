@@ -1,6 +1,6 @@
 // A clock that stands still until a test moves it.
 
-import type { Clock } from "../../../src/server/backend/clock.ts";
+import type { Clock } from "../../src/server/clock.ts";
 
 interface Alarm {
   readonly at: number;

@@ -1,4 +1,4 @@
-// Time as the registry sees it, so that tests can move it by hand.
+// Time as the registry and the store see it, so that tests can move it by hand.
 
 export interface Clock {
   /** Unix time in ms. */

@@ -1,0 +1,24 @@
+// Chooses the store: in memory, in a folder of this machine, in Redis.
+
+import { DuplexityError } from "../../protocol/index.ts";
+import { MemoryStore } from "./memory-store.ts";
+import type { Store } from "./store.ts";
+
+export type StoreOptions =
+  /** Gone with the process. */
+  | { readonly kind: "memory" }
+  /** In files of this machine, for one process at a time. */
+  | {
+      readonly kind: "folder";
+      readonly path: string;
+      /** Told of what was mended while opening: rights that were too wide, a record that a crash cut short. */
+      readonly warn?: (message: string) => void;
+    }
+  /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS; for any number of processes. */
+  | { readonly kind: "redis"; readonly url: string };
+
+/** @throws {DuplexityError} `DPX_STORE` if it cannot be opened: damaged, in use by another process, out of reach. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  if (options.kind === "memory") return new MemoryStore();
+  throw new DuplexityError("DPX_STORE", `Cannot open a ${options.kind} store: it is not built yet`);
+}
