@@ -1,8 +1,37 @@
-// Who did what to whom, when and from where. Only ever adds; never a secret in it.
+// Who did what to whom, when and from where. Only ever adds. Whoever records leaves secrets out; this one bounds words.
 
-import type { Store } from "../store/index.ts";
-import { notYet } from "./not-yet.ts";
-import type { AuditEvent } from "./types.ts";
+import type { Store, Value } from "../store/index.ts";
+import { proseOf } from "./prose.ts";
+import { fieldsOf } from "./records.ts";
+import { newId } from "./secrets.ts";
+import type { AuditAction, AuditEvent } from "./types.ts";
+
+/** Of one field: a name that somebody typed at a sign-in may be anything. */
+const MAX_FIELD_CHARS = 512;
+
+const LOG = "audit";
+
+const ACTIONS: ReadonlySet<string> = new Set(
+  Object.keys({
+    "sign-in": true,
+    "sign-in-failed": true,
+    "sign-out": true,
+    claim: true,
+    invite: true,
+    "invite-accepted": true,
+    "password-change": true,
+    "user-add": true,
+    "user-remove": true,
+    "role-change": true,
+    "token-create": true,
+    "token-revoke": true,
+    "device-approve": true,
+    "device-deny": true,
+    kick: true,
+    ban: true,
+    unban: true,
+  } satisfies Record<AuditAction, true>),
+);
 
 export interface AuditLogOptions {
   readonly store: Store;
@@ -11,13 +40,53 @@ export interface AuditLogOptions {
 }
 
 export class AuditLog {
-  constructor(_options: AuditLogOptions) {}
+  readonly #store: Store;
+  readonly #now: () => number;
 
+  constructor({ store, now = Date.now }: AuditLogOptions) {
+    this.#store = store;
+    this.#now = now;
+  }
+
+  /** @throws {DuplexityError} `DPX_STORE` if it cannot be kept. */
   async record(event: Omit<AuditEvent, "auditId" | "at">): Promise<AuditEvent> {
-    return notYet(event);
+    const kept = {
+      auditId: newId("a_"),
+      at: new Date(this.#now()).toISOString(),
+      action: event.action,
+      by: bounded(event.by),
+      whom: bounded(event.whom),
+      from: bounded(event.from),
+      detail: bounded(event.detail),
+    };
+    await this.#store.append(LOG, kept);
+    return kept;
   }
 
+  /** The newest `limit` events, oldest first. */
   async read(limit: number): Promise<readonly AuditEvent[]> {
-    return notYet(limit);
+    const events: AuditEvent[] = [];
+    for (const value of await this.#store.readLog(LOG, limit)) {
+      const event = readEvent(value);
+      if (event !== null) events.push(event);
+    }
+    return events;
   }
+}
+
+function bounded(text: string | null): string | null {
+  return text === null ? null : proseOf(text, MAX_FIELD_CHARS);
+}
+
+/** Null for what a newer version may have written. */
+function readEvent(value: Value): AuditEvent | null {
+  const { auditId, at, action, by = null, whom = null, from = null, detail = null } = fieldsOf(value) ?? {};
+  if (typeof auditId !== "string" || typeof at !== "string" || !isAction(action)) return null;
+  const isText = (text: Value): text is string | null => text === null || typeof text === "string";
+  if (!isText(by) || !isText(whom) || !isText(from) || !isText(detail)) return null;
+  return { auditId, at, action, by, whom, from, detail };
+}
+
+function isAction(value: Value | undefined): value is AuditAction {
+  return typeof value === "string" && ACTIONS.has(value);
 }

@@ -1,9 +1,25 @@
-// Tokens of machines, which act for their owner. Keeps their digests only.
+// Tokens of machines, which act for their owner within their patterns, until they end. Keeps their digests only: the
+// secret is seen once, by whoever made it.
 
+import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
 import type { Store } from "../store/index.ts";
+import { checkAccountName } from "./account-names.ts";
 import type { Accounts } from "./accounts.ts";
-import { notYet } from "./not-yet.ts";
+import { Mirror, type WarningLog } from "./mirror.ts";
+import { checkNamePatterns } from "./name-patterns.ts";
+import { readToken, type StoredToken, writeToken } from "./records.ts";
+import { digestOf, isId, isSecret, newId, newSecret } from "./secrets.ts";
+import { TOKENS } from "./token-removal.ts";
 import type { MachineToken } from "./types.ts";
+
+/** Half of what one look at the store can list. */
+export const MAX_TOKENS = 5_000;
+/** More are a sign that something makes tokens and never revokes them. */
+export const MAX_TOKENS_PER_USER = 100;
+/** Often enough to see which token is in use; each time is a write. */
+export const LAST_USED_EVERY_MS = 60_000;
+/** What every secret begins with, so that it is known for one where it lies around. */
+export const TOKEN_PREFIX = "dpx_";
 
 export interface MachineTokensOptions {
   readonly store: Store;
@@ -11,44 +27,172 @@ export interface MachineTokensOptions {
   /** Unix time in ms. @default Date.now */
   readonly now?: () => number;
   /** One line about what went wrong behind the scenes; never a secret. */
-  readonly log?: (level: "warn", message: string) => void;
+  readonly log?: WarningLog;
 }
 
 export interface NewMachineToken {
+  /** Unique among its owner's. */
   readonly name: string;
+  /** Labels that may be opened, besides the owner's own limits; null: no further ones. */
   readonly namePatterns: readonly string[] | null;
   /** Unix time in ms; null: never. */
   readonly expiresAt: number | null;
 }
 
 export class MachineTokens {
+  readonly #options: MachineTokensOptions;
+  readonly #now: () => number;
+  readonly #mirror: Mirror<StoredToken>;
+  /** Names that are being given, as `userId/name`: the mirror knows them only afterwards. */
+  readonly #coming = new Set<string>();
+  #isClosed = false;
+
+  /** @throws {DuplexityError} `DPX_STORE` */
   static async open(options: MachineTokensOptions): Promise<MachineTokens> {
-    return notYet(options);
+    const { store, log } = options;
+    const indexes = ({ digest }: StoredToken) => [digest];
+    return new MachineTokens(options, await Mirror.open({ store, prefix: TOKENS, read: readToken, indexes, log }));
   }
 
+  private constructor(options: MachineTokensOptions, mirror: Mirror<StoredToken>) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#mirror = mirror;
+  }
+
+  /**
+   * @returns The token, and its secret (`dpx_` and 43 characters), which nobody can see again.
+   * @throws {DuplexityError} `DPX_USAGE`, `DPX_NOT_FOUND` (no such account), `DPX_EXISTS`, `DPX_OWNER_LIMIT`, `DPX_LIMIT`.
+   */
   async create(userId: string, options: NewMachineToken): Promise<{ token: MachineToken; secret: string }> {
-    return notYet(userId, options);
+    const now = this.#now();
+    const { expiresAt } = options;
+    const name = checkAccountName(options.name, "token");
+    const namePatterns = checkNamePatterns(options.namePatterns);
+    if (expiresAt !== null && !(expiresAt > now)) {
+      throw new DuplexityError("DPX_USAGE", `Cannot make the token "${name}": it would have ended already`, {
+        hint: "Take an end that is still to come, such as 90d.",
+      });
+    }
+    if (this.#options.accounts.byId(userId) === null) throw ownerGone(name);
+    this.#checkRoom(userId, name);
+    const coming = `${userId}/${name}`;
+    this.#coming.add(coming);
+    try {
+      const secret = `${TOKEN_PREFIX}${newSecret()}`;
+      const tokenId = newId("t_");
+      const token = { tokenId, name, userId, namePatterns, createdAt: now, expiresAt, lastUsedAt: null };
+      await this.#keep({ token, digest: digestOf(secret) });
+      return { token, secret };
+    } finally {
+      this.#coming.delete(coming);
+    }
   }
 
+  /** The token of this secret, or null: unknown, revoked, ended, or its owner is gone. Notes that it was used. */
   find(secret: string): MachineToken | null {
-    return notYet(secret);
+    if (!secret.startsWith(TOKEN_PREFIX) || !isSecret(secret.slice(TOKEN_PREFIX.length))) return null;
+    const stored = this.#mirror.find(digestOf(secret));
+    if (stored === null || !this.#holds(stored.token)) return null;
+    return this.#noteUse(stored);
   }
 
+  /** Null if it is unknown, revoked, ended, or its owner is gone. */
   get(tokenId: string): MachineToken | null {
-    return notYet(tokenId);
+    const token = this.#mirror.get(keyOf(tokenId))?.token ?? null;
+    return token !== null && this.#holds(token) ? token : null;
   }
 
+  /** In the order in which they were made. */
   ofUser(userId: string): readonly MachineToken[] {
-    return notYet(userId);
+    return this.all().filter((token) => token.userId === userId);
   }
 
+  /** In the order in which they were made. */
   all(): readonly MachineToken[] {
-    return notYet();
+    return this.#mirror
+      .values()
+      .map(({ token }) => token)
+      .filter((token) => this.#holds(token))
+      .sort((one, other) => one.createdAt - other.createdAt);
   }
 
+  /** Answers false if there is none. */
   async revoke(tokenId: string): Promise<boolean> {
-    return notYet(tokenId);
+    if (!isId("t_", tokenId)) return false;
+    const wasThere = await this.#options.store.delete(keyOf(tokenId));
+    await this.#mirror.refresh(keyOf(tokenId));
+    return wasThere;
   }
 
-  close(): void {}
+  close(): void {
+    this.#isClosed = true;
+    this.#mirror.close();
+  }
+
+  #holds({ userId, expiresAt }: MachineToken): boolean {
+    return (expiresAt === null || expiresAt > this.#now()) && this.#options.accounts.byId(userId) !== null;
+  }
+
+  #checkRoom(userId: string, name: string): void {
+    const own = this.ofUser(userId);
+    if (own.some((token) => token.name === name) || this.#coming.has(`${userId}/${name}`)) {
+      throw new DuplexityError("DPX_EXISTS", `Cannot make the token "${name}": there is one of that name already`, {
+        hint: `Revoke it first, or take another name: duplexity token revoke ${name}`,
+      });
+    }
+    const limit = (count: number) =>
+      `Cannot make the token "${name}": there are ${count} already, as many as are allowed`;
+    const hint = "Revoke some that are not used any more: duplexity token list";
+    if (own.length >= MAX_TOKENS_PER_USER) throw new DuplexityError("DPX_OWNER_LIMIT", limit(own.length), { hint });
+    const { size } = this.#mirror;
+    if (size + this.#coming.size >= MAX_TOKENS) throw new DuplexityError("DPX_LIMIT", limit(size), { hint });
+  }
+
+  async #keep(stored: StoredToken): Promise<void> {
+    const { store, accounts } = this.#options;
+    const { tokenId, name, userId, expiresAt, createdAt } = stored.token;
+    const key = keyOf(tokenId);
+    await store.put(key, writeToken(stored), expiresAt === null ? {} : { ttlMs: expiresAt - createdAt });
+    // Whoever removed the account meanwhile has looked for its tokens before this one came.
+    if (!(await accounts.isThere(userId))) {
+      await store.delete(key);
+      throw ownerGone(name);
+    }
+    await this.#mirror.refresh(key);
+  }
+
+  #noteUse(stored: StoredToken): MachineToken {
+    const now = this.#now();
+    const { lastUsedAt } = stored.token;
+    if (lastUsedAt !== null && now - lastUsedAt < LAST_USED_EVERY_MS) return stored.token;
+    const token: MachineToken = { ...stored.token, lastUsedAt: now };
+    this.#mirror.overlay(keyOf(token.tokenId), { ...stored, token });
+    void this.#keepUse(token.tokenId, now);
+    return token;
+  }
+
+  /** Beside the way of whoever uses the token: that this is not kept keeps nobody out. */
+  async #keepUse(tokenId: string, lastUsedAt: number): Promise<void> {
+    try {
+      await this.#options.store.update(keyOf(tokenId), (old) => {
+        const stored = readToken(old);
+        return stored === null ? old : writeToken({ ...stored, token: { ...stored.token, lastUsedAt } });
+      });
+    } catch (error) {
+      if (this.#isClosed) return;
+      const { message } = asDuplexityError(error);
+      this.#options.log?.("warn", `When token ${tokenId} was last used was not kept: ${message}`);
+    }
+  }
+}
+
+function keyOf(tokenId: string): string {
+  return `${TOKENS}${tokenId}`;
+}
+
+function ownerGone(name: string): DuplexityError {
+  return new DuplexityError("DPX_NOT_FOUND", `Cannot make the token "${name}": its owner has no account here`, {
+    hint: "See who is there: duplexity user list",
+  });
 }
