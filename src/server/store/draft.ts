@@ -1,7 +1,8 @@
 // Changes that are decided and not yet true: sees itself, and is seen by nobody. Keeps the store's bounds.
 
 import { DuplexityError } from "../../protocol/index.ts";
-import type { Change, Entry, Image } from "./image.ts";
+import { type Change, type Entry, weigh } from "./changes.ts";
+import type { Image } from "./image.ts";
 
 /** Logs of one store; each is bounded by itself. */
 export const MAX_LOGS = 16;
@@ -54,11 +55,6 @@ export class Draft {
     if (this.#image.logs.size + this.#newLogs.size >= MAX_LOGS) throw full(log, `${MAX_LOGS} logs`);
     this.#newLogs.add(log);
   }
-}
-
-/** Characters that an entry counts for. */
-export function weigh(key: string, entry: Entry): number {
-  return key.length + entry.json.length;
 }
 
 function full(key: string, bound: string): DuplexityError {

@@ -20,7 +20,7 @@ export interface Committer {
 export class ImageStore implements Store {
   readonly #image: Image;
   readonly #committer: Committer;
-  #isClosed = false;
+  #closing: Promise<void> | null = null;
 
   constructor(image: Image, committer: Committer) {
     this.#image = image;
@@ -106,11 +106,9 @@ export class ImageStore implements Store {
     return this.#image.watches.add(prefix, listener);
   }
 
-  async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
-    await this.#committer.close();
-    this.#image.clear();
+  close(): Promise<void> {
+    this.#closing ??= this.#committer.close().finally(() => this.#image.clear());
+    return this.#closing;
   }
 
   async #run<T>(operation: Operation<T>): Promise<T> {
@@ -119,7 +117,7 @@ export class ImageStore implements Store {
   }
 
   #checkOpen(): void {
-    if (this.#isClosed) throw new DuplexityError("DPX_STORE", "Cannot use the store: it is closed");
+    if (this.#closing !== null) throw new DuplexityError("DPX_STORE", "Cannot use the store: it is closed");
   }
 }
 

@@ -3,7 +3,8 @@
 
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Clock } from "../clock.ts";
-import { Draft, weigh } from "./draft.ts";
+import { type Change, type Entry, weigh } from "./changes.ts";
+import { Draft } from "./draft.ts";
 import { LogTail } from "./log-tail.ts";
 import { MAX_LISTED } from "./store.ts";
 import { Watches } from "./watches.ts";
@@ -14,17 +15,6 @@ export const MAX_ENTRIES = 1_000_000;
 export const MAX_CHARS = 268_435_456;
 /** How often the entries whose time has ended are thrown out. Until then they are there, and nobody sees them. */
 const SWEEP_MS = 30_000;
-
-export interface Entry {
-  readonly json: string;
-  /** Unix time in ms from which on it is gone; null: never. */
-  readonly endsAt: number | null;
-}
-
-export type Change =
-  | { readonly kind: "put"; readonly key: string; readonly entry: Entry }
-  | { readonly kind: "delete"; readonly key: string }
-  | { readonly kind: "append"; readonly log: string; readonly json: string };
 
 export interface ImageOptions {
   readonly clock: Clock;
@@ -62,8 +52,23 @@ export class Image {
     return this.#chars;
   }
 
+  /** Characters of all that there is, logs too. */
+  get allChars(): number {
+    let chars = this.#chars;
+    for (const tail of this.#logs.values()) chars += tail.chars;
+    return chars;
+  }
+
   get logs(): ReadonlyMap<string, LogTail> {
     return this.#logs;
+  }
+
+  /** Everything that there is, as the changes that would make it out of nothing. */
+  *changes(): Generator<Change> {
+    for (const [key, entry] of this.entries()) yield { kind: "put", key, entry };
+    for (const [log, tail] of this.#logs) {
+      for (const json of tail.newest(tail.length)) yield { kind: "append", log, json };
+    }
   }
 
   get(key: string): Entry | null {

@@ -15,6 +15,11 @@ export class LogTail {
     return this.#entries.length - this.#first;
   }
 
+  /** Characters of its JSON. */
+  get chars(): number {
+    return this.#chars;
+  }
+
   append(json: string): void {
     this.#entries.push(json);
     this.#chars += json.length;

@@ -1,6 +1,7 @@
 // Chooses the store: in memory, in a folder of this machine, in Redis.
 
 import { DuplexityError } from "../../protocol/index.ts";
+import { FolderStore } from "./folder-store.ts";
 import { MemoryStore } from "./memory-store.ts";
 import type { Store } from "./store.ts";
 
@@ -20,5 +21,6 @@ export type StoreOptions =
 /** @throws {DuplexityError} `DPX_STORE` if it cannot be opened: damaged, in use by another process, out of reach. */
 export async function openStore(options: StoreOptions): Promise<Store> {
   if (options.kind === "memory") return new MemoryStore();
+  if (options.kind === "folder") return FolderStore.open(options);
   throw new DuplexityError("DPX_STORE", `Cannot open a ${options.kind} store: it is not built yet`);
 }
