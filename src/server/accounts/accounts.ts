@@ -68,9 +68,10 @@ export class Accounts {
     return this.#book.byId(userId);
   }
 
-  /** In the store, not only in the mirror. */
-  async isThere(userId: string): Promise<boolean> {
-    return (await this.#book.stored(userId)) !== null;
+  /** As the store has it now: another node may have made it a moment ago. @throws {DuplexityError} `DPX_STORE` */
+  async lookUp(userId: string): Promise<Account | null> {
+    const stored = await this.#book.stored(userId);
+    return stored === null ? null : accountOf(stored);
   }
 
   /** @param name In any case. */

@@ -155,7 +155,7 @@ export class MachineTokens {
     const key = keyOf(tokenId);
     await store.put(key, writeToken(stored), expiresAt === null ? {} : { ttlMs: expiresAt - createdAt });
     // Whoever removed the account meanwhile has looked for its tokens before this one came.
-    if (!(await accounts.isThere(userId))) {
+    if ((await accounts.lookUp(userId)) === null) {
       await store.delete(key);
       throw ownerGone(name);
     }

@@ -1,9 +1,17 @@
-// For servers with accounts: a person's ID token, a machine's token, or the admin token.
+// For servers with accounts: a person's ID token, a machine's token, or the admin token. Tells them apart by their looks
+// and lets the right one judge; keeps nothing.
 
 import { DuplexityError } from "../../protocol/index.ts";
-import type { Accounts, MachineTokens } from "../accounts/index.ts";
+import { type Accounts, type MachineTokens, TOKEN_PREFIX } from "../accounts/index.ts";
+import { identityOfAccount, identityOfToken, userIdOfOwner } from "./account-identity.ts";
+import { ADMIN, AdminTokenAuthenticator } from "./admin-token.ts";
+import { bearerOf } from "./bearer.ts";
 import type { IdTokenVerifier } from "./id-tokens.ts";
 import type { Admission, Authenticator, Identity, IdentityRequest } from "./identity.ts";
+
+/** As long as the longest admin token; more is not looked at. */
+const MAX_TOKEN_CHARS = 4_096;
+const THREE_PARTS = /^[\w-]+\.[\w-]+\.[\w-]*$/;
 
 export interface AccountAuthenticatorOptions {
   readonly accounts: Accounts;
@@ -16,18 +24,75 @@ export interface AccountAuthenticatorOptions {
 
 export class AccountAuthenticator implements Authenticator {
   readonly challenge = 'Bearer realm="duplexity"';
+  readonly #options: AccountAuthenticatorOptions;
+  readonly #adminToken: AdminTokenAuthenticator | null;
 
-  constructor(_options: AccountAuthenticatorOptions) {}
-
-  async authenticate(_request: IdentityRequest): Promise<Identity> {
-    throw new DuplexityError("DPX_AUTH_REQUIRED", "Cannot let you in yet");
+  /** @throws {DuplexityError} `DPX_USAGE` if the admin token cannot be one. */
+  constructor(options: AccountAuthenticatorOptions) {
+    this.#options = options;
+    this.#adminToken = options.adminToken === null ? null : new AdminTokenAuthenticator(options.adminToken);
   }
 
-  async authenticateToken(_token: string): Promise<Identity> {
-    throw new DuplexityError("DPX_AUTH_INVALID", "Cannot let you in yet");
+  /** @throws {DuplexityError} Besides `DPX_AUTH_REQUIRED` and `DPX_AUTH_INVALID`, `DPX_BANNED`. */
+  async authenticate(request: IdentityRequest): Promise<Identity> {
+    const token = bearerOf(request);
+    if (token === null) {
+      throw new DuplexityError("DPX_AUTH_REQUIRED", "Cannot let you in: this server asks who you are", {
+        hint: "Sign in with duplexity login SERVER, or set DUPLEXITY_TOKEN to a token of this server.",
+      });
+    }
+    return this.authenticateToken(token);
   }
 
-  current(_identity: Identity): Identity | null {
-    return null;
+  /** @throws {DuplexityError} Besides `DPX_AUTH_INVALID`, `DPX_BANNED`. */
+  async authenticateToken(token: string): Promise<Identity> {
+    const identity = await this.#identify(token);
+    this.#options.admission.check(identity, {});
+    return identity;
   }
+
+  current(identity: Identity): Identity | null {
+    const { accounts, tokens } = this.#options;
+    const { proof } = identity;
+    if (proof.kind === "admin-token") return this.#adminToken === null ? null : identity;
+    if (proof.kind === "key") return null;
+    const account = accounts.byId(userIdOfOwner(identity.ownerId) ?? "");
+    if (account === null) return null;
+    if (proof.kind === "sign-in") return identityOfAccount(account, identity.expiresAt);
+    const token = tokens.get(proof.tokenId);
+    return token?.userId === account.userId ? identityOfToken(account, token) : null;
+  }
+
+  async #identify(token: string): Promise<Identity> {
+    if (token.length > MAX_TOKEN_CHARS) throw refused("the token is longer than any of this server's");
+    // First, since it may look like anything.
+    if (this.#adminToken?.isToken(token)) return ADMIN;
+    if (token.startsWith(TOKEN_PREFIX)) return this.#ofMachine(token);
+    if (THREE_PARTS.test(token)) return this.#ofPerson(token);
+    throw refused("the token is not one of this server's");
+  }
+
+  #ofMachine(secret: string): Identity {
+    const { accounts, tokens } = this.#options;
+    const token = tokens.find(secret);
+    const account = token === null ? null : accounts.byId(token.userId);
+    if (token !== null && account !== null) return identityOfToken(account, token);
+    throw refused(
+      "the machine token is unknown, revoked or has ended",
+      "Make another one with duplexity token create NAME, then set DUPLEXITY_TOKEN.",
+    );
+  }
+
+  async #ofPerson(idToken: string): Promise<Identity> {
+    const { accounts, idTokens } = this.#options;
+    if (idTokens === null) throw refused("nobody can sign in at this server", "Set DUPLEXITY_TOKEN to a token of it.");
+    const { userId, expiresAt } = await idTokens.verify(idToken);
+    const account = accounts.byId(userId) ?? (await accounts.lookUp(userId));
+    if (account === null) throw refused("your account is not there any more", "Ask an admin of this server.");
+    return identityOfAccount(account, expiresAt);
+  }
+}
+
+function refused(why: string, hint = "Sign in with duplexity login SERVER, or set DUPLEXITY_TOKEN."): DuplexityError {
+  return new DuplexityError("DPX_AUTH_INVALID", `Cannot let you in: ${why}`, { hint });
 }

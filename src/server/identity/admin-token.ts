@@ -2,6 +2,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
+import { bearerOf } from "./bearer.ts";
 import type { Authenticator, Identity, IdentityRequest } from "./identity.ts";
 
 /** A shorter token could be guessed. */
@@ -9,8 +10,7 @@ const MIN_TOKEN_CHARS = 16;
 /** A longer one is a file of something else. */
 const MAX_TOKEN_CHARS = 4_096;
 
-const BEARER = /^bearer +(\S+) *$/i;
-const ADMIN: Identity = {
+export const ADMIN: Identity = {
   ownerId: "admin",
   ownerName: "admin",
   isAdmin: true,
@@ -35,8 +35,8 @@ export class AdminTokenAuthenticator implements Authenticator {
   }
 
   async authenticate(request: IdentityRequest): Promise<Identity> {
-    const token = BEARER.exec(request.authorization ?? "")?.[1];
-    if (token === undefined) {
+    const token = bearerOf(request);
+    if (token === null) {
       // A client without a token shows a proof by its key: that is not of the right kind.
       throw new DuplexityError("DPX_AUTH_REQUIRED", "Cannot let you in: this server asks for its token", {
         hint: "Set DUPLEXITY_TOKEN, or use --token-file FILE.",
@@ -49,9 +49,13 @@ export class AdminTokenAuthenticator implements Authenticator {
     return identity;
   }
 
-  async authenticateToken(token: string): Promise<Identity> {
+  isToken(token: string): boolean {
     // Digests have one length, so that comparing them takes one time.
-    if (timingSafeEqual(digestOf(token), this.#digest)) return ADMIN;
+    return timingSafeEqual(digestOf(token), this.#digest);
+  }
+
+  async authenticateToken(token: string): Promise<Identity> {
+    if (this.isToken(token)) return ADMIN;
     throw new DuplexityError("DPX_AUTH_INVALID", "Cannot let you in: the token is not this server's", {
       hint: "Ask whoever runs the server for its token, then set DUPLEXITY_TOKEN or use --token-file FILE.",
     });

@@ -6,6 +6,7 @@ import type { Authenticator } from "./identity.ts";
 import { KeyProofAuthenticator } from "./key-proof.ts";
 
 export { AccountAuthenticator, type AccountAuthenticatorOptions } from "./account-authenticator.ts";
+export { identityOfAccount, identityOfToken, ownerIdOfUser, userIdOfOwner } from "./account-identity.ts";
 export { AdminTokenAuthenticator } from "./admin-token.ts";
 export {
   createIdTokenVerifier,
