@@ -3,6 +3,7 @@
 export type {
   ClientKey,
   ForwardOptions,
+  GateOptions,
   PipeOptions,
   TokenAnswer,
   Tunnel,

@@ -4,7 +4,7 @@
 import { readFileSync } from "node:fs";
 import { isAbsolute, join, relative } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
-import { type Flag, LIST_FLAGS, SERVE_FLAGS, UP_FLAGS } from "./flags.ts";
+import { type Flag, LIST_FLAGS, SERVE_FLAGS, UP_FLAGS, variableOf } from "./flags.ts";
 import { nearest } from "./nearest.ts";
 import type { FileValues } from "./settings-values.ts";
 
@@ -84,13 +84,12 @@ export function checkContent(content: unknown, section: Section, file: FileNamin
     }
   }
   // A folder that somebody else wrote must not pick which of this person's files is sent to a server of its choice.
-  if (file.isFound && values.has("tokenFile")) {
+  for (const key of ["tokenFile", "basicAuth"]) {
+    if (!file.isFound || !values.has(key)) continue;
     throw new DuplexityError(
       "DPX_USAGE",
-      `Cannot take "tokenFile" from ${file.path}: a file that is merely found here may not choose it`,
-      {
-        hint: `Set DUPLEXITY_TOKEN_FILE, or name the file: --config ${file.path}`,
-      },
+      `Cannot take "${key}" from ${file.path}: a file that is merely found here may not choose it`,
+      { hint: `Set ${variableOf(key)}, or name the file: --config ${file.path}` },
     );
   }
   return values;

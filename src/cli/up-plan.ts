@@ -1,11 +1,13 @@
 // What one `up` is to do, read from flags, environment and files and checked
 // before anything is dialled. Opens no socket.
 
-import { type PipeOptions, parsePipe, parseTarget, resolvePipes } from "../client/index.ts";
+import { type GateOptions, type PipeOptions, parsePipe, parseTarget, resolvePipes } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
-import { type CommandContext, readSettings } from "./context.ts";
+import { type CommandContext, readSettings, warn } from "./context.ts";
 import { readAccess, type ServerAccess } from "./dial.ts";
 import { longName, UP_FLAGS } from "./flags.ts";
+import type { SettingsValues } from "./settings-values.ts";
+import { readVisitors } from "./visitors-file.ts";
 
 export interface UpPlan {
   readonly access: ServerAccess;
@@ -23,7 +25,9 @@ export async function planUp(context: CommandContext): Promise<UpPlan> {
   // Targets on the command line replace the pipes of environment and files; they don't add to them.
   const isListed = context.words.length === 0 || context.flags.has("pipe");
   const named = isListed ? values.list("pipe").map(readPipe) : [];
-  const pipes = context.flags.has("pipe") ? inOrderGiven(context.args, bare, named) : [...bare, ...named];
+  const all = context.flags.has("pipe") ? inOrderGiven(context.args, bare, named) : [...bare, ...named];
+  const gate = readGate(context, values);
+  const pipes = gate === undefined ? all : all.map((pipe): PipeOptions => ({ ...pipe, gate }));
   if (pipes.length === 0) {
     throw new DuplexityError("DPX_USAGE", "Cannot open a tunnel: no target was given, wanted a port or an address", {
       hint: "duplexity up 9090",
@@ -38,6 +42,21 @@ export async function planUp(context: CommandContext): Promise<UpPlan> {
     noColor: values.isOn("noColor"),
     logsRequests: values.isOn("logRequests"),
     isDetached: values.isOn("detach"),
+  };
+}
+
+/** Who may come in, through all pipes of this `up`; undefined: everybody. */
+function readGate(context: CommandContext, values: SettingsValues): GateOptions | undefined {
+  const path = values.text("basicAuth");
+  const place = values.placeOf("basicAuth") ?? "";
+  const allowCidr = values.list("allowCidr");
+  const login = values.isOn("login");
+  if (path === undefined && values.placeOf("allowCidr") === null && !login) return undefined;
+  const options = { cwd: context.cwd, place, warn: (message: string) => warn(context, message) };
+  return {
+    ...(path === undefined ? {} : { basicAuth: readVisitors(path, options) }),
+    ...(values.placeOf("allowCidr") === null ? {} : { allowCidr }),
+    ...(login ? { login } : {}),
   };
 }
 

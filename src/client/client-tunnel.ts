@@ -9,7 +9,7 @@ import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts
 import type { Credential } from "./credential.ts";
 import { isFinal, wasRefused } from "./dial-errors.ts";
 import { drained } from "./drain.ts";
-import type { Pipe } from "./pipe.ts";
+import type { SealedPipe } from "./gate.ts";
 import { SessionSet } from "./session-set.ts";
 import { TokenRenewal } from "./token-renewal.ts";
 import type { Tunnel, TunnelEvents, TunnelPipe, TunnelStatistics, TunnelStatus } from "./tunnel.ts";
@@ -18,7 +18,7 @@ import { WakeWatch } from "./wake-watch.ts";
 
 export interface ClientTunnelOptions {
   readonly url: URL;
-  readonly pipes: readonly Pipe[];
+  readonly pipes: readonly SealedPipe[];
   readonly credential: Credential;
   readonly wantsReports: boolean;
   readonly connectTimeoutMs: number;
@@ -321,7 +321,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   }
 }
 
-function tunnelPipe(pipe: Pipe, results: readonly Registered[]): TunnelPipe {
+function tunnelPipe(pipe: SealedPipe, results: readonly Registered[]): TunnelPipe {
   const result = results.find(({ name }) => name === pipe.name);
   return {
     name: pipe.name,

@@ -4,10 +4,11 @@ import { setMaxListeners } from "node:events";
 import { DuplexityError } from "../protocol/index.ts";
 import { ClientTunnel } from "./client-tunnel.ts";
 import { Credential } from "./credential.ts";
+import { sealPipes } from "./gate.ts";
 import { newClientKey, stableIdentity } from "./identity.ts";
 import { resolvePipes } from "./pipe.ts";
 import { controlUrl } from "./server-url.ts";
-import type { ForwardOptions, PipeOptions, Tunnel } from "./tunnel.ts";
+import type { ForwardOptions, GateOptions, PipeOptions, Tunnel } from "./tunnel.ts";
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
@@ -29,7 +30,7 @@ export async function forward(first: string | number | ForwardOptions, second?: 
   const { server, signal, token, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   const url = controlUrl(server);
   const identity = { token, key: options.key ?? (token === undefined ? newClientKey() : undefined) };
-  const pipes = resolvePipes(pipesOf(first, options), await stableIdentity(identity));
+  const pipes = await sealPipes(resolvePipes(pipesOf(first, options), await stableIdentity(identity)));
   throwIfCancelled(signal);
   const tunnel = new ClientTunnel({
     url,
@@ -57,14 +58,18 @@ export async function forward(first: string | number | ForwardOptions, second?: 
 }
 
 function pipesOf(first: string | number | ForwardOptions, options: ForwardOptions): readonly PipeOptions[] {
-  const { name, pipes } = options;
-  if (typeof first === "object") return pipes ?? [];
+  const { name, pipes, gate } = options;
+  if (typeof first === "object") return (pipes ?? []).map((pipe) => withGate(pipe, gate));
   if (pipes !== undefined) {
     throw new DuplexityError("DPX_USAGE", "Cannot open a tunnel to a target and to pipes: wanted one of the two", {
       hint: "Write forward({ server, pipes: [{ target: 9090 }, …] }).",
     });
   }
-  return [name === undefined ? { target: first } : { target: first, name }];
+  return [withGate(name === undefined ? { target: first } : { target: first, name }, gate)];
+}
+
+function withGate(pipe: PipeOptions, gate: GateOptions | undefined): PipeOptions {
+  return pipe.gate !== undefined || gate === undefined ? pipe : { ...pipe, gate };
 }
 
 function throwIfCancelled(signal: AbortSignal | undefined): void {

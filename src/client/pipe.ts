@@ -2,15 +2,18 @@
 // dialled. Pure.
 
 import { checkName, DuplexityError } from "../protocol/index.ts";
+import { checkGate } from "./gate.ts";
 import { randomName } from "./random-name.ts";
 import { parseTarget, type Target } from "./target.ts";
-import type { PipeOptions } from "./tunnel.ts";
+import type { GateOptions, PipeOptions } from "./tunnel.ts";
 
 /** One public hostname to one local target. */
 export interface Pipe {
   /** Canonical: a label (`cat1`) or a full hostname (`cat1.example.com`). */
   readonly name: string;
   readonly target: Target;
+  /** Who may come in. Left out: everybody. */
+  readonly gate?: GateOptions;
 }
 
 /** More pipes do not fit into one tunnel, whatever the server allows. */
@@ -71,7 +74,9 @@ export function resolvePipes(options: readonly PipeOptions[], identity: string):
     const name = option.name === undefined ? randomName(identity, target.text) : checkName(option.name);
     const other = pipes.get(name);
     if (other !== undefined) throw duplicate(name, other.target, target, option.name === undefined);
-    pipes.set(name, { name, target });
+    const { gate } = option;
+    if (gate !== undefined) checkGate(gate, name, target);
+    pipes.set(name, gate === undefined ? { name, target } : { name, target, gate });
   }
   return [...pipes.values()];
 }

@@ -12,11 +12,26 @@ export interface ClientKey {
   readonly d: string;
 }
 
+/** Who may come in through a pipe: a visitor has to fulfil each part that is there. */
+export interface GateOptions {
+  /**
+   * Who may come in by a password (HTTP Basic): 1 to 64 users. Names of 1 to 128 characters without colon, passwords of 1
+   * to 256. The server gets a hash, never the password.
+   */
+  readonly basicAuth?: readonly { readonly user: string; readonly password: string }[];
+  /** Where visitors may come from: 1 to 64 of `192.0.2.0/24`, `2001:db8::/32`, or an address. */
+  readonly allowCidr?: readonly string[];
+  /** Only people of this server, who sign in with it in their browser. Needs a server with accounts. @default false */
+  readonly login?: boolean;
+}
+
 export interface PipeOptions {
   /** A label (`cat1`) or a full hostname. Left out: a random one that stays the same for this key and target. */
   readonly name?: string;
   /** `9090`, `host:port`, `http://…`, `https://…`, `https+insecure://…`, `tcp://host:port`, `unix:/path`. */
   readonly target: string | number;
+  /** Who may come in. A TCP pipe can ask for `allowCidr` only. Left out: as `ForwardOptions.gate` says. */
+  readonly gate?: GateOptions;
 }
 
 export interface ForwardOptions {
@@ -25,6 +40,8 @@ export interface ForwardOptions {
   readonly name?: string;
   /** More than one pipe in one tunnel; `target` and `name` are then left out. */
   readonly pipes?: readonly PipeOptions[];
+  /** Who may come in through the pipes that have no gate of their own. @default everybody */
+  readonly gate?: GateOptions;
   /**
    * Bearer token. A function is asked before each dial, and while the tunnel is up before the token ends (by the
    * `expiresAt` that it answers, else by a JWT's `exp`). A DuplexityError with `DPX_AUTH_INVALID` from it ends the tunnel;

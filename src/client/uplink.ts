@@ -6,7 +6,9 @@ import {
   type DiscoveryRequest,
   type DiscoveryResponse,
   DuplexityError,
+  GATES_FEATURE,
   hostnameOf,
+  type PipeRequest,
   type PipeResult,
   type PipesAreRegisteredResponse,
   PROTOCOL_VERSIONS,
@@ -16,7 +18,7 @@ import { type Control, dialControl } from "./control.ts";
 import type { Credential } from "./credential.ts";
 import { dialLink } from "./dialer.ts";
 import { disconnectError } from "./force-disconnect.ts";
-import type { Pipe } from "./pipe.ts";
+import type { SealedPipe } from "./gate.ts";
 import { Reply } from "./reply.ts";
 import { dialerUrl } from "./server-url.ts";
 import type { SessionSet } from "./session-set.ts";
@@ -26,7 +28,7 @@ import type { Target } from "./target.ts";
 export interface UplinkOptions {
   readonly url: URL;
   readonly clientId: string;
-  readonly pipes: readonly Pipe[];
+  readonly pipes: readonly SealedPipe[];
   readonly wantsReports: boolean;
   readonly sessions: SessionSet;
   readonly credential: Credential;
@@ -51,7 +53,7 @@ export class Uplink {
   #control: Control | null = null;
   #link: SessionLink | null = null;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
-  #pipes: readonly Pipe[];
+  #pipes: readonly SealedPipe[];
   /** Names of pipes that were closed, and of which the server may still think that they are open. */
   #untold: ReadonlySet<string> = new Set();
 
@@ -61,7 +63,7 @@ export class Uplink {
   }
 
   /** Those that are dialled with. */
-  get pipes(): readonly Pipe[] {
+  get pipes(): readonly SealedPipe[] {
     return this.#pipes;
   }
 
@@ -190,6 +192,7 @@ export class Uplink {
   async #openLink(control: Control, discovery: DiscoveryResponse, signal: AbortSignal): Promise<readonly Registered[]> {
     const { clientId, wantsReports, sessions, credential } = this.#options;
     const pipes = this.#pipes;
+    checkGates(pipes, discovery);
     const url = dialerUrl(this.#options.url, discovery.dataPlaneUri);
     // Before the answer comes on the other socket, visitors may come on this one.
     sessions.setTargets(targetsOf(pipes, discovery.domain));
@@ -207,7 +210,7 @@ export class Uplink {
         request: {
           type: "dialRequest",
           clientId,
-          pipes: pipes.map(({ name, target }) => ({ name, protocol: target.protocol })),
+          pipes: pipes.map(requestOf),
           wants: wantsReports ? ["requests"] : [],
         },
         timeoutMs: DIAL_TIMEOUT_MS,
@@ -280,7 +283,22 @@ function checkVersion({ protocolVersion, software }: DiscoveryResponse): void {
   );
 }
 
-function targetsOf(pipes: readonly Pipe[], domain: string): ReadonlyMap<string, Target> {
+function requestOf({ name, target: { protocol }, gate }: SealedPipe): PipeRequest {
+  return gate === undefined ? { name, protocol } : { name, protocol, gate };
+}
+
+/** A server that doesn't know of gates would open the pipes to everybody. */
+function checkGates(pipes: readonly SealedPipe[], { features = [], software }: DiscoveryResponse): void {
+  const gated = pipes.find(({ gate }) => gate !== undefined);
+  if (gated === undefined || features.includes(GATES_FEATURE)) return;
+  throw new DuplexityError(
+    "DPX_PROTOCOL_VERSION",
+    `Cannot open "${gated.name}": the server (${software}) is too old to keep visitors out`,
+    { hint: "Upgrade the server: npm install -g duplexity@latest" },
+  );
+}
+
+function targetsOf(pipes: readonly SealedPipe[], domain: string): ReadonlyMap<string, Target> {
   return new Map(pipes.map(({ name, target }) => [hostnameOf(name, domain), target]));
 }
 
@@ -295,7 +313,7 @@ function registeredOf(results: readonly PipeResult[]): readonly Registered[] {
 }
 
 /** The hub answers in the order in which it was asked, with the names as they were sent. */
-function targetsByResult(pipes: readonly Pipe[], results: readonly Registered[]): ReadonlyMap<string, Target> {
+function targetsByResult(pipes: readonly SealedPipe[], results: readonly Registered[]): ReadonlyMap<string, Target> {
   const targets = new Map<string, Target>();
   for (const { name, hostname } of results) {
     const pipe = pipes.find((candidate) => candidate.name === name);

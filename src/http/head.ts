@@ -22,6 +22,12 @@ export abstract class Head {
     return null;
   }
 
+  /** Values of all fields `name` (lower case), in order. Scans: not for the hot path. */
+  values(name: string): string[] {
+    const all = this.fields();
+    return all.filter((_value, at) => at % 2 === 1 && all[at - 1]?.toLowerCase() === name);
+  }
+
   /** All fields in order as name, value, name, value, … as they came. Scans: not for the hot path. */
   fields(): string[] {
     const all: string[] = [];

@@ -6,6 +6,7 @@
 
 export { BodyScanner } from "./body-scanner.ts";
 export { dechunk } from "./dechunker.ts";
+export { editFields, type FieldEdit } from "./edit-fields.ts";
 export { type FaultCode, HttpFault } from "./fault.ts";
 export { type HeadSource, headSource } from "./fields.ts";
 export { buildRequestHead, Forwarding, type ForwardingOptions } from "./forward-request.ts";

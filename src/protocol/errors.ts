@@ -110,7 +110,14 @@ export const ERRORS = {
   DPX_VERSION_UNSUPPORTED: entry(92, 1000, 505, 1, false, "The request's HTTP version is not supported."),
   DPX_BODY_TIMEOUT: entry(93, 1000, 408, 1, false, "The visitor stopped sending its request's body."),
 
-  DPX_VISITOR_UNKNOWN: entry(94, 1000, 401, 1, false, "The pipe asks its visitors for a user and a password."),
+  DPX_VISITOR_UNKNOWN: entry(
+    94,
+    1000,
+    401,
+    1,
+    false,
+    "The pipe asks its visitors who they are: by a password or a sign-in.",
+  ),
   DPX_VISITOR_FORBIDDEN: entry(95, 1000, 403, 1, false, "The pipe is not open to this visitor."),
 
   // Commands

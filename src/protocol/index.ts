@@ -3,6 +3,7 @@
 export { closeReason, errorOfClose } from "./close-reason.ts";
 export * from "./errors.ts";
 export * from "./gate.ts";
+export { hashGatePassword, isGatePassword } from "./gate-password.ts";
 export { MAX_PACKET_BYTES, RESUME_WINDOW_MS } from "./limits.ts";
 export * from "./link.ts";
 export { type Heartbeat, Liveness, type LivenessOptions } from "./liveness.ts";

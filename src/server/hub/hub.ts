@@ -11,6 +11,7 @@ import {
   type ControlMessage,
   type DiscoveryRequest,
   DuplexityError,
+  GATES_FEATURE,
   MAX_MESSAGE_BYTES,
   MAX_PACKET_BYTES,
   SUBPROTOCOL,
@@ -46,6 +47,8 @@ export interface HubOptions {
   readonly limits: Omit<ServeLimits, "maxUnauthenticated">;
   /** Null: no TCP pipes. */
   readonly ports: PortOpener | null;
+  /** Whether visitors can sign in with this server: else a pipe that asks for it is refused. @default false */
+  readonly canSignIn?: boolean;
   /** A route came, changed or (null) went. */
   readonly onRouteChange?: (previous: Route | null, next: Route | null) => void;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
@@ -281,6 +284,7 @@ export class Hub {
       heartbeat: { idleMs: limits.heartbeatIdleMs, timeoutMs: limits.heartbeatTimeoutMs },
       resumeWindowMs: limits.resumeWindowMs,
       limits: { maxPipes: limits.maxPipes, maxStreams: limits.maxStreams, maxPacketBytes: MAX_PACKET_BYTES },
+      features: [GATES_FEATURE],
     });
   }
 

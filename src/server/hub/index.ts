@@ -1,6 +1,7 @@
 // The hub: clients' sockets, sessions and registrations. The proxy sees its `routes` only.
 
+export { senderOf } from "../sender-of.ts";
 export type { ClientRow } from "./client-rows.ts";
 export { Hub, type HubOptions, type HubStatistics, type HubUpgrade } from "./hub.ts";
-export { Lobby, type LobbyOptions, type LobbyPlace, senderOf } from "./lobby.ts";
+export { Lobby, type LobbyOptions, type LobbyPlace } from "./lobby.ts";
 export type { PortOpener } from "./registrar.ts";

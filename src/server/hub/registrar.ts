@@ -10,6 +10,7 @@ import {
 } from "../../protocol/index.ts";
 import type { Registry, RegistryRecord } from "../backend/registry.ts";
 import type { Route } from "../routes.ts";
+import { checkGate } from "./check-gate.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import { routeOf } from "./route-table.ts";
 
@@ -29,6 +30,8 @@ export interface RegistrarOptions {
   readonly domain: string;
   readonly maxPipes: number;
   readonly ports: PortOpener | null;
+  /** Whether visitors can sign in with this server. @default false */
+  readonly canSignIn?: boolean;
   /** What a visitor opens. */
   readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
   /** Another client of the same owner holds a name again, at a new epoch. */
@@ -107,7 +110,7 @@ export class Registrar {
     const wanted: Wanted[] = [];
     const refusals: PipeResult[] = [];
     const seen = new Set<string>();
-    const { maxPipes, domain } = this.#options;
+    const { maxPipes, domain, canSignIn = false } = this.#options;
     for (const request of requests) {
       try {
         if (requests.length > maxPipes) {
@@ -119,6 +122,7 @@ export class Registrar {
         const hostname = hostnameOf(request.name, domain);
         if (seen.has(hostname)) throw new DuplexityError("DPX_USAGE", `Cannot register "${request.name}" twice`);
         seen.add(hostname);
+        checkGate(request, canSignIn);
         wanted.push({ request, hostname });
       } catch (error) {
         refusals.push(refusalOf(request.name, asDuplexityError(error)));

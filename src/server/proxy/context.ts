@@ -3,6 +3,7 @@
 import type { BlockList } from "node:net";
 import type { HttpLimits, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
 import type { Routes } from "../routes.ts";
+import type { Gatekeeper } from "./gatekeeper.ts";
 import type { HoldQueue } from "./hold.ts";
 import type { ProxyLimits, ProxyLog, VisitorSocket } from "./options.ts";
 import type { StreamPool } from "./stream-pool.ts";
@@ -27,6 +28,8 @@ export interface ProxyContext {
   readonly routes: Routes;
   readonly pool: StreamPool;
   readonly holds: HoldQueue;
+  /** Asked for routes with a gate, and for no others. */
+  readonly gates: Gatekeeper;
   readonly limits: ProxyLimits;
   readonly headLimits: HttpLimits;
   readonly counters: ProxyCounters;

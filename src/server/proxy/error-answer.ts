@@ -14,6 +14,8 @@ export interface ErrorAnswer {
   readonly hostname: string;
   /** Whether the connection ends after it. */
   readonly close: boolean;
+  /** More fields, each with its CRLF. */
+  readonly fields?: string;
   /** Seconds for Retry-After. Left out: 5 for what is worth a retry, else none. */
   readonly retryAfterSeconds?: number;
 }
@@ -51,6 +53,10 @@ const PROXY_STATUS = new Map<ErrorCode, string>([
   ["DPX_NOT_IMPLEMENTED", "http_request_error"],
   ["DPX_VERSION_UNSUPPORTED", "http_request_error"],
   ["DPX_MISDIRECTED", "http_request_error"],
+  ["DPX_VISITOR_UNKNOWN", "http_request_denied"],
+  ["DPX_VISITOR_FORBIDDEN", "http_request_denied"],
+  ["DPX_SIGN_IN_FAILED", "http_request_denied"],
+  ["DPX_RATE_LIMIT", "http_request_denied"],
 ]);
 
 /** The status that a visitor gets for `code`; never one below 400. */
@@ -71,6 +77,7 @@ export function errorAnswer(answer: ErrorAnswer): string {
     `Content-Type: ${type}; charset=utf-8\r\nContent-Length: ${body.length}\r\nCache-Control: no-store\r\n` +
     `Duplexity-Error: ${code}\r\nProxy-Status: duplexity; error=${PROXY_STATUS.get(code) ?? "proxy_internal_error"}\r\n` +
     `X-Content-Type-Options: nosniff\r\n`;
+  if (answer.fields !== undefined) head += answer.fields;
   if (retryAfter !== null && (status === 503 || status === 429)) head += `Retry-After: ${retryAfter}\r\n`;
   head += `Date: ${new Date().toUTCString()}\r\nConnection: ${answer.close ? "close" : "keep-alive"}\r\n\r\n`;
   return answer.method === "HEAD" ? head : head + body;

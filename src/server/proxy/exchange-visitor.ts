@@ -14,8 +14,8 @@ export interface ExchangeVisitor extends AnswerSink {
   readonly isBlocked: boolean;
   /** The exchange can take body bytes now, or not. */
   setFlow(canTake: boolean): void;
-  /** Writes an error answer. `onExchangeDone` follows. */
-  writeError(code: ErrorCode, head: RequestHead, keepAlive: boolean): void;
+  /** Writes an error answer, with `fields` besides the usual (each with its CRLF). `onExchangeDone` follows. */
+  writeError(code: ErrorCode, head: RequestHead, keepAlive: boolean, fields?: string): void;
   /** The answer is out, and the exchange is free. `keepAlive`: what the visitor was told. */
   onExchangeDone(keepAlive: boolean): void;
   /** The answer broke off: the visitor must not take it for a complete one. `isUntilClose`: an orderly end would look so. */

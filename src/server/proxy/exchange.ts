@@ -1,18 +1,19 @@
 // One request and its answer: sends the request, sends it again where that is safe, and passes the answer on. Objects
 // are reused, by one connection at a time. It never touches the visitor's socket itself.
 
-import type { RequestHead } from "../../http/index.ts";
+import type { FieldEdit, RequestHead } from "../../http/index.ts";
 import type { DuplexityError, ErrorCode } from "../../protocol/index.ts";
 import { AnswerReader } from "./answer-reader.ts";
 import type { ProxyContext } from "./context.ts";
 import type { ExchangeVisitor } from "./exchange-visitor.ts";
+import { type GateRedirect, type GateRefusal, REDIRECT_STATUS, redirectAnswer } from "./gate-answer.ts";
 import { TARGET_END_GRACE_MS } from "./options.ts";
 import type { OriginStream, OriginUser } from "./origin-stream.ts";
 import { requestReport } from "./request-report.ts";
 import { RequestSender } from "./request-sender.ts";
 import { Attempts, visitorCode } from "./retry.ts";
 import { type Searcher, StreamSearch } from "./stream-search.ts";
-import { visitorBehind } from "./visitor-address.ts";
+import { addressBehind, withPort } from "./visitor-address.ts";
 
 /** One request, from when its head was read until it is answered. */
 interface Running {
@@ -144,12 +145,22 @@ export class Exchange implements OriginUser, Searcher {
   // Searcher
 
   get address(): string {
+    // The field has no port.
+    const behind = this.#addressBehind;
+    if (behind !== null && behind !== "") return withPort(behind, 0);
+    return this.#running?.visitor.address ?? "";
+  }
+
+  get plainAddress(): string {
+    return this.#addressBehind ?? this.#running?.visitor.forwarding.options.address ?? "";
+  }
+
+  /** What a trusted proxy says of where the visitor comes from; null: it is the peer itself. */
+  get #addressBehind(): string | null {
     const running = this.#running;
-    if (running === null) return "";
-    const { visitor, head } = running;
     const { trustProxy } = this.#context;
-    if (trustProxy === null || !visitor.forwarding.options.isTrusted) return visitor.address;
-    return visitorBehind(head.field("x-forwarded-for"), trustProxy, visitor.address);
+    if (trustProxy === null || running?.visitor.forwarding.options.isTrusted !== true) return null;
+    return addressBehind(running.head.values("x-forwarded-for"), trustProxy);
   }
 
   get isTls(): boolean {
@@ -174,6 +185,15 @@ export class Exchange implements OriginUser, Searcher {
     // The pipe left while the request was on its way: the visitor has not asked for what never was.
     else if (this.#wasSent) this.#fail("DPX_CLIENT_AWAY");
     else this.#fail(this.#isMisdirected ? "DPX_MISDIRECTED" : code);
+  }
+
+  onWelcome(edit: FieldEdit): void {
+    this.#sender.edit(edit);
+  }
+
+  onTurnedAway(answer: GateRefusal | GateRedirect): void {
+    if (answer.kind === "refused") this.#fail(answer.code, answer.fields);
+    else this.#redirect(answer);
   }
 
   onWaiting(): void {
@@ -307,7 +327,7 @@ export class Exchange implements OriginUser, Searcher {
     running.visitor.onExchangeDone(answer.keepsVisitor && isWhole);
   }
 
-  #fail(code: ErrorCode): void {
+  #fail(code: ErrorCode, fields = ""): void {
     const running = this.#running;
     if (running === null) return;
     const { visitor, head } = running;
@@ -315,7 +335,18 @@ export class Exchange implements OriginUser, Searcher {
     const keepAlive = code !== "DPX_REQUEST_INVALID" && head.keepAlive && visitor.mayKeepAlive();
     this.#report(code);
     this.#reset();
-    visitor.writeError(code, head, keepAlive);
+    visitor.writeError(code, head, keepAlive, fields);
+    visitor.onExchangeDone(keepAlive);
+  }
+
+  #redirect(answer: GateRedirect): void {
+    const running = this.#running;
+    if (running === null) return;
+    const { visitor, head } = running;
+    const keepAlive = head.keepAlive && visitor.mayKeepAlive();
+    this.#report(answer.code, REDIRECT_STATUS);
+    this.#reset();
+    visitor.writeText(redirectAnswer(answer, keepAlive));
     visitor.onExchangeDone(keepAlive);
   }
 
@@ -354,7 +385,7 @@ export class Exchange implements OriginUser, Searcher {
     this.#context.counters.openExchanges--;
   }
 
-  #report(code: ErrorCode | null): void {
+  #report(code: ErrorCode | null, status = this.#answer.head?.status ?? null): void {
     const running = this.#running;
     const { route } = this.#search;
     if (route === null || running === null || !route.wantsReports) return;
@@ -362,7 +393,7 @@ export class Exchange implements OriginUser, Searcher {
     const report = requestReport({
       hostname: route.hostname,
       head,
-      status: this.#answer.head?.status ?? null,
+      status,
       startedAt: this.#startedAt,
       requestBytes: this.#sender.body.contentBytes,
       responseBytes: this.#answer.contentBytes,

@@ -1,6 +1,7 @@
 // The part that faces visitors: HTTP by hostname, TCP by port. Knows the rest of the server by `Routes` only.
 
 export type { ProxyCounters } from "./context.ts";
+export type { GatekeeperOptions } from "./gatekeeper.ts";
 export {
   DEFAULT_PROXY_LIMITS,
   type ProxyLimits,

@@ -4,6 +4,7 @@ import type { BlockList, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ServeLimits } from "../index.ts";
 import type { Routes } from "../routes.ts";
+import type { GatekeeperOptions } from "./gatekeeper.ts";
 
 /** The part of the server's limits that concerns visitors; defaults as in `ServeLimits`. */
 export type ProxyLimits = Pick<
@@ -51,6 +52,8 @@ export interface ProxyOptions {
   readonly limits?: Partial<ProxyLimits>;
   /** Peers whose forwarding fields are believed. @default nobody */
   readonly trustProxy?: BlockList;
+  /** How visitors of pipes with a gate are known. @default nobody can sign in; passwords and networks work */
+  readonly gates?: GatekeeperOptions;
   readonly log?: ProxyLog;
   /** Whether the server as a whole is draining: then answers get `Connection: close`. */
   readonly isDraining?: () => boolean;

@@ -1,13 +1,16 @@
 // The proxy as a whole: takes visitors' connections, holds what they share, sweeps deadlines, drains. It owns no
 // listener and sees no WebSocket.
 
+import { randomBytes } from "node:crypto";
 import { HTTP_LIMITS, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
+import { createAttempts } from "../attempts.ts";
 import type { Route } from "../routes.ts";
 import type { ProxyContext, ProxyCounters } from "./context.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { ExchangePool } from "./exchange-pool.ts";
 import { Forwardings } from "./forwardings.ts";
+import { Gatekeeper } from "./gatekeeper.ts";
 import { HoldQueue } from "./hold.ts";
 import { DEFAULT_PROXY_LIMITS, type ProxyLimits, type ProxyOptions, type VisitorSocket } from "./options.ts";
 import { isSameRegistration, StreamPool } from "./stream-pool.ts";
@@ -66,6 +69,7 @@ class HttpProxy implements VisitorProxy {
       routes: options.routes,
       pool: new StreamPool(options.routes),
       holds: new HoldQueue(options.routes, limits),
+      gates: new Gatekeeper(options.gates ?? { signIn: null, secret: randomBytes(32), attempts: createAttempts() }),
       limits,
       headLimits,
       counters: { openVisitors: 0, openExchanges: 0, openTunnels: 0, requests: 0, failures: 0, replays: 0 },

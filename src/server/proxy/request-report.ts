@@ -28,7 +28,7 @@ export function requestReport(request: FinishedRequest): RequestReport {
   return {
     hostname,
     method: head.method,
-    path: head.target.slice(0, MAX_PATH_LENGTH),
+    path: pathOf(head.target),
     status: status ?? statusOf(code),
     durationMs: performance.now() - startedAt,
     responseBytes,
@@ -36,6 +36,14 @@ export function requestReport(request: FinishedRequest): RequestReport {
     visitor,
     ...(code === null ? {} : { errorCode: code }),
   };
+}
+
+/** Below it auth talks to the gate; what it says, such as a code, is not the client's. */
+const GATE_PATH = "/.duplexity/";
+
+function pathOf(target: string): string {
+  const path = target.startsWith(GATE_PATH) ? (target.split("?", 1)[0] ?? "") : target;
+  return path.slice(0, MAX_PATH_LENGTH);
 }
 
 function statusOf(code: ErrorCode | null): number {

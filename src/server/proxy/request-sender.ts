@@ -1,7 +1,14 @@
 // Sends one request up a stream as its bytes come, and keeps what was sent as long as it is little and may have to be
 // sent again. It never reads from a socket and never decides whether to send again.
 
-import { BodyScanner, buildRequestHead, type Forwarding, type RequestHead } from "../../http/index.ts";
+import {
+  BodyScanner,
+  buildRequestHead,
+  editFields,
+  type FieldEdit,
+  type Forwarding,
+  type RequestHead,
+} from "../../http/index.ts";
 import { MAX_COPIED_BYTES } from "../../protocol/index.ts";
 import { MAX_REPLAY_BYTES } from "./options.ts";
 import type { OriginStream } from "./origin-stream.ts";
@@ -36,6 +43,11 @@ export class RequestSender {
     this.#origin = null;
     this.body.begin(head.framing);
     this.#outgoingHead = buildRequestHead(head, forwarding);
+  }
+
+  /** Changes the head that goes out; the request is not sent yet, or will be sent again. */
+  edit(edit: FieldEdit): void {
+    this.#outgoingHead = editFields(this.#outgoingHead, edit);
   }
 
   /**

@@ -1,23 +1,33 @@
-// Finds a stream for one request: locates the route, takes an idle stream or opens one, and waits while the client is
-// away. It says what it found; it sends nothing and knows nothing of answers.
+// Finds a stream for one request: locates the route, asks its gate, takes an idle stream or opens one, and waits while
+// the client is away. It says what it found; it sends nothing and knows nothing of answers.
 
-import type { RequestHead } from "../../http/index.ts";
-import { asDuplexityError, type ErrorCode } from "../../protocol/index.ts";
+import type { FieldEdit, RequestHead } from "../../http/index.ts";
+import { asDuplexityError, type ErrorCode, isSameGate, type PipeGate } from "../../protocol/index.ts";
 import type { Route } from "../routes.ts";
 import type { ProxyContext } from "./context.ts";
+import type { GateRedirect, GateRefusal, GateVerdict } from "./gate-answer.ts";
 import type { Held } from "./hold.ts";
 import { OriginStream } from "./origin-stream.ts";
 import { visitorCode } from "./retry.ts";
 
-/** Who searches. Exactly one of `onStream` and `onSearchFailed` follows each `search`, maybe before it returns. */
+/**
+ * Who searches. Exactly one of `onStream`, `onTurnedAway` and `onSearchFailed` follows each `search`, maybe before it
+ * returns.
+ */
 export interface Searcher {
   /** The visitor's `ip:port`. */
   readonly address: string;
+  /** The visitor's address alone; empty when nobody knows it. */
+  readonly plainAddress: string;
   readonly isTls: boolean;
   /** Bytes that the request keeps in memory while it waits. */
   readonly heldBytes: number;
   onStream(origin: OriginStream): void;
   onSearchFailed(code: ErrorCode): void;
+  /** The route's gate lets the visitor in: the head is to go out with this edit. `onStream` may follow. */
+  onWelcome(edit: FieldEdit): void;
+  /** The route's gate does not let the visitor in. */
+  onTurnedAway(answer: GateRefusal | GateRedirect): void;
   /** The answer will take a while: nothing more should be read from the visitor until then. */
   onWaiting(): void;
 }
@@ -30,6 +40,8 @@ export class StreamSearch implements Held {
   #phase: Phase = "idle";
   #head: RequestHead | null = null;
   #mayUseIdle = true;
+  /** What this request's visitor has passed. */
+  #passed: PipeGate | null = null;
   /** Tells a late answer of an earlier search. */
   #turn = 0;
   /** The route of the last search that got so far. */
@@ -53,6 +65,7 @@ export class StreamSearch implements Held {
   begin(head: RequestHead): void {
     this.#head = head;
     this.route = null;
+    this.#passed = null;
     this.heldUntil = 0;
   }
 
@@ -98,6 +111,10 @@ export class StreamSearch implements Held {
       return;
     }
     this.route = route;
+    if (route.gate !== undefined && !this.#hasPassed(route.gate)) {
+      this.#askGate(route.gate);
+      return;
+    }
     if (route.state === "away") {
       this.#hold();
       return;
@@ -114,6 +131,43 @@ export class StreamSearch implements Held {
     }
     this.#phase = "idle";
     this.#searcher.onStream(origin);
+  }
+
+  /** While it waited, the route may have got another gate, or its own one once more. */
+  #hasPassed(gate: PipeGate): boolean {
+    return this.#passed !== null && (this.#passed === gate || isSameGate(this.#passed, gate));
+  }
+
+  #askGate(gate: PipeGate): void {
+    const head = this.#head;
+    if (head === null) return;
+    const turn = this.#turn;
+    const verdict = this.#context.gates.judge({ gate, head, address: this.#searcher.plainAddress });
+    if (!(verdict instanceof Promise)) {
+      this.#onVerdict(gate, verdict);
+      return;
+    }
+    this.#searcher.onWaiting();
+    verdict.then(
+      (late) => {
+        if (turn === this.#turn) this.#onVerdict(gate, late);
+      },
+      (error: unknown) => {
+        if (turn === this.#turn) this.#fail(visitorCode(asDuplexityError(error).code));
+      },
+    );
+  }
+
+  #onVerdict(gate: PipeGate, verdict: GateVerdict): void {
+    if (verdict.kind !== "welcome") {
+      this.#phase = "idle";
+      this.#searcher.onTurnedAway(verdict);
+      return;
+    }
+    this.#passed = gate;
+    this.#searcher.onWelcome(verdict.edit);
+    // Anew: the route may have changed meanwhile.
+    this.search(this.#mayUseIdle);
   }
 
   #hold(): void {

@@ -1,8 +1,9 @@
 // One visitor of a public TCP port: waits, unread, until its route has a stream, then is joined to it.
 
 import type { Socket } from "node:net";
-import { asDuplexityError, type ErrorCode, type RequestReport } from "../../protocol/index.ts";
+import { asDuplexityError, type ErrorCode, type PipeGate, type RequestReport } from "../../protocol/index.ts";
 import type { Route, Routes } from "../routes.ts";
+import { isFrom, planOf } from "./gate-plan.ts";
 import type { Held, HoldQueue } from "./hold.ts";
 import { breakSocket, Splice } from "./splice.ts";
 import { plainAddress, withPort } from "./visitor-address.ts";
@@ -81,6 +82,11 @@ export class TcpVisitor implements Held {
       this.destroy();
       return;
     }
+    if (route.gate !== undefined && !this.#mayCome(route.gate)) {
+      this.#report(route, null, "DPX_VISITOR_FORBIDDEN");
+      this.destroy();
+      return;
+    }
     if (route.state === "away") {
       this.#hold();
       return;
@@ -109,22 +115,31 @@ export class TcpVisitor implements Held {
     if (!isInTime || !this.#options.holds.add(this)) this.destroy();
   }
 
+  /** Raw bytes say nothing of who sends them: a gate that asks for more than an address lets nobody in. */
+  #mayCome(gate: PipeGate): boolean {
+    const { networks, users, needsLogin } = planOf(gate);
+    return users === null && !needsLogin && isFrom(plainAddress(this.#options.socket.remoteAddress ?? ""), networks);
+  }
+
   #end(route: Route, splice: Splice, code: ErrorCode | null): void {
-    if (route.wantsReports) {
-      const report: RequestReport = {
-        hostname: route.hostname,
-        method: "TCP",
-        path: "",
-        status: 0,
-        durationMs: performance.now() - this.#startedAt,
-        responseBytes: splice.bytesDown,
-        requestBytes: splice.bytesUp,
-        visitor: this.#address,
-        ...(code === null ? {} : { errorCode: code }),
-      };
-      this.#options.routes.report(route, report);
-    }
+    this.#report(route, splice, code);
     this.#close();
+  }
+
+  #report(route: Route, splice: Splice | null, code: ErrorCode | null): void {
+    if (!route.wantsReports) return;
+    const report: RequestReport = {
+      hostname: route.hostname,
+      method: "TCP",
+      path: "",
+      status: 0,
+      durationMs: performance.now() - this.#startedAt,
+      responseBytes: splice?.bytesDown ?? 0,
+      requestBytes: splice?.bytesUp ?? 0,
+      visitor: this.#address,
+      ...(code === null ? {} : { errorCode: code }),
+    };
+    this.#options.routes.report(route, report);
   }
 
   #close(): void {

@@ -14,17 +14,19 @@ export function withPort(address: string, port: number): string {
 }
 
 /**
- * The visitor behind trusted proxies: the last address in `forwardedFor` (X-Forwarded-For) that is not one of theirs,
- * with port 0 since the field has none. `peer` if there is no such address.
+ * The visitor behind trusted proxies: the last address in `forwardedFor` (X-Forwarded-For, all fields of that name in
+ * order) that is not one of theirs. Null if there is no such address; empty if what stands there can't be read.
  */
-export function visitorBehind(forwardedFor: string | null, trusted: BlockList, peer: string): string {
-  if (forwardedFor === null) return peer;
-  for (const part of forwardedFor.split(",").reverse()) {
-    const address = plainAddress(part.trim());
+export function addressBehind(forwardedFor: readonly string[], trusted: BlockList): string | null {
+  for (const part of forwardedFor.join(",").split(",").reverse()) {
+    const text = part.trim();
+    // RFC 9110 §5.6.1: empty members count for nothing.
+    if (text === "") continue;
+    const address = plainAddress(text);
     const version = isIP(address);
     // What stands before something unreadable was not written by a proxy that we trust.
-    if (version === 0) return peer;
-    if (!trusted.check(address, version === 6 ? "ipv6" : "ipv4")) return withPort(address, 0);
+    if (version === 0) return "";
+    if (!trusted.check(address, version === 6 ? "ipv6" : "ipv4")) return address;
   }
-  return peer;
+  return null;
 }

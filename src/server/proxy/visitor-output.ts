@@ -44,10 +44,10 @@ export abstract class VisitorOutput implements AnswerSink {
     this.#wrote(isTaken);
   }
 
-  writeError(code: ErrorCode, head: RequestHead, keepAlive: boolean): void {
+  writeError(code: ErrorCode, head: RequestHead, keepAlive: boolean, fields = ""): void {
     const { method, host } = head;
     const accept = head.field("accept") ?? "";
-    this.writeText(errorAnswer({ code, method, accept, hostname: host, close: !keepAlive }));
+    this.writeText(errorAnswer({ code, method, accept, hostname: host, close: !keepAlive, fields }));
   }
 
   /** Answers bytes that are no request. */

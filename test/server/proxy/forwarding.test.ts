@@ -3,7 +3,7 @@
 import { BlockList } from "node:net";
 import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { visitorBehind } from "../../../src/server/proxy/visitor-address.ts";
+import { addressBehind } from "../../../src/server/proxy/visitor-address.ts";
 import { createCertificate } from "../../support/certificate.ts";
 import { listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
@@ -71,21 +71,23 @@ describe("createProxy", () => {
   });
 });
 
-describe("visitorBehind", () => {
+describe("addressBehind", () => {
   const trusted = new BlockList();
   trusted.addSubnet("10.0.0.0", 8, "ipv4");
   trusted.addAddress("2001:db8::1", "ipv6");
-  const peer = "10.0.0.1:443";
 
   it.each([
-    [null, peer],
-    ["203.0.113.9", "203.0.113.9:0"],
-    ["1.1.1.1, 203.0.113.9, 10.2.3.4", "203.0.113.9:0"],
-    ["2001:db8::7, 2001:db8::1", "[2001:db8::7]:0"],
-    ["10.2.3.4", peer],
-    ["203.0.113.9, unknown", peer],
-    ["", peer],
-  ])("reads %j as %j", (forwardedFor, visitor) => {
-    expect(visitorBehind(forwardedFor, trusted, peer)).toBe(visitor);
+    [[], null],
+    [["203.0.113.9"], "203.0.113.9"],
+    [["1.1.1.1, 203.0.113.9, 10.2.3.4"], "203.0.113.9"],
+    [["1.1.1.1", "203.0.113.9,10.2.3.4"], "203.0.113.9"],
+    [["2001:db8::7, 2001:db8::1"], "2001:db8::7"],
+    [["::ffff:203.0.113.9"], "203.0.113.9"],
+    [["10.2.3.4"], null],
+    [["203.0.113.9, unknown"], ""],
+    [["203.0.113.9:4711"], ""],
+    [["", " , "], null],
+  ])("reads %j as %j", (forwardedFor, address) => {
+    expect(addressBehind(forwardedFor, trusted)).toBe(address);
   });
 });
