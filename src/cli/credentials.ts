@@ -43,6 +43,21 @@ export function readSecret(values: SettingsValues, options: SecretOptions): stri
   return checkToken(text.trim(), `"${path}"`);
 }
 
+/**
+ * A token from a stream, as `login --with-token` reads it: the first line, or all there is.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` if it is no token. The content is never told.
+ */
+export async function readTokenFrom(stream: NodeJS.ReadableStream): Promise<string> {
+  let text = "";
+  for await (const chunk of stream) {
+    text += chunk.toString();
+    // Not all streams end, and somebody at a keyboard ends a line.
+    if (text.trimStart().includes("\n") || text.length > 4 * MAX_TOKEN_CHARS) break;
+  }
+  return checkToken(text.trimStart().split("\n", 1)[0]?.trim() ?? "", "stdin");
+}
+
 /** As much of a file as could be a token and a little more: not all files end, such as /dev/zero. */
 function readStart(path: string): string {
   const file = openSync(path, "r");
@@ -65,6 +80,6 @@ function checkToken(token: string, place: string): string {
   throw new DuplexityError(
     "DPX_USAGE",
     `Cannot use the token in ${place}: it has characters that no token has, wanted one line of letters, digits and ._~+/-=`,
-    { hint: "Make one with: openssl rand -hex 32" },
+    { hint: "For a machine: duplexity token create NAME. For --admin-token-file: openssl rand -hex 32" },
   );
 }

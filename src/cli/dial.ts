@@ -1,15 +1,17 @@
 // The commands' way to a server: which one, with which proof of identity. The
 // tunnel itself is the SDK's; prints nothing.
 
-import type { ClientKey } from "../client/index.ts";
+import type { ClientKey, TokenSource } from "../client/index.ts";
 import { DuplexityError } from "../protocol/errors.ts";
 import { isLoopbackHost } from "../server/identity/loopback.ts";
 import { type CommandContext, warn } from "./context.ts";
 import { readSecret } from "./credentials.ts";
 import type { UserSettings } from "./settings.ts";
 import type { SettingsValues } from "./settings-values.ts";
+import type { SignIns } from "./sign-ins.ts";
 import { parseServerUrl } from "./units.ts";
 
+export const SERVER_WANTED = "an http:// or https:// address without a path";
 /** Where `duplexity serve` listens unless told otherwise. */
 export const DEFAULT_SERVER = "http://localhost:8080";
 
@@ -18,12 +20,17 @@ export interface ServerAccess {
   readonly server: string;
   /** Whether nobody named a server, so that the default is tried. */
   readonly isDefault: boolean;
-  readonly token: string | undefined;
+  /** As it was given, or of the sign-in at this very server, which renews itself. */
+  readonly token: TokenSource | undefined;
+  /** Whether the token is a stored sign-in's. */
+  readonly isSignedIn: boolean;
   /** Left out only where a token says who it is and no key could be kept. */
   readonly key: ClientKey | undefined;
 }
 
 /**
+ * Which server, and as whom: a token that was given goes before the sign-in, and a sign-in goes to no server but its own.
+ *
  * @throws {DuplexityError} `DPX_USAGE` if server, token or key cannot be read, or a token would go to a server that only
  * a found project file names.
  */
@@ -32,16 +39,39 @@ export async function readAccess(
   values: SettingsValues,
   user: UserSettings,
 ): Promise<ServerAccess> {
-  const server = values.parse("server", "an http:// or https:// address without a path", parseServerUrl);
+  const named = readServer(values);
   const { env, cwd } = context;
-  const token = readSecret(values, { fileKey: "tokenFile", variable: "DUPLEXITY_TOKEN", env, cwd });
-  if (token !== undefined && server !== undefined) checkTokenMayGo(context, values, server);
+  const given = readSecret(values, { fileKey: "tokenFile", variable: "DUPLEXITY_TOKEN", env, cwd });
+  if (given !== undefined && named !== undefined) checkTokenMayGo(context, values, named);
+  const signIns = await user.signIns();
+  const asked = named ?? signIns.current ?? DEFAULT_SERVER;
+  const signIn = given === undefined ? signIns.find(asked) : null;
+  const server = signIn?.server ?? asked;
+  const token = signIn === null ? given : tokenOf(signIns, server);
   const key = await user.clientKey().catch((error: unknown) => {
     if (token === undefined) throw error;
     // A container with a token and no writable home: the key would only make random names stay the same.
     return undefined;
   });
-  return { server: server ?? DEFAULT_SERVER, isDefault: server === undefined, token, key };
+  return {
+    server,
+    isDefault: named === undefined && asked === DEFAULT_SERVER,
+    token,
+    isSignedIn: signIn !== null,
+    key,
+  };
+}
+
+/** The server that flag, environment or a file names. */
+export function readServer(values: SettingsValues): string | undefined {
+  return values.parse("server", SERVER_WANTED, parseServerUrl);
+}
+
+function tokenOf(signIns: SignIns, server: string): TokenSource {
+  return async () => {
+    const { token, expiresAt } = await signIns.fresh(server);
+    return { token, expiresAt };
+  };
 }
 
 /** Whoever wrote the folder that a command happens to run in must not be sent this person's token. */
@@ -72,8 +102,11 @@ function hintFor(error: DuplexityError, access: ServerAccess): string | undefine
       ? "No server was named, so the one on this machine was tried. Start it: duplexity serve --no-auth, or name yours: --server URL"
       : (error.hint ?? "Check the address, or start it there: duplexity serve");
   }
-  if (error.code === "DPX_AUTH_REQUIRED" && access.token === undefined) {
-    return `Ask whoever runs ${access.server} for its token, and put it into DUPLEXITY_TOKEN or a file: --token-file FILE`;
+  const login = `duplexity login ${access.server}`;
+  if (error.code === "DPX_AUTH_REQUIRED" && access.token === undefined) return login;
+  if (error.code === "DPX_AUTH_INVALID" && access.isSignedIn) {
+    // The server wants a key: what is stored here is of another time.
+    return /--no-auth/.test(error.message) ? `duplexity logout ${access.server}` : login;
   }
   return error.hint;
 }

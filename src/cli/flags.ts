@@ -44,8 +44,18 @@ const CONFIG: Flag = {
 };
 const JSON_LINES: Flag = { ...toggle("json", "--json", "JSON lines on stdout, nothing else there"), isPerRun: true };
 const NO_COLOR: Flag = { ...toggle("noColor", "--no-color", "no colours (as NO_COLOR)"), isPerRun: true };
-const SERVER = text("server", "--server <url>", "the server's address", "http://localhost:8080");
-const TOKEN_FILE = text("tokenFile", "--token-file <file>", "file with the server's token; or set DUPLEXITY_TOKEN");
+const SERVER = text(
+  "server",
+  "--server <url>",
+  "the server's address",
+  "where you signed in last, else http://localhost:8080",
+);
+const TOKEN_FILE = text(
+  "tokenFile",
+  "--token-file <file>",
+  "file with a token; or set DUPLEXITY_TOKEN",
+  "your sign-in",
+);
 
 /** Limits of `serve`, each with the field of ServeLimits that it sets. */
 export const LIMIT_FLAGS: readonly LimitFlag[] = [
@@ -94,20 +104,61 @@ export const UP_FLAGS: readonly Flag[] = [
   list("allowCidr", "--allow-cidr <cidr>", "only visitors from this network (repeatable)"),
   toggle("login", "--login", "only visitors who sign in with the server"),
   toggle("logRequests", "--log-requests", "print each request (always on a terminal)"),
-  { ...toggle("detach", "-d, --detach", "run in the background"), isPerRun: true, isAction: true },
+  action(toggle("detach", "-d, --detach", "run in the background")),
   CONFIG,
   JSON_LINES,
   NO_COLOR,
 ];
 
-export const DOWN_FLAGS: readonly Flag[] = [
-  { ...toggle("all", "--all", "everything that runs here"), isPerRun: true, isAction: true },
-  NO_COLOR,
-];
+export const DOWN_FLAGS: readonly Flag[] = [action(toggle("all", "--all", "everything that runs here")), NO_COLOR];
 
 export const STATUS_FLAGS: readonly Flag[] = [JSON_LINES, NO_COLOR];
 
-export const LIST_FLAGS: readonly Flag[] = [SERVER, TOKEN_FILE, CONFIG, JSON_LINES, NO_COLOR];
+/** Of the commands that ask the server's API. */
+export const API_FLAGS: readonly Flag[] = [SERVER, TOKEN_FILE, CONFIG, JSON_LINES, NO_COLOR];
+
+export const LIST_FLAGS: readonly Flag[] = [action(toggle("bans", "--bans", "who is banned (admin)")), ...API_FLAGS];
+
+export const LOGIN_FLAGS: readonly Flag[] = [
+  action(toggle("device", "--device", "sign in on another device, by a code: for a machine without a browser")),
+  action(toggle("noBrowser", "--no-browser", "print the address, open nothing")),
+  action(toggle("qr", "--qr", "show the address as a QR code, for a phone (with --device's code)")),
+  action(toggle("withToken", "--with-token", "read a token from stdin instead of signing in")),
+  ...[SERVER, CONFIG, JSON_LINES, NO_COLOR],
+];
+
+export const LOGOUT_FLAGS: readonly Flag[] = [SERVER, CONFIG, NO_COLOR];
+
+export const KICK_FLAGS: readonly Flag[] = [
+  action(text("reason", "--reason <text>", "why: its owner reads it")),
+  action(text("ban", "--ban <time>", "keep it out as well: 10m, 2h, 7d or forever")),
+  action(toggle("yes", "-y, --yes", "don't ask")),
+  ...API_FLAGS,
+];
+
+export const AUDIT_FLAGS: readonly Flag[] = [
+  action(count("limit", "--limit <n>", "the newest so many events", "100")),
+  ...API_FLAGS,
+];
+
+export const USER_ADD_FLAGS: readonly Flag[] = [
+  action(toggle("admin", "--admin", "may see and end what belongs to others, and manage people")),
+  action(list("names", "--names <pattern>", "may open these names only, e.g. ben-* (repeatable)")),
+  ...API_FLAGS,
+];
+
+export const TOKEN_CREATE_FLAGS: readonly Flag[] = [
+  action(list("names", "--names <pattern>", "good for these names only, e.g. ci-* (repeatable)")),
+  action(text("expires", "--expires <time>", "ends after this: 12h, 30d", "never")),
+  action(text("user", "--user <name>", "whose token it is (admin)", "yours")),
+  ...API_FLAGS,
+];
+
+/** Every flag of every command, for whoever looks for one by its variable. */
+export const ALL_FLAGS: readonly Flag[] = [
+  ...[...UP_FLAGS, ...DOWN_FLAGS, ...STATUS_FLAGS, ...LIST_FLAGS, ...SERVE_FLAGS, ...LOGIN_FLAGS, ...LOGOUT_FLAGS],
+  ...[...KICK_FLAGS, ...AUDIT_FLAGS, ...USER_ADD_FLAGS, ...TOKEN_CREATE_FLAGS],
+];
 
 function text(key: string, syntax: string, help: string, fallback?: string): Flag {
   return { key, syntax, kind: "text", help, ...(fallback === undefined ? {} : { fallback }) };
@@ -119,6 +170,15 @@ function toggle(key: string, syntax: string, help: string): Flag {
 
 function list(key: string, syntax: string, help: string): Flag {
   return { key, syntax, kind: "list", help };
+}
+
+function count(key: string, syntax: string, help: string, fallback: string): Flag {
+  return { key, syntax, kind: "count", help, fallback };
+}
+
+/** Says what to do, not how: it stands on the command line or nowhere. */
+function action(flag: Flag): Flag {
+  return { ...flag, isPerRun: true, isAction: true };
 }
 
 function limit(

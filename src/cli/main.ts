@@ -3,72 +3,9 @@
 
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
-import type { Command as RunCommand } from "./context.ts";
-import { DOWN_FLAGS, type Flag, LIST_FLAGS, SERVE_FLAGS, STATUS_FLAGS, UP_FLAGS } from "./flags.ts";
+import { COMMANDS, type CommandEntry, commandAt, GROUPS } from "./command-table.ts";
+import type { Flag } from "./flags.ts";
 import { misspeltVariables } from "./variables.ts";
-
-interface CommandEntry {
-  readonly name: string;
-  readonly words: string;
-  readonly does: string;
-  readonly flags: readonly Flag[];
-  readonly load: () => Promise<{ run: RunCommand }>;
-  readonly more: string;
-}
-
-const TARGETS = `
-Targets:  9090 · host:port · http://host:port · https://host:port
-          https+insecure://host:port · tcp://host:port · unix:/path`;
-
-const COMMANDS: readonly CommandEntry[] = [
-  {
-    name: "up",
-    words: "[target...]",
-    does: "open pipes to local services, and stay",
-    flags: UP_FLAGS,
-    load: () => import("./commands/up.ts"),
-    more: `${TARGETS}
-
-Examples: duplexity up 9090
-          duplexity up --pipe cat1:localhost:9090 --pipe db:tcp://localhost:5432`,
-  },
-  {
-    name: "down",
-    words: "[name...]",
-    does: "close pipes that run here",
-    flags: DOWN_FLAGS,
-    load: () => import("./commands/down.ts"),
-    more: "",
-  },
-  {
-    name: "status",
-    words: "",
-    does: "show the pipes that run here",
-    flags: STATUS_FLAGS,
-    load: () => import("./commands/status.ts"),
-    more: "",
-  },
-  {
-    name: "list",
-    words: "",
-    does: "show the server's clients and pipes",
-    flags: LIST_FLAGS,
-    load: () => import("./commands/list.ts"),
-    more: "",
-  },
-  {
-    name: "serve",
-    words: "",
-    does: "run a server",
-    flags: SERVE_FLAGS,
-    load: () => import("./commands/serve.ts"),
-    more: `
-Each flag can also be set by environment (--tcp-ports: DUPLEXITY_TCP_PORTS) or in
-duplexity.json ({"serve": {"tcpPorts": "…"}}). A time is 500ms, 30s, 5m, 2h or 1d.
-
-Example:  duplexity serve --no-auth`,
-  },
-];
 
 const EXIT_FAILURE = 1;
 const EXIT_USAGE = 2;
@@ -87,18 +24,39 @@ function createProgram(onRun: (status: number) => void): Command {
     .configureOutput({ outputError: () => {} })
     .addHelpText(
       "after",
-      "\nStart:  duplexity serve --no-auth        on the server\n        duplexity up 9090                on your laptop",
+      "\nStart:  duplexity serve                  on the server\n        duplexity login SERVER           on your laptop\n        duplexity up 9090",
     );
   program.on("option:version", () => {
     process.stdout.write(`${readVersion()}\n`);
     throw new CommanderError(0, "commander.version", "version shown");
   });
-  for (const entry of COMMANDS) program.addCommand(createCommand(entry, onRun));
+  const groups = new Map<string, Command>();
+  for (const entry of COMMANDS) {
+    const [first = "", second] = entry.name.split(" ");
+    if (second === undefined) {
+      program.addCommand(createCommand(first, entry, onRun));
+      continue;
+    }
+    const group = groups.get(first) ?? createGroup(first);
+    if (!groups.has(first)) program.addCommand(group);
+    groups.set(first, group);
+    group.addCommand(createCommand(second, entry, onRun));
+  }
   return program;
 }
 
-function createCommand(entry: CommandEntry, onRun: (status: number) => void): Command {
-  const command = new Command(entry.name)
+function createGroup(name: string): Command {
+  return new Command(name)
+    .description(GROUPS.get(name) ?? "")
+    .usage("<command> [flags]")
+    .helpOption("-h, --help", "show this, or a command's flags after its name")
+    .helpCommand(false)
+    .exitOverride()
+    .configureOutput({ outputError: () => {} });
+}
+
+function createCommand(name: string, entry: CommandEntry, onRun: (status: number) => void): Command {
+  const command = new Command(name)
     .description(entry.does)
     .helpOption("-h, --help", "show this")
     .exitOverride()
@@ -111,15 +69,15 @@ function createCommand(entry: CommandEntry, onRun: (status: number) => void): Co
   command.action(async () => {
     const flags = new Map<string, unknown>();
     for (const { flag, option } of options) {
-      const name = option.attributeName();
-      if (command.getOptionValueSource(name) !== "cli") continue;
+      const attribute = option.attributeName();
+      if (command.getOptionValueSource(attribute) !== "cli") continue;
       // commander reads `--no-auth` as auth = false.
-      flags.set(flag.key, option.negate ? true : command.getOptionValue(name));
+      flags.set(flag.key, option.negate ? true : command.getOptionValue(attribute));
     }
     const { run } = await entry.load();
     const { env, stdin, stdout, stderr, argv } = process;
     for (const sentence of misspeltVariables(env)) stderr.write(`duplexity: ${sentence}\n`);
-    const given = { flags, words: command.args, args: argv.slice(argv.indexOf(entry.name) + 1) };
+    const given = { flags, words: command.args, args: argv.slice(argv.indexOf(name) + 1) };
     onRun(await run({ env, cwd: process.cwd(), stdin, stdout, stderr, version: readVersion(), ...given }));
   });
   return command;
@@ -162,8 +120,7 @@ async function main(argv: readonly string[]): Promise<number> {
 async function show(error: unknown): Promise<number> {
   const { showFailure } = await import("./failure.ts");
   const { argv, env, stdout, stderr } = process;
-  const command = COMMANDS.find(({ name }) => name === argv[2])?.name;
-  return showFailure(error, { argv, command, env, stdout, stderr });
+  return showFailure(error, { argv, command: commandAt(argv.slice(2)), env, stdout, stderr });
 }
 
 /** Lets what was written reach a slow reader first, and gives up on one that is gone. */

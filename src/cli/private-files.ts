@@ -2,7 +2,8 @@
 // where they are not. A folder that was there before stays as it is. POSIX
 // modes; on Windows the folder's own access list decides.
 
-import { chmodSync, mkdirSync, statSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { chmodSync, closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
 
@@ -49,6 +50,24 @@ export function makePrivateDirectory(directory: string): void {
     throw new DuplexityError("DPX_USAGE", `Cannot use the settings folder "${directory}": others may write there`, {
       hint: "Set DUPLEXITY_CONFIG_DIR to a folder that is yours alone, or take their right: chmod go-w",
     });
+  }
+}
+
+/** Puts `text` into a file for its owner alone, in one step: whoever reads it finds the old text or the new, also after a crash. */
+export function replaceFile(path: string, text: string): void {
+  const draft = `${path}.${randomBytes(6).toString("hex")}`;
+  try {
+    const file = openSync(draft, "wx", FILE_MODE);
+    try {
+      writeSync(file, text);
+      fsyncSync(file);
+    } finally {
+      closeSync(file);
+    }
+    renameSync(draft, path);
+  } finally {
+    // Gone already, or half of it is there.
+    rmSync(draft, { force: true });
   }
 }
 

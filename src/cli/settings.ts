@@ -10,6 +10,7 @@ import { DIRECTORY_MODE, FILE_MODE, makePrivateDirectory, tighten } from "./priv
 import { checkContent, type Section } from "./settings-file.ts";
 import { readOrMakeKey } from "./settings-key.ts";
 import type { FileValues } from "./settings-values.ts";
+import type { SignIns } from "./sign-ins.ts";
 
 const CONFIG_FILE = "config.json";
 
@@ -19,6 +20,8 @@ export interface UserSettings {
   values(section: Section): FileValues;
   /** The Ed25519 key by which this machine owns its names; made on first use. */
   clientKey(): Promise<ClientKey>;
+  /** Who this person is to which server. */
+  signIns(): Promise<SignIns>;
 }
 
 export interface UserSettingsOptions {
@@ -48,6 +51,11 @@ export async function openUserSettings(options: UserSettingsOptions): Promise<Us
       isFound: false,
     }),
     clientKey: () => readOrMakeKey(directory, options.warn),
+    async signIns() {
+      // Loaded only now: `serve` reads settings as well and signs in nowhere.
+      const { SignIns } = await import("./sign-ins.ts");
+      return new SignIns({ directory, warn: options.warn });
+    },
   };
 }
 

@@ -22,16 +22,24 @@ const SIZE_UNITS: ReadonlyMap<string, number> = new Map([
 
 /** What a timer can wait at most (2^31-1 ms); longer ones would fire at once. */
 const MAX_TIMER_MS = 2_147_483_647;
+/** A hundred years. */
+const MAX_DURATION_MS = 36_525 * 86_400_000;
 const MAX_PORT = 65_535;
 
-/** `500ms`, `30s`, `1.5m`, `2h`, `1d` or `0`, in milliseconds: whole, at most 2^31-1. */
+/** `500ms`, `30s`, `1.5m`, `2h`, `1d` or `0`, in milliseconds: whole, at most 2^31-1, which a timer can wait. */
 export function parseDuration(text: string): number | null {
+  const milliseconds = parseLongDuration(text);
+  return milliseconds !== null && milliseconds <= MAX_TIMER_MS ? milliseconds : null;
+}
+
+/** The same for what no timer waits for, at most a hundred years. */
+export function parseLongDuration(text: string): number | null {
   if (text === "0") return 0;
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)$/.exec(text.trim().toLowerCase());
   const unit = DURATION_UNITS.get(match?.[2] ?? "");
   if (match === null || unit === undefined) return null;
   const milliseconds = Math.round(Number(match[1]) * unit);
-  return milliseconds <= MAX_TIMER_MS ? milliseconds : null;
+  return milliseconds <= MAX_DURATION_MS ? milliseconds : null;
 }
 
 /** `65536`, `64KiB`, `16MiB`, `10MB`, in bytes. */

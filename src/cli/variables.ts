@@ -1,6 +1,6 @@
 // Which environment variables are ours, and which were perhaps meant to be. Reads no values.
 
-import { DOWN_FLAGS, LIST_FLAGS, SERVE_FLAGS, STATUS_FLAGS, UP_FLAGS, variableOf } from "./flags.ts";
+import { ALL_FLAGS, variableOf } from "./flags.ts";
 import { nearest } from "./nearest.ts";
 
 const PREFIX = "DUPLEXITY_";
@@ -17,8 +17,8 @@ const OTHERS: readonly string[] = [
 
 /** A sentence for each variable that nobody reads and that is a typing error away from one that is read. */
 export function misspeltVariables(env: NodeJS.ProcessEnv): readonly string[] {
-  const flags = [...UP_FLAGS, ...DOWN_FLAGS, ...STATUS_FLAGS, ...LIST_FLAGS, ...SERVE_FLAGS];
-  const known = new Set([...flags.filter((flag) => !flag.isAction).map((flag) => variableOf(flag.key)), ...OTHERS]);
+  const read = ALL_FLAGS.filter((flag) => !flag.isAction).map((flag) => variableOf(flag.key));
+  const known = new Set([...read, ...OTHERS]);
   const sentences: string[] = [];
   for (const name of Object.keys(env)) {
     // Windows does not tell upper from lower case.

@@ -42,6 +42,14 @@ describe("duplexity", () => {
       "down",
       "status",
       "list",
+      "login",
+      "logout",
+      "whoami",
+      "kick",
+      "unban",
+      "audit",
+      "user",
+      "token",
       "serve",
     ]);
   });

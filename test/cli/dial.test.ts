@@ -3,7 +3,13 @@ import { explain, type ServerAccess } from "../../src/cli/dial.ts";
 import { DuplexityError } from "../../src/protocol/errors.ts";
 
 function hintOf(hint: string | undefined, isDefault: boolean): string | undefined {
-  const access: ServerAccess = { server: "https://a.example", isDefault, token: undefined, key: undefined };
+  const access: ServerAccess = {
+    server: "https://a.example",
+    isDefault,
+    token: undefined,
+    isSignedIn: false,
+    key: undefined,
+  };
   return explain(new DuplexityError("DPX_SERVER_UNREACHABLE", "Cannot reach it", { hint }), access).hint;
 }
 

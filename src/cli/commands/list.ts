@@ -1,116 +1,61 @@
-// `duplexity list`: the clients and pipes that the server knows of this person
-// (an admin sees all). Asks the server's API; needs no running `up`.
+// `duplexity list`: the clients and pipes that the server knows of this person (an admin sees all), or who is banned.
+// Asks the server's API; needs no running `up`.
 
-import { authorizationFor, dialFailure } from "../../client/index.ts";
-import { DuplexityError, isErrorCode } from "../../protocol/errors.ts";
-import { type CommandContext, readSettings } from "../context.ts";
-import { explain, readAccess, type ServerAccess } from "../dial.ts";
+import { callApi, notOurs } from "../api.ts";
+import { dateOf, type Fields, fieldsOf, rowsOf, textOf } from "../api-answer.ts";
+import { openApi } from "../api-command.ts";
+import type { CommandContext } from "../context.ts";
 import { LIST_FLAGS } from "../flags.ts";
-import { formatMoment, formatRoundTrip } from "../output/format.ts";
-import { writeJsonLine } from "../output/json-lines.ts";
-import { columnsOf, lookOf } from "../output/style.ts";
-import { layOut } from "../output/table.ts";
-
-const PATH = "/api/clients";
-const TIMEOUT_MS = 10_000;
-/** A longer answer is refused: 10,000 clients of ten pipes fit. */
-const MAX_ANSWER_BYTES = 33_554_432;
+import { momentOf, untilOf } from "../output/api-words.ts";
+import { formatRoundTrip } from "../output/format.ts";
 
 export async function run(context: CommandContext): Promise<number> {
-  const { values, user } = await readSettings(context, "client", LIST_FLAGS);
-  const access = await readAccess(context, values, user);
-  const clients = clientsIn(await fetchClients(access), access.server);
-  if (values.isOn("json")) {
-    for (const client of clients) writeJsonLine(context.stdout, { type: "client", ...client });
-    return 0;
-  }
-  if (clients.length === 0) {
-    context.stderr.write(`No clients are connected to ${access.server}. Be the first: duplexity up 9090\n`);
-    return 0;
-  }
-  const look = lookOf(context.stdout, { env: context.env, noColor: values.isOn("noColor") });
+  const api = await openApi(context, LIST_FLAGS);
+  return api.values.isOn("bans") ? listBans(api) : listClients(api);
+}
+
+async function listClients({ access, show }: Awaited<ReturnType<typeof openApi>>): Promise<number> {
+  const request = { path: "/api/clients", doing: "list the clients" };
+  const clients = rowsOf((await callApi(access, request)).clients);
+  if (clients === null) throw notOurs(access, request, "its answer is not a list of clients");
   const now = new Date();
-  const table = {
+  show.rows("client", clients, {
     head: ["URL", "STATE", "OWNER", "SINCE", "RTT", "CLIENT"],
-    rows: clients.flatMap((client) => rowsOf(client, now)),
+    rows: clients.flatMap((client) => clientRows(client, now)),
     rightAligned: [4],
-  };
-  const width = look.isTerminal ? columnsOf(context.stdout) : Number.POSITIVE_INFINITY;
-  context.stdout.write(`${layOut(table, width, look.palette).join("\n")}\n`);
+    none: `No clients are connected to ${access.server}. Be the first: duplexity up 9090`,
+  });
   return 0;
 }
 
-type Fields = Readonly<Record<string, unknown>>;
-
-async function fetchClients(access: ServerAccess): Promise<unknown> {
-  const { EnvHttpProxyAgent, request } = await import("undici");
-  const url = new URL(PATH, access.server);
-  const authorization = await authorizationFor({ url, token: access.token, key: access.key });
-  let status: number;
-  let text: string;
-  try {
-    // The agent honours HTTP(S)_PROXY and NO_PROXY, as `up` does.
-    const dispatcher = new EnvHttpProxyAgent({ maxResponseSize: MAX_ANSWER_BYTES });
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const answer = await request(url, { headers: { authorization, accept: "application/json" }, signal, dispatcher });
-    status = answer.statusCode;
-    text = await answer.body.text();
-  } catch (error) {
-    throw explain(dialFailure(access.server, error), access);
-  }
-  let content: unknown;
-  try {
-    content = JSON.parse(text);
-  } catch {
-    throw notOurs(access.server, `it answered ${status} with something that is not JSON`);
-  }
-  if (status === 200) return content;
-  const refusal = errorIn(content);
-  throw refusal === null ? notOurs(access.server, `it answered ${status}`) : explain(refusal, access);
+async function listBans({ access, show }: Awaited<ReturnType<typeof openApi>>): Promise<number> {
+  const request = { path: "/api/bans", doing: "list the bans" };
+  const bans = rowsOf((await callApi(access, request)).bans);
+  if (bans === null) throw notOurs(access, request, "its answer is not a list of bans");
+  const now = new Date();
+  show.rows("ban", bans, {
+    head: ["WHO", "KIND", "UNTIL", "BY", "SINCE", "REASON"],
+    rows: bans.map((ban) => [
+      textOf(ban.name),
+      textOf(ban.kind),
+      untilOf(ban.until, now),
+      textOf(ban.by),
+      momentOf(ban.at, now),
+      textOf(ban.reason),
+    ]),
+    none: `Nobody is banned at ${access.server}.`,
+  });
+  return 0;
 }
 
-/** `{"error": {"code", "message", "hint"}}`, as the server refuses. */
-function errorIn(content: unknown): DuplexityError | null {
-  const error = fieldsOf(fieldsOf(content).error);
-  if (!isErrorCode(error.code) || typeof error.message !== "string") return null;
-  const hint = typeof error.hint === "string" ? error.hint : undefined;
-  return new DuplexityError(error.code, error.message, { hint });
-}
-
-function clientsIn(content: unknown, server: string): readonly Fields[] {
-  const { v, clients } = fieldsOf(content);
-  if (v !== 1 || !Array.isArray(clients)) throw notOurs(server, "its answer is not a list of clients");
-  return clients.map(fieldsOf);
-}
-
-function rowsOf(client: Fields, now: Date): string[][] {
+function clientRows(client: Fields, now: Date): string[][] {
   const pipes = Array.isArray(client.pipes) ? client.pipes.map(fieldsOf) : [];
   return pipes.map((pipe) => [
     textOf(pipe.url ?? pipe.hostname),
     textOf(pipe.state),
     textOf(client.owner),
-    momentOf(client.since ?? pipe.since, now),
+    momentOf(dateOf(client.since) === null ? pipe.since : client.since, now),
     typeof client.rttMs === "number" ? formatRoundTrip(client.rttMs) : "–",
     textOf(client.clientId),
   ]);
-}
-
-function momentOf(value: unknown, now: Date): string {
-  if (typeof value !== "number" && typeof value !== "string") return "–";
-  const date = new Date(value);
-  return Number.isNaN(date.getTime()) ? "–" : formatMoment(date, now);
-}
-
-function textOf(value: unknown): string {
-  return typeof value === "string" && value !== "" ? value : "–";
-}
-
-function fieldsOf(value: unknown): Fields {
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : {};
-}
-
-function notOurs(server: string, what: string): DuplexityError {
-  return new DuplexityError("DPX_PROTOCOL", `Cannot list the clients of ${server}: ${what}`, {
-    hint: "Is that a duplexity server, and of this version?",
-  });
 }

@@ -1,0 +1,51 @@
+// What comes after a sign-in, over the wire: the next token for a refresh token, and the end of all of them.
+
+import { type Configuration, ResponseBodyError, refreshTokenGrant, tokenRevocation } from "openid-client";
+import { DuplexityError } from "../../protocol/errors.ts";
+import { signInFailure } from "./failure.ts";
+import type { SignIn } from "./file.ts";
+import { findProvider } from "./provider.ts";
+import { signInOf } from "./tokens.ts";
+
+/**
+ * The same sign-in with its next token. The refresh token is used up.
+ *
+ * @throws {DuplexityError} `DPX_AUTH_INVALID` when the server does not renew it any more; `DPX_BANNED`; what may pass.
+ */
+export async function renew(signIn: SignIn): Promise<SignIn> {
+  const { server, renewal } = signIn;
+  if (renewal === null) throw over(server, "its token cannot be renewed");
+  const config = await configOf(renewal.issuer);
+  try {
+    const tokens = await refreshTokenGrant(config, renewal.refreshToken);
+    return signInOf(tokens, { server, issuer: renewal.issuer, refreshToken: renewal.refreshToken, user: signIn.user });
+  } catch (error) {
+    if (error instanceof ResponseBodyError && error.error === "invalid_grant")
+      throw over(server, "it has ended", error);
+    throw signInFailure(`renew the sign-in at ${server}`, server, error);
+  }
+}
+
+/** Ends the sign-in on the server, so that a copy of its tokens renews nothing. */
+export async function revoke(signIn: SignIn): Promise<void> {
+  const { server, renewal } = signIn;
+  if (renewal === null) return;
+  const config = await configOf(renewal.issuer);
+  try {
+    await tokenRevocation(config, renewal.refreshToken, { token_type_hint: "refresh_token" });
+  } catch (error) {
+    throw signInFailure(`end the sign-in at ${server}`, server, error);
+  }
+}
+
+/** By the issuer as it was at the sign-in: what is asked for now must be the same. */
+async function configOf(issuer: string): Promise<Configuration> {
+  return (await findProvider(new URL(issuer).origin)).config;
+}
+
+function over(server: string, why: string, cause?: unknown): DuplexityError {
+  return new DuplexityError("DPX_AUTH_INVALID", `Cannot renew the sign-in at ${server}: ${why}`, {
+    hint: `duplexity login ${server}`,
+    cause,
+  });
+}
