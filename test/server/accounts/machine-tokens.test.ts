@@ -1,0 +1,133 @@
+// Tokens of machines.
+
+import { describe, expect, it } from "vitest";
+import { MachineTokens } from "../../../src/server/accounts/index.ts";
+import { MAX_TOKENS_PER_USER } from "../../../src/server/accounts/machine-tokens.ts";
+import { readToken } from "../../../src/server/accounts/records.ts";
+import { useStage } from "../../support/stage.ts";
+import { endingsOf, openWorld, type World } from "./setup.ts";
+
+const stage = useStage();
+const CI = { name: "ci", namePatterns: ["cat*"], expiresAt: null };
+
+async function openWithBen(): Promise<World & { readonly userId: string }> {
+  const world = await openWorld(stage);
+  const { userId } = await world.accounts.create({ name: "ben", isAdmin: false, namePatterns: null });
+  return { ...world, userId };
+}
+
+describe("MachineTokens", () => {
+  it("makes a token whose secret is seen once and kept as a digest", async () => {
+    const { tokens, store, userId, now } = await openWithBen();
+    const { token, secret } = await tokens.create(userId, CI);
+    expect(secret).toMatch(/^dpx_[\w-]{43}$/);
+    expect(token).toEqual({
+      ...{ tokenId: expect.stringMatching(/^t_[\w-]{22}$/), name: "ci", userId, namePatterns: ["cat*"] },
+      ...{ createdAt: now(), expiresAt: null, lastUsedAt: null },
+    });
+    expect(JSON.stringify(await store.list(""))).not.toContain(secret.slice(4));
+    expect([tokens.get(token.tokenId), tokens.ofUser(userId), tokens.all()]).toEqual([token, [token], [token]]);
+    expect(tokens.find(secret)).toMatchObject({ tokenId: token.tokenId });
+  });
+
+  it.each([
+    "",
+    "dpx_",
+    "dpx___proto__",
+    `dpx_${"a".repeat(43)}`,
+    `DPX_${"a".repeat(43)}`,
+    `dpx_${"a".repeat(100_000)}`,
+  ])("finds nothing by %j", async (secret) => {
+    const { tokens, userId } = await openWithBen();
+    await tokens.create(userId, CI);
+    expect(tokens.find(secret)).toBeNull();
+  });
+
+  it("ends by the clock, by being revoked, and with its owner", async () => {
+    const { tokens, accounts, clock, userId } = await openWithBen();
+    const short = await tokens.create(userId, { ...CI, expiresAt: clock.now() + 1_000 });
+    const revoked = await tokens.create(userId, { ...CI, name: "two" });
+    const orphan = await tokens.create(userId, { ...CI, name: "three" });
+    clock.sleep(1_000);
+    expect([tokens.find(short.secret), tokens.get(short.token.tokenId)]).toEqual([null, null]);
+    expect([await tokens.revoke(revoked.token.tokenId), await tokens.revoke(revoked.token.tokenId)]).toEqual([
+      true,
+      false,
+    ]);
+    expect([tokens.find(revoked.secret), tokens.ofUser(userId)]).toEqual([null, [orphan.token]]);
+    await accounts.remove(userId);
+    expect([tokens.find(orphan.secret), tokens.all()]).toEqual([null, []]);
+    await expect(tokens.create(userId, CI)).rejects.toMatchObject({ code: "DPX_NOT_FOUND" });
+  });
+
+  it("revokes nothing by what is no tokenId", async () => {
+    const { tokens, userId } = await openWithBen();
+    await tokens.create(userId, CI);
+    for (const id of ["", "ci", "__proto__", "t_", "../account", "t_é"]) expect(await tokens.revoke(id)).toBe(false);
+    expect(tokens.all()).toHaveLength(1);
+  });
+
+  it("gives a name once to each owner, also at once", async () => {
+    const { tokens, accounts, userId } = await openWithBen();
+    const eve = await accounts.create({ name: "eve", isAdmin: false, namePatterns: null });
+    const made = await endingsOf(Array.from({ length: 20 }, () => tokens.create(userId, CI)));
+    expect(made).toEqual(
+      new Map([
+        ["ok", 1],
+        ["DPX_EXISTS", 19],
+      ]),
+    );
+    await tokens.create(eve.userId, CI);
+  });
+
+  it("refuses what cannot be: names, patterns, ends", async () => {
+    const { tokens, userId, now } = await openWithBen();
+    for (const wrong of [{ name: "__proto__" }, { name: "" }, { namePatterns: ["a.b"] }, { namePatterns: [] }]) {
+      await expect(tokens.create(userId, { ...CI, ...wrong })).rejects.toMatchObject({ code: "DPX_USAGE" });
+    }
+    for (const expiresAt of [now(), 0, Number.NaN]) {
+      await expect(tokens.create(userId, { ...CI, expiresAt })).rejects.toMatchObject({
+        code: "DPX_USAGE",
+        message: 'Cannot make the token "ci": it would have ended already',
+      });
+    }
+    expect(tokens.all()).toEqual([]);
+  });
+
+  it("stops at its bound for one owner", async () => {
+    const { tokens, userId } = await openWithBen();
+    for (let at = 0; at < MAX_TOKENS_PER_USER; at += 1) await tokens.create(userId, { ...CI, name: `ci${at}` });
+    await expect(tokens.create(userId, CI)).rejects.toMatchObject({
+      code: "DPX_OWNER_LIMIT",
+      message: 'Cannot make the token "ci": there are 100 already, as many as are allowed',
+    });
+  });
+
+  it("writes when a token was used at most once a minute", async () => {
+    const { tokens, store, clock, userId } = await openWithBen();
+    const { token, secret } = await tokens.create(userId, CI);
+    let writes = 0;
+    store.watch("token/", () => {
+      writes += 1;
+    });
+    const kept = async () => readToken(await store.get(`token/${token.tokenId}`))?.token.lastUsedAt;
+    const first = clock.now();
+    for (let count = 0; count < 100; count += 1) expect(tokens.find(secret)?.lastUsedAt).toBe(first);
+    expect([await kept(), writes, tokens.get(token.tokenId)?.lastUsedAt]).toEqual([first, 1, first]);
+    clock.sleep(59_999);
+    expect(tokens.find(secret)?.lastUsedAt).toBe(first);
+    clock.sleep(1);
+    tokens.find(secret);
+    expect([await kept(), writes]).toEqual([clock.now(), 2]);
+  });
+
+  it("hears of another node's tokens, and of their end", async () => {
+    const { tokens, accounts, store, now, userId } = await openWithBen();
+    const other = await MachineTokens.open({ store, accounts, now });
+    stage.defer(() => other.close());
+    const { token, secret } = await tokens.create(userId, CI);
+    await expect.poll(() => other.find(secret)).toMatchObject({ tokenId: token.tokenId });
+    await tokens.revoke(token.tokenId);
+    await expect.poll(() => other.find(secret)).toBeNull();
+  });
+});
