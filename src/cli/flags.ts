@@ -61,6 +61,16 @@ const TOKEN_FILE = text(
 export const LIMIT_FLAGS: readonly LimitFlag[] = [
   limit("maxClients", "count", "maxClients", "clients", "10000"),
   limit("maxPipes", "count", "maxPipes", "pipes of one client", "32"),
+  limit("maxClientsPerOwner", "count", "maxClientsPerOwner", "clients of one user", "100"),
+  limit("maxPipesPerOwner", "count", "maxPipesPerOwner", "pipes of one user, over all clients", "200"),
+  limit("maxConnectionsPerOwner", "count", "maxConnectionsPerOwner", "connections at once to one user's pipes", "4096"),
+  limit(
+    "maxBytesPerSecondPerOwner",
+    "size",
+    "maxBytesPerSecondPerOwner",
+    "bytes a second to and from one user's pipes; 0 for no limit",
+    "0",
+  ),
   limit("maxStreams", "count", "maxStreams", "requests at once to one client", "4096"),
   limit("maxVisitors", "count", "maxVisitors", "visitors' connections", "20000"),
   limit("maxUnauthenticated", "count", "maxUnauthenticated", "sockets that have not said who they are", "256"),

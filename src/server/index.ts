@@ -24,6 +24,14 @@ export interface ServeLimits {
   readonly maxClients: number;
   /** Pipes of one client. @default 32 */
   readonly maxPipes: number;
+  /** Clients of one owner that are connected to this node. @default 100 */
+  readonly maxClientsPerOwner: number;
+  /** Names that the clients of one owner hold on this node. @default 200 */
+  readonly maxPipesPerOwner: number;
+  /** Visitors' connections and requests that are open at once to one owner's pipes; those beyond get 429. @default 4_096 */
+  readonly maxConnectionsPerOwner: number;
+  /** Bytes in a second to and from one owner's pipes; what is more waits. 0: as many as there come. @default 0 */
+  readonly maxBytesPerSecondPerOwner: number;
   /** Streams open at once in one session. @default 4_096 */
   readonly maxStreams: number;
   /** Visitors' connections. @default 20_000 */

@@ -1,20 +1,27 @@
-// What the server answers under its own name: the clients' two sockets, the list
-// of clients, and a page that says what this is. One request for each connection.
+// What the server answers under its own name: the clients' two sockets, a page that says what this is, and, by others, the
+// API and the sign-in. One request for each connection.
 
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import { type BlockList, isIPv6, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
-import { answerError, answerJson, answerText, endSocket, refuseSocket } from "./http-answer.ts";
+import type { Api } from "./api/index.ts";
+import type { Attempts } from "./attempts.ts";
+import type { AuthService } from "./auth/index.ts";
+import { answerError, answerText, endSocket, refuseSocket } from "./http-answer.ts";
 import type { Hub } from "./hub/index.ts";
 import { Lobby, type LobbyPlace, senderOf } from "./hub/index.ts";
 import { challengeFor, identify } from "./identify.ts";
-import { type Authenticator, type Identity, isLoopbackHost } from "./identity/index.ts";
+import { type Authenticator, isLoopbackHost } from "./identity/index.ts";
 import { plainAddress } from "./proxy/index.ts";
 
 export interface OwnEndpointsOptions {
   readonly hub: Hub;
   readonly authenticator: Authenticator;
+  readonly attempts: Attempts;
+  readonly api: Api;
+  /** Null: nobody signs in here (--no-auth). */
+  readonly auth: Pick<AuthService, "handle"> | null;
   readonly domain: string;
   /** Sockets that have not said who they are. */
   readonly maxUnauthenticated: number;
@@ -85,46 +92,38 @@ export class OwnEndpoints {
     this.#http.close();
   }
 
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<void> {
+  #serve(request: IncomingMessage, response: ServerResponse): void {
     try {
       const path = pathOf(request);
-      if (path !== "/" && path !== "/api/clients") {
-        if (path === "/control" || path === "/dialer") {
-          response.setHeader("Upgrade", "websocket");
-          throw new DuplexityError("DPX_PROTOCOL_VERSION", `${path} is a WebSocket, for duplexity up`);
-        }
-        answerError(
-          response,
-          new DuplexityError("DPX_REQUEST_INVALID", `Cannot serve ${path.slice(0, 64)}: nothing is there`),
-          {
-            status: 404,
-          },
-        );
-        return;
-      }
-      if (request.method !== "GET" && request.method !== "HEAD") {
-        const error = new DuplexityError(
-          "DPX_REQUEST_INVALID",
-          `Cannot serve ${request.method} ${path}: GET is expected`,
-        );
-        answerError(response, error, { status: 405, headers: { Allow: "GET, HEAD" } });
-        return;
-      }
-      if (path === "/") {
-        answerText(
-          response,
-          200,
-          `This is a duplexity server: a tunnel. Pipes are at <name>.${this.#options.domain}.\n`,
-        );
-        return;
-      }
-      const identity = await this.#identify(request, path);
-      answerJson(response, 200, { v: 1, clients: this.#options.hub.list(identity) });
+      const { api, auth } = this.#options;
+      if (isBelow(path, "/api")) api.handle(request, response);
+      else if (auth !== null && isBelow(path, "/auth")) auth.handle(request, response);
+      else if (path === "/") this.#answerRoot(request, response);
+      else throw this.#notHere(path, response);
     } catch (error) {
       const refusal = asDuplexityError(error);
       if (response.headersSent) response.destroy();
-      else answerError(response, refusal, { headers: this.#challengeFor(refusal) });
+      else if (refusal.code === "DPX_REQUEST_INVALID") answerError(response, refusal, { status: 404 });
+      else answerError(response, refusal, { headers: this.#headersFor(refusal) });
     }
+  }
+
+  #answerRoot({ method }: IncomingMessage, response: ServerResponse): void {
+    if (method === "GET" || method === "HEAD") {
+      const { domain } = this.#options;
+      answerText(response, 200, `This is a duplexity server: a tunnel. Pipes are at <name>.${domain}.\n`);
+      return;
+    }
+    const error = new DuplexityError("DPX_REQUEST_INVALID", `Cannot serve ${method} /: GET is expected`);
+    answerError(response, error, { status: 405, headers: { Allow: "GET, HEAD" } });
+  }
+
+  #notHere(path: string, response: ServerResponse): DuplexityError {
+    if (path !== "/control" && path !== "/dialer") {
+      return new DuplexityError("DPX_REQUEST_INVALID", `Cannot serve ${path.slice(0, 64)}: nothing is there`);
+    }
+    response.setHeader("Upgrade", "websocket");
+    return new DuplexityError("DPX_PROTOCOL_VERSION", `${path} is a WebSocket, for duplexity up`);
   }
 
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
@@ -139,16 +138,20 @@ export class OwnEndpoints {
       if (path !== "/control" && path !== "/dialer") {
         throw new DuplexityError("DPX_REQUEST_INVALID", `Cannot upgrade ${path.slice(0, 64)}: it is not a WebSocket`);
       }
-      const identity = await this.#identify(request, path);
+      const sender = this.#senderOf(socket);
+      const { attempts, authenticator } = this.#options;
+      if (sender !== null) await attempts.count("upgrade", sender);
+      const identity = await identify(authenticator, request, path);
+      await attempts.count("upgrade", identity.ownerId);
       // It left, or the server stopped, while its proof was looked at.
       if (socket.destroyed) return;
-      const upgrade = { request, socket, head, identity, place };
+      const upgrade = { request, socket, head, identity, place, sender };
       if (path === "/control") this.#options.hub.acceptControl(upgrade);
       else this.#options.hub.acceptDialer(upgrade);
       this.#sockets.delete(socket);
     } catch (error) {
       const refusal = asDuplexityError(error);
-      refuseSocket(socket, refusal, this.#challengeFor(refusal));
+      refuseSocket(socket, refusal, this.#headersFor(refusal));
       // It has got its answer, and is closed soon: who comes next may have its place.
       socket.once("finish", place.leave);
     }
@@ -162,15 +165,15 @@ export class OwnEndpoints {
     return isTrusted ? null : senderOf(address);
   }
 
-  #identify(request: IncomingMessage, path: string): Promise<Identity> {
-    return identify(this.#options.authenticator, request, path);
-  }
-
-  #challengeFor(error: DuplexityError): Record<string, string> {
+  #headersFor(error: DuplexityError): Record<string, string> {
     // RFC 9110 §15.5.22: 426 says what to upgrade to.
     if (error.code === "DPX_PROTOCOL_VERSION") return { Upgrade: "websocket" };
     return challengeFor(error, this.#options.authenticator);
   }
+}
+
+function isBelow(path: string, folder: string): boolean {
+  return path === folder || path.startsWith(`${folder}/`);
 }
 
 /** The path without its query; of an absolute-form target, too (RFC 9112 §3.2.2). */

@@ -19,6 +19,10 @@ export const DEFAULT_LIMITS: ServeLimits = {
   maxUnauthenticated: 256,
   maxClients: 10_000,
   maxPipes: 32,
+  maxClientsPerOwner: 100,
+  maxPipesPerOwner: 200,
+  maxConnectionsPerOwner: 4_096,
+  maxBytesPerSecondPerOwner: 0,
   maxStreams: 4_096,
   resumeWindowMs: RESUME_WINDOW_MS,
   graceMs: 86_400_000,
@@ -38,8 +42,9 @@ const HIGHEST: Partial<Record<keyof ServeLimits, number>> = {
   heartbeatIdleMs: 2 ** 31 - 1,
   heartbeatTimeoutMs: 2 ** 31 - 1,
 };
-/** Zero makes sense for these alone: nothing is held, no upload is cut, nobody resumes, names are free at once. */
+/** Zero makes sense for these alone: no rate, nothing is held, no upload is cut, nobody resumes, names are free at once. */
 const MAY_BE_ZERO: ReadonlySet<keyof ServeLimits> = new Set([
+  "maxBytesPerSecondPerOwner",
   "maxHeld",
   "maxHeldBytes",
   "holdTimeoutMs",

@@ -6,11 +6,14 @@ import { createServer as createHttpServer, type Server as HttpServer } from "nod
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { DuplexityError } from "../protocol/index.ts";
+import { createApi } from "./api/index.ts";
+import { createAttempts } from "./attempts.ts";
 import { createBackendApi, MemoryRegistry, type Registry } from "./backend/index.ts";
 import { Hub } from "./hub/index.ts";
 import { type Authenticator, createAuthenticator, isLoopbackHost } from "./identity/index.ts";
 import type { ServeOptions, Server } from "./index.ts";
 import { closeListener, hostInUrl, openListener } from "./listen.ts";
+import { NO_PEOPLE } from "./no-people.ts";
 import { OwnEndpoints } from "./own-endpoints.ts";
 import { createProxy, createTcpPorts, type TcpPorts, type VisitorProxy } from "./proxy/index.ts";
 import { type ResolvedServeOptions, resolveServeOptions } from "./serve-options.ts";
@@ -67,7 +70,9 @@ class Node implements Server {
     this.#publicUrl = options.publicUrl ?? urlOf(options.tls !== null, listen.host, listen.port);
     const authenticator = createAuthenticator(options.identity);
     this.#registry = new MemoryRegistry({ graceMs: limits.graceMs, tcpPorts });
+    const attempts = createAttempts();
     this.#hub = new Hub({
+      ...{ authenticator, attempts, admission: NO_PEOPLE.bans },
       ...{ registry: this.#registry, nodeId, domain, limits, log, software: SOFTWARE },
       dataPlaneUri: (host) => this.#dataPlaneUri(host),
       urlOf: (hostname, tcpPort) => this.#pipeUrl(hostname, tcpPort),
@@ -82,6 +87,12 @@ class Node implements Server {
     this.#tcpPorts = tcpPorts === null ? null : createTcpPorts({ ...tcpPorts, host: listen.host, routes, limits, log });
     const { maxUnauthenticated, maxHeadBytes } = limits;
     this.#own = new OwnEndpoints({
+      ...{ attempts, auth: null },
+      api: createApi({
+        ...{ hub: this.#hub, authenticator, domain, log, ...NO_PEOPLE },
+        inviteUrl: (code) => code,
+        addressOf: ({ socket }) => socket.remoteAddress ?? "",
+      }),
       ...{ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes, trustProxy },
     });
     this.#proxy = createProxy({

@@ -3,24 +3,50 @@
 import type { IncomingMessage } from "node:http";
 import type { Accounts, AuditLog, Bans, MachineTokens } from "../accounts/index.ts";
 import type { Hub } from "../hub/index.ts";
-import type { Authenticator } from "../identity/index.ts";
+import type { Authenticator, Identity } from "../identity/index.ts";
 
 export interface ApiOptions {
-  readonly hub: Pick<Hub, "list">;
+  readonly hub: Pick<Hub, "list" | "find" | "everybody" | "kick" | "enforce" | "judgeAll">;
   readonly authenticator: Authenticator;
-  /** The server's domain: its own hostname. */
+  readonly accounts: Pick<Accounts, "all" | "byId" | "byName" | "create" | "invite" | "remove">;
+  readonly tokens: Pick<MachineTokens, "all" | "create" | "ofUser" | "revoke">;
+  readonly bans: Pick<Bans, "add" | "all" | "lift">;
+  readonly audit: Pick<AuditLog, "read" | "record">;
+  /** The server's domain: its own hostname, and what pipes are below. */
   readonly domain: string;
-  /** Where a request comes from, for the audit log: an address without a port. */
-  readonly addressOf: (request: IncomingMessage) => string;
-  /** Null on a server without accounts, where there is nobody who could be an admin. */
-  readonly people: ApiPeople | null;
-}
-
-export interface ApiPeople {
-  readonly accounts: Accounts;
-  readonly tokens: MachineTokens;
-  readonly bans: Bans;
-  readonly audit: AuditLog;
   /** The page on which an invitation is accepted. */
   readonly inviteUrl: (code: string) => string;
+  /** Where a request comes from, for the audit log: an address without a port. */
+  readonly addressOf: (request: IncomingMessage) => string;
+  readonly log: (level: "error", message: string) => void;
+  /** Unix time in ms. @default Date.now */
+  readonly now?: () => number;
 }
+
+/** One request whose sender is known and may ask this. */
+export interface ApiCall {
+  readonly identity: Identity;
+  /** The address it came from. */
+  readonly from: string;
+  /** What is asked, not checked yet: a POST's body, or the query of a GET. */
+  readonly asked: unknown;
+}
+
+/** Who may ask. */
+export type ApiRight =
+  /** Whoever has shown who they are. */
+  | "anybody"
+  /** A person or the admin token: what a machine's token may not do, so that one that leaks makes no others. */
+  | "person"
+  /** The same, and an admin. */
+  | "admin";
+
+export interface ApiEndpoint {
+  readonly method: "GET" | "POST";
+  readonly right: ApiRight;
+  /** Answers the body, without `v`. */
+  run(call: ApiCall): object | Promise<object>;
+}
+
+/** By method and path: `POST /api/kick`. */
+export type ApiEndpoints = Readonly<Record<string, ApiEndpoint>>;

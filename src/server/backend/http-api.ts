@@ -9,7 +9,7 @@ import { asDuplexityError, DuplexityError, fields, hostnameOf, readGate } from "
 import { answerError, answerJson, answerText } from "../http-answer.ts";
 import { challengeFor, identify } from "../identify.ts";
 import { type Authenticator, isLoopbackHost } from "../identity/index.ts";
-import { HttpRefusal, readJsonBody, refusal } from "./json-body.ts";
+import { HttpRefusal, readFields, readJsonBody, refusal } from "../json-body.ts";
 import type { Registration, Registry } from "./registry.ts";
 
 export interface BackendApiOptions {
@@ -162,18 +162,6 @@ class BackendApi {
       wantsReports: fields.field(body, "wantsReports", fields.readBoolean),
       ...fields.optionalField(body, "gate", readGate),
     }));
-  }
-}
-
-/** Reads the fields of a body; what is wrong with one is a wrong request here, not a wrong control message. */
-function readFields<T>(value: unknown, read: (body: fields.Fields) => T): T {
-  try {
-    const { value: body } = fields.readObject(value, "body");
-    return read({ path: "", value: body });
-  } catch (error) {
-    const { code, message } = asDuplexityError(error);
-    if (code !== "DPX_MESSAGE_INVALID") throw error;
-    throw new DuplexityError("DPX_REQUEST_INVALID", message, { cause: error });
   }
 }
 

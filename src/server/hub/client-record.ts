@@ -1,7 +1,7 @@
 // What the hub knows of one client: its sockets, its session, its pipes. Holds
 // state and answers questions; the hub decides.
 
-import type { PipeProtocol, Session, SessionLink } from "../../protocol/index.ts";
+import type { DuplexityError, PipeProtocol, Session, SessionLink } from "../../protocol/index.ts";
 import type { Identity } from "../identity/index.ts";
 import type { ControlSocket } from "./control-socket.ts";
 
@@ -17,31 +17,49 @@ export interface HeldPipe {
 
 export class ClientRecord {
   readonly clientId: string;
-  readonly identity: Identity;
+  /** As it was shown last, or as the authenticator says that it is now: its owner never changes. */
+  identity: Identity;
   /** Unix time in ms. */
   readonly since: number;
   control: ControlSocket | null = null;
   link: SessionLink | null = null;
   session: Session | null = null;
   held: readonly HeldPipe[] = [];
+  /** Hostnames that its newest dialer asks for and does not hold yet, or that it gave up with its goodbye. */
+  wanted: readonly string[] = [];
   /** The client said goodbye: nothing new, what runs may finish. */
   isLeaving = false;
   leavingTimer: NodeJS.Timeout | undefined;
-  /** Out of the table for good: whatever still runs for it must undo itself. */
-  hasEnded = false;
+  /** Why it is out of the table for good: whatever still runs for it must undo itself. */
+  ended: DuplexityError | null = null;
   /** Counts its dialers: only the newest one may go on. */
   dials = 0;
+  /** Counts its fresh tokens: only the newest one counts. */
+  refreshes = 0;
   /** What is being done with its registrations at this moment; one thing at a time. */
-  #work: Promise<unknown> = Promise.resolve();
+  #work: Promise<unknown>;
 
-  constructor(clientId: string, identity: Identity, since: number) {
+  /** @param before What has to be over first: the end of the one that had this clientId before. */
+  constructor(clientId: string, identity: Identity, since: number, before: Promise<unknown> = Promise.resolve()) {
     this.clientId = clientId;
     this.identity = identity;
     this.since = since;
+    this.#work = before;
   }
 
   get isLive(): boolean {
     return this.session?.isLive === true;
+  }
+
+  /** Whether somebody is at the other end, or was a moment ago: not one that vanished and may never come back. */
+  get isPresent(): boolean {
+    return this.control !== null || this.link !== null;
+  }
+
+  /** Hostnames that it holds, asks for, or has just given up. */
+  get hostnames(): readonly string[] {
+    const held = this.held.map(({ hostname }) => hostname);
+    return [...held, ...this.wanted.filter((hostname) => !held.includes(hostname))];
   }
 
   /** Runs `work` after what came before it: two dialers must not undo each other's registrations. */

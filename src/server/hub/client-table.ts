@@ -1,8 +1,8 @@
-// All clients of this hub by their clientId, and for a while the ones that may
-// not come back by themselves. Both bounded.
+// All clients of this hub, by their clientId and by their owner, and for a while the ones that may not come back by
+// themselves. All bounded.
 
 import { DuplexityError, type ForceDisconnectRequest } from "../../protocol/index.ts";
-import type { Identity } from "../identity/index.ts";
+import { type Identity, isSameProver } from "../identity/index.ts";
 import { ClientRecord } from "./client-record.ts";
 
 /** Clients that were told to go: a frozen one that wakes up later must not fight for its name. */
@@ -14,16 +14,26 @@ interface Banished {
   readonly ends: number;
 }
 
+export interface ClientTableOptions {
+  readonly maxClients: number;
+  /** Of one owner. */
+  readonly maxClientsPerOwner: number;
+  /** Unix time in ms. */
+  readonly now: () => number;
+}
+
+const NONE: ReadonlySet<ClientRecord> = new Set();
+
 export class ClientTable {
-  readonly #maxClients: number;
-  readonly #now: () => number;
+  readonly #options: ClientTableOptions;
   readonly #clients = new Map<string, ClientRecord>();
+  readonly #owners = new Map<string, Set<ClientRecord>>();
+  /** What clients that have ended still have to give back, by clientId: who comes next under it waits. */
+  readonly #endings = new Map<string, Promise<void>>();
   readonly #banished = new Map<string, Banished>();
 
-  /** @param now Unix time in ms. */
-  constructor(maxClients: number, now: () => number) {
-    this.#maxClients = maxClients;
-    this.#now = now;
+  constructor(options: ClientTableOptions) {
+    this.#options = options;
   }
 
   get size(): number {
@@ -38,37 +48,62 @@ export class ClientTable {
     return [...this.#clients.values()];
   }
 
+  /** The clients of one owner. */
+  ofOwner(ownerId: string): ReadonlySet<ClientRecord> {
+    return this.#owners.get(ownerId) ?? NONE;
+  }
+
   /**
    * The client's record; a new one if there is none.
    *
-   * @throws {DuplexityError} `DPX_CLIENT_ID` if another owner's client has this id, `DPX_CLIENTS_LIMIT` when it is full.
+   * @throws {DuplexityError} `DPX_CLIENT_ID` if another owner's client has this id, `DPX_CLIENTS_LIMIT` when it is full,
+   * `DPX_OWNER_LIMIT` when the owner has as many as one may have.
    */
   admit(clientId: string, identity: Identity): ClientRecord {
     const known = this.#clients.get(clientId);
     if (known !== undefined) {
-      if (known.identity.ownerId === identity.ownerId) return known;
+      if (isSameProver(known.identity, identity)) return known;
       throw new DuplexityError("DPX_CLIENT_ID", `Cannot take the clientId "${clientId}": it is somebody else's`);
     }
-    if (this.#clients.size >= this.#maxClients) {
-      throw new DuplexityError("DPX_CLIENTS_LIMIT", `Cannot take another client: this server has ${this.#maxClients}`, {
+    const { maxClients } = this.#options;
+    if (this.#clients.size >= maxClients) {
+      throw new DuplexityError("DPX_CLIENTS_LIMIT", `Cannot take another client: this server has ${maxClients}`, {
         hint: "Try again when others have left.",
       });
     }
-    const client = new ClientRecord(clientId, identity, this.#now());
+    this.#checkOwner(identity);
+    const client = new ClientRecord(clientId, identity, this.#options.now(), this.#endings.get(clientId));
     this.#clients.set(clientId, client);
+    const sisters = this.#owners.get(identity.ownerId) ?? new Set();
+    this.#owners.set(identity.ownerId, sisters.add(client));
     return client;
   }
 
-  /** Answers false if it was not in the table (any more). */
-  delete(client: ClientRecord): boolean {
-    client.hasEnded = true;
-    return this.#clients.get(client.clientId) === client && this.#clients.delete(client.clientId);
+  /** Takes it out because of `why`. Answers false if it was not in the table (any more). */
+  delete(client: ClientRecord, why: DuplexityError): boolean {
+    client.ended ??= why;
+    if (this.#clients.get(client.clientId) !== client) return false;
+    this.#clients.delete(client.clientId);
+    const { ownerId } = client.identity;
+    const sisters = this.#owners.get(ownerId);
+    sisters?.delete(client);
+    if (sisters?.size === 0) this.#owners.delete(ownerId);
+    return true;
+  }
+
+  /** Until `ending` is over, whoever comes under this clientId registers nothing. */
+  waitFor(clientId: string, ending: Promise<void>): void {
+    this.#endings.set(clientId, ending);
+    const forget = (): void => {
+      if (this.#endings.get(clientId) === ending) this.#endings.delete(clientId);
+    };
+    ending.then(forget, forget);
   }
 
   /** From now on the client is sent away with the same words when it comes back. */
   banish(clientId: string, farewell: ForceDisconnectRequest): void {
     this.#banished.delete(clientId);
-    this.#banished.set(clientId, { farewell, ends: this.#now() + BANISHED_MS });
+    this.#banished.set(clientId, { farewell, ends: this.#options.now() + BANISHED_MS });
     for (const oldest of this.#banished.keys()) {
       if (this.#banished.size <= MAX_BANISHED) break;
       this.#banished.delete(oldest);
@@ -78,8 +113,19 @@ export class ClientTable {
   farewellFor(clientId: string): ForceDisconnectRequest | null {
     const banished = this.#banished.get(clientId);
     if (banished === undefined) return null;
-    if (banished.ends > this.#now()) return banished.farewell;
+    if (banished.ends > this.#options.now()) return banished.farewell;
     this.#banished.delete(clientId);
     return null;
+  }
+
+  /** One that vanished without a word does not count: it may have been started anew, under another clientId. */
+  #checkOwner({ ownerId, ownerName }: Identity): void {
+    const { maxClientsPerOwner } = this.#options;
+    let present = 0;
+    for (const client of this.ofOwner(ownerId)) if (client.isPresent) present += 1;
+    if (present < maxClientsPerOwner) return;
+    throw new DuplexityError("DPX_OWNER_LIMIT", `Cannot take another client of ${ownerName}: there are ${present}`, {
+      hint: "End one of them, or have serve started with a higher --max-clients-per-owner.",
+    });
   }
 }

@@ -36,7 +36,8 @@ export interface ControlSocketOptions {
 }
 
 export class ControlSocket {
-  readonly identity: Identity;
+  /** Who is behind it, by the proof that was shown last. */
+  identity: Identity;
   readonly host: string;
   /** Who it is for: set by its first discoveryRequest. */
   clientId: string | null = null;

@@ -22,6 +22,10 @@ export interface DialerOptions {
   readonly socket: Socket;
   readonly head: Buffer;
   readonly place: LobbyPlace;
+  /** Whose ticket it came with. */
+  readonly clientId: string;
+  /** For whom its attempts to register count. */
+  readonly attemptKeys: readonly string[];
   /** The first message came and is a dialRequest. What it throws is what the dialer is refused with. */
   onDial(dialer: DialerSocket, message: DialRequest): void;
   /** The socket closed before it was given to a link. */
@@ -34,6 +38,8 @@ const MAX_EARLY_PACKETS = 64;
 
 export class DialerSocket {
   readonly connection: WebSocketConnection;
+  readonly clientId: string;
+  readonly attemptKeys: readonly string[];
   /** Whether it still waits: neither closed nor given to a link. */
   isWaiting = true;
   readonly #options: DialerOptions;
@@ -44,6 +50,8 @@ export class DialerSocket {
   /** @throws {DuplexityError} what `acceptUpgrade` throws: nothing was answered then. */
   constructor(options: DialerOptions) {
     this.#options = options;
+    this.clientId = options.clientId;
+    this.attemptKeys = options.attemptKeys;
     const { request, socket, head, place } = options;
     acceptUpgrade(request, socket);
     this.connection = new WebSocketConnection(socket, {

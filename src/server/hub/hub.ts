@@ -16,9 +16,12 @@ import {
   MAX_PACKET_BYTES,
   SUBPROTOCOL,
   TICKET_HEADER,
+  type TokenRefresh,
 } from "../../protocol/index.ts";
+import type { Ban } from "../accounts/index.ts";
+import type { Attempts } from "../attempts.ts";
 import type { Registry } from "../backend/registry.ts";
-import type { Identity } from "../identity/index.ts";
+import type { Admission, Authenticator, Identity } from "../identity/index.ts";
 import type { ServeLimits } from "../index.ts";
 import type { Route, Routes } from "../routes.ts";
 import type { ClientRecord } from "./client-record.ts";
@@ -26,16 +29,22 @@ import { type ClientRow, rowOf } from "./client-rows.ts";
 import { ClientTable } from "./client-table.ts";
 import { ControlSocket } from "./control-socket.ts";
 import { DialerSocket } from "./dialer-socket.ts";
+import { Doors } from "./doors.ts";
 import { checkHandshake, highestCommon } from "./handshake.ts";
+import { type Found, type Kick, type KickedClient, Kicks } from "./kicks.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { Lives } from "./lives.ts";
 import type { LobbyPlace } from "./lobby.ts";
+import { OwnerStreams } from "./owner-streams.ts";
 import type { PortOpener } from "./registrar.ts";
 import { RouteTable } from "./route-table.ts";
 import { type Ticket, TicketStore } from "./tickets.ts";
 
 export interface HubOptions {
   readonly registry: Registry;
+  readonly admission: Admission;
+  readonly authenticator: Pick<Authenticator, "authenticateToken" | "current">;
+  readonly attempts: Attempts;
   readonly nodeId: string;
   readonly domain: string;
   /** `duplexity/0.1.0 node/20.20.2` */
@@ -77,6 +86,8 @@ export interface HubUpgrade {
   readonly head: Buffer;
   readonly identity: Identity;
   readonly place: LobbyPlace;
+  /** Whom its attempts count for besides its owner; null for an address behind which are many. */
+  readonly sender: string | null;
 }
 
 export class Hub {
@@ -87,7 +98,9 @@ export class Hub {
   readonly #dialers = new Set<DialerSocket>();
   readonly #tickets: TicketStore;
   readonly #routes: RouteTable;
+  readonly #doors: Doors;
   readonly #lives: Lives;
+  readonly #kicks: Kicks;
   readonly #leases: LeaseKeeper;
   readonly #webSockets = new WebSocketServer({
     noServer: true,
@@ -106,29 +119,37 @@ export class Hub {
     this.#webSockets.on("wsClientError", ({ message }) => {
       throw new DuplexityError("DPX_PROTOCOL", `Cannot upgrade to a WebSocket: ${message}`);
     });
-    const { registry, limits, onRouteChange, log, now = Date.now } = options;
-    const clients = new ClientTable(limits.maxClients, now);
+    const { registry, limits, onRouteChange, log, now = Date.now, admission, authenticator, nodeId, domain } = options;
+    const { maxClients, maxClientsPerOwner } = limits;
+    const clients = new ClientTable({ maxClients, maxClientsPerOwner, now });
     this.#clients = clients;
+    this.#doors = new Doors({ admission, authenticator, now });
     this.#tickets = new TicketStore(options.ticketTtlMs ?? 30_000, now);
+    const streams = new OwnerStreams({ clients, limits });
     this.#routes = new RouteTable({
       registry,
       sessionOf: (clientId) => clients.get(clientId)?.session ?? null,
+      openOn: (session, clientId, request, handler) => streams.open(session, clientId, request, handler),
       // HTTP and TCP hold so many each.
       maxWaiters: 2 * limits.maxHeld,
       ...(onRouteChange === undefined ? {} : { onChange: onRouteChange }),
     });
-    this.#lives = new Lives({
+    const lives = new Lives({
       ...options,
-      clients,
+      ...{ clients, doors: this.#doors },
       onLive: (client) => {
         for (const { hostname } of client.held) this.#routes.wake(hostname);
       },
+      onEnd: (client, error) => this.#refuseDialers(client, error),
     });
+    this.#lives = lives;
+    this.#kicks = new Kicks({ clients, lives, nodeId, domain, log });
     this.#leases = new LeaseKeeper({
       registry,
       everyMs: options.renewEveryMs ?? 10_000,
       clients: () => clients.all(),
-      onGone: (client, hostname, current) => this.#lives.lostName(client, hostname, current),
+      judge: (client) => this.#judge(client),
+      onGone: (client, hostname, current) => lives.lostName(client, hostname, current),
       log,
     });
   }
@@ -158,10 +179,11 @@ export class Hub {
   /**
    * Upgrades a request for `/control`.
    *
-   * @throws {DuplexityError} `DPX_PROTOCOL` or `DPX_PROTOCOL_VERSION`: nothing was answered then.
+   * @throws {DuplexityError} `DPX_PROTOCOL`, `DPX_PROTOCOL_VERSION` or `DPX_BANNED`: nothing was answered then.
    */
   acceptControl({ request, socket, head, identity, place }: HubUpgrade): void {
     checkHandshake(request);
+    this.#doors.checkClient(identity);
     // The closures below live as long as the socket: they must not hold the request.
     const host = request.headers.host ?? "";
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
@@ -182,15 +204,21 @@ export class Hub {
   /**
    * Upgrades a request for `/dialer`, if it has a ticket.
    *
-   * @throws {DuplexityError} `DPX_TICKET_INVALID`, or what `acceptUpgrade` throws: nothing was answered then.
+   * @throws {DuplexityError} `DPX_TICKET_INVALID`, `DPX_BANNED`, or what `acceptUpgrade` throws: nothing was answered then.
    */
   acceptDialer(upgrade: HubUpgrade): void {
-    const header = upgrade.request.headers[TICKET_HEADER];
-    const ticket = this.#tickets.redeem(typeof header === "string" ? header : undefined, upgrade.identity.ownerId);
+    const { request, identity, sender } = upgrade;
+    const header = request.headers[TICKET_HEADER];
+    const ticket = this.#tickets.redeem(typeof header === "string" ? header : undefined, identity);
+    const { clientId } = ticket;
+    this.#doors.checkClient(identity, clientId);
     const dialer: DialerSocket = new DialerSocket({
       ...upgrade,
+      clientId,
+      attemptKeys: sender === null ? [identity.ownerId] : [sender, identity.ownerId],
       onDial: (_dialer, message) => {
         const client = this.#clientOf(ticket, message.clientId);
+        this.#doors.checkClient(client.identity, client.clientId);
         void this.#lives
           .dial(dialer, client, message.pipes, message.wants.includes("requests"))
           .catch((error: unknown) => {
@@ -202,6 +230,35 @@ export class Hub {
       onClose: () => this.#dialers.delete(dialer),
     });
     this.#dialers.add(dialer);
+  }
+
+  /** Who is meant by `who`. @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are called so. */
+  find(who: string): Found {
+    return this.#kicks.find(who);
+  }
+
+  /** All clients that `find` could find. */
+  everybody(): readonly KickedClient[] {
+    return this.#kicks.all();
+  }
+
+  /**
+   * Ends who is meant by `kick.who`, for good. Resolves when they have no session and no name any more.
+   *
+   * @throws {DuplexityError} `DPX_USAGE` as `find` does.
+   */
+  kick(kick: Kick): Promise<readonly KickedClient[]> {
+    return this.#kicks.kick(kick);
+  }
+
+  /** Ends at once whom a new ban is for; without this call it would be the next renewal. Resolves as `kick` does. */
+  enforce(ban: Ban): Promise<readonly KickedClient[]> {
+    return this.#kicks.enforce(ban);
+  }
+
+  /** Ends at once whoever may not stay: an account was removed, a token revoked. Else the next renewal would. */
+  judgeAll(): void {
+    for (const client of this.#clients.all()) this.#judge(client);
   }
 
   /** Tells all clients that this node ends, and takes no new ones. Those that are here may still resume. */
@@ -235,7 +292,7 @@ export class Hub {
         this.#goodbye(control, message);
         return;
       case "tokenRefresh":
-        // The proofs of this server do not end; tokens of accounts will be looked at here.
+        void this.#refresh(control, message);
         return;
       default:
         throw new DuplexityError("DPX_PROTOCOL", `A client does not send ${message.type} on control`);
@@ -258,18 +315,23 @@ export class Hub {
     if (this.#isDraining && this.#clients.get(clientId) === null) {
       throw new DuplexityError("DPX_DRAINING", "This node is shutting down and takes no new clients");
     }
+    this.#doors.checkClient(control.identity, clientId);
     const client = this.#clients.admit(clientId, control.identity);
     control.clientId = clientId;
     this.#controls.get(control)?.leave();
     const previous = client.control;
-    client.control = control;
-    if (previous !== control) previous?.close("DPX_LINK_LOST", "A newer control socket took its place");
+    if (previous !== control) {
+      client.control = control;
+      // The newest proof counts: it may end later.
+      client.identity = control.identity;
+      previous?.close("DPX_LINK_LOST", "A newer control socket took its place");
+    }
     this.#answerDiscovery(control, clientId, protocolVersion);
   }
 
   #answerDiscovery(control: ControlSocket, clientId: string, protocolVersion: number): void {
     const { nodeId, software, domain, limits, dataPlaneUri } = this.#options;
-    const { ownerId, ownerName } = control.identity;
+    const { identity } = control;
     control.send({
       type: "discoveryResponse",
       dataPlaneUri: dataPlaneUri(control.host),
@@ -278,14 +340,46 @@ export class Hub {
       nodeId,
       software,
       domain,
-      owner: ownerName,
-      ticket: this.#tickets.issue({ clientId, ownerId, control }),
+      owner: identity.ownerName,
+      ticket: this.#tickets.issue({ clientId, identity, control }),
       ticketTtlMs: this.#tickets.ttlMs,
       heartbeat: { idleMs: limits.heartbeatIdleMs, timeoutMs: limits.heartbeatTimeoutMs },
       resumeWindowMs: limits.resumeWindowMs,
       limits: { maxPipes: limits.maxPipes, maxStreams: limits.maxStreams, maxPacketBytes: MAX_PACKET_BYTES },
       features: [GATES_FEATURE],
     });
+  }
+
+  /** A fresh proof before the old one ends: links and sessions go on as they are. */
+  async #refresh(control: ControlSocket, { token }: TokenRefresh): Promise<void> {
+    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
+    try {
+      if (client === null) throw new DuplexityError("DPX_PROTOCOL", "A tokenRefresh came before a discoveryRequest");
+      client.refreshes += 1;
+      const refresh = client.refreshes;
+      const identity = await this.#doors.refresh(client, token);
+      // Another one came meanwhile, or the socket it came on has lost its place.
+      if (client.refreshes !== refresh || client.control !== control) return;
+      control.identity = identity;
+      client.identity = identity;
+    } catch (error) {
+      const refusal = asDuplexityError(error);
+      if (client !== null && refusal.code === "DPX_BANNED") void this.#lives.end(client, refusal);
+      control.refuse(refusal);
+    }
+  }
+
+  #judge(client: ClientRecord): void {
+    if (client.ended !== null) return;
+    const error = this.#doors.judge(client);
+    if (error === null) return;
+    this.#options.log("info", `${client.clientId} of ${client.identity.ownerName} is ended: ${error.message}`);
+    void this.#lives.end(client, error);
+  }
+
+  /** Dialers of a client that is no more: those that have said nothing yet, or wait for their turn. */
+  #refuseDialers({ clientId }: ClientRecord, error: DuplexityError): void {
+    for (const dialer of this.#dialers) if (dialer.clientId === clientId) dialer.refuse(error);
   }
 
   #closePipes(control: ControlSocket, message: ClosePipesRequest): void {

@@ -2,9 +2,9 @@
 // end means for the others. Reads no message.
 
 import {
+  asDuplexityError,
   createPacketLink,
   DuplexityError,
-  type ErrorCode,
   type ForceDisconnectRequest,
   newSessionId,
   type PipeRequest,
@@ -12,22 +12,29 @@ import {
   Session,
   SessionLink,
 } from "../../protocol/index.ts";
+import type { Attempts } from "../attempts.ts";
 import type { Registry, RegistryRecord } from "../backend/registry.ts";
 import type { ServeLimits } from "../index.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
 import type { DialerSocket } from "./dialer-socket.ts";
-import { Registrar, type RegistrarOptions } from "./registrar.ts";
+import type { Doors } from "./doors.ts";
+import { checkOwnerPipes, hostnamesOf } from "./owner-pipes.ts";
+import { type RegisterOutcome, Registrar, type RegistrarOptions, refusalOf } from "./registrar.ts";
 
-export interface LivesOptions extends Omit<RegistrarOptions, "onGivenBack" | "maxPipes"> {
+export interface LivesOptions extends Omit<RegistrarOptions, "onGivenBack" | "maxPipes" | "check"> {
   readonly registry: Registry;
   readonly clients: ClientTable;
+  readonly doors: Doors;
+  readonly attempts: Attempts;
   readonly limits: Pick<
     ServeLimits,
-    "maxPipes" | "maxStreams" | "resumeWindowMs" | "heartbeatIdleMs" | "heartbeatTimeoutMs"
+    "maxPipes" | "maxPipesPerOwner" | "maxStreams" | "resumeWindowMs" | "heartbeatIdleMs" | "heartbeatTimeoutMs"
   >;
   /** A client's session has a link: who waits for one of its names may try. */
   readonly onLive: (client: ClientRecord) => void;
+  /** A client was ended: what of it is not a link yet has to go as well. */
+  readonly onEnd: (client: ClientRecord, error: DuplexityError) => void;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
 }
 
@@ -44,6 +51,7 @@ export class Lives {
     this.#registrar = new Registrar({
       ...options,
       maxPipes: options.limits.maxPipes,
+      check: (client, hostname) => options.doors.checkPipe(client, hostname),
       onGivenBack: (record) => this.#givenBack(record),
     });
   }
@@ -57,30 +65,12 @@ export class Lives {
   ): Promise<void> {
     client.dials += 1;
     const dial = client.dials;
+    // From now on it is found by these names, too: it may be banned or kicked because of one that it does not hold yet.
+    client.wanted = hostnamesOf(pipes, this.#options.domain);
     return client.inTurn(async () => {
       if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
-      if (client.hasEnded || client.isLeaving) return dialer.refuse(lost("The client has left"));
-      const outcome = await this.#registrar.register(client, pipes, wantsReports);
-      if (outcome.status === "refused") {
-        this.#refuse(dialer, client, outcome.refusals);
-        return;
-      }
-      if (client.hasEnded || client.isLeaving || !dialer.isWaiting) {
-        await outcome.undo();
-        dialer.refuse(lost("The client has left"));
-        this.dropIfUnused(client);
-        return;
-      }
-      const before = client.held;
-      client.held = outcome.pipes;
-      for (const record of outcome.replaced) this.#replace(record, client);
-      this.#tell(
-        client,
-        outcome.pipes.map((pipe) => ({ status: "registered", ...pipe })),
-      );
-      this.#attach(client, dialer);
-      const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
-      await this.#registrar.release(client, dropped, "left");
+      await this.#dial(dialer, client, pipes, wantsReports);
+      if (client.dials === dial && !client.isLeaving) client.wanted = [];
     });
   }
 
@@ -99,30 +89,42 @@ export class Lives {
   leave(client: ClientRecord): void {
     if (client.isLeaving) return;
     client.isLeaving = true;
-    client.leavingTimer = setTimeout(() => this.end(client, "DPX_CANCELLED", "The client left"), LEAVING_MS);
+    // What runs on these names may still be ended by them.
+    client.wanted = client.hostnames;
+    client.leavingTimer = setTimeout(() => void this.end(client, left()), LEAVING_MS);
     client.leavingTimer.unref();
     void client.inTurn(async () => {
       await this.#release(client, "left");
-      if (client.link === null) this.end(client, "DPX_CANCELLED", "The client left");
+      if (client.link === null) void this.end(client, left());
     });
   }
 
-  /** Ends a client for good: its session, its sockets, its record, its names. */
-  end(client: ClientRecord, code: ErrorCode, message: string, farewell: ForceDisconnectRequest | null = null): void {
-    if (!this.#options.clients.delete(client)) return;
+  /**
+   * Ends a client for good: its session, its sockets, its record, its names. Resolves when its names are free, also those
+   * that were just being registered. With a farewell it cannot come back under its clientId.
+   */
+  end(client: ClientRecord, error: DuplexityError, farewell: ForceDisconnectRequest | null = null): Promise<void> {
+    if (!this.#options.clients.delete(client, error)) return Promise.resolve();
     const { session, link, control } = client;
+    const { code, message } = error;
     clearTimeout(client.leavingTimer);
     client.session = null;
     client.link = null;
     client.control = null;
-    if (farewell !== null) {
+    if (farewell === null) {
+      control?.refuse(error);
+    } else {
       this.#options.clients.banish(client.clientId, farewell);
       control?.send(farewell);
+      control?.close(code, message);
     }
     session?.close(code, message);
     link?.close(code, message);
-    control?.close(code, message);
-    if (!this.#isClosed) void client.inTurn(() => this.#release(client, "left"));
+    this.#options.onEnd(client, error);
+    if (this.#isClosed) return Promise.resolve();
+    const released = client.inTurn(() => this.#release(client, "left"));
+    this.#options.clients.waitFor(client.clientId, released);
+    return released;
   }
 
   /** The registry says that a name of this client is somebody else's, or nobody's. */
@@ -134,21 +136,93 @@ export class Lives {
     }
     const reason = `${hostname} is not registered for this client any more`;
     this.#options.log("warn", `${client.clientId}: ${reason}`);
-    this.end(client, "DPX_EPOCH_STALE", reason);
+    void this.end(client, new DuplexityError("DPX_EPOCH_STALE", reason));
   }
 
   /** A client without sockets, session and names has nothing to come back to. */
   dropIfUnused(client: ClientRecord): void {
     const { control, link, session, held } = client;
-    if (client.hasEnded || control !== null || link !== null || session !== null || held.length > 0) return;
-    this.#options.clients.delete(client);
+    if (client.ended !== null || control !== null || link !== null || session !== null || held.length > 0) return;
+    this.#options.clients.delete(client, lost("Nothing of the client is here any more"));
     clearTimeout(client.leavingTimer);
   }
 
   /** Ends all of them. The registry is not told: this process goes, and with it its records, or their leases end. */
   close(): void {
     this.#isClosed = true;
-    for (const client of this.#options.clients.all()) this.end(client, "DPX_DRAINING", "This node is shutting down");
+    const error = new DuplexityError("DPX_DRAINING", "This node is shutting down");
+    for (const client of this.#options.clients.all()) void this.end(client, error);
+  }
+
+  async #dial(
+    dialer: DialerSocket,
+    client: ClientRecord,
+    pipes: readonly PipeRequest[],
+    wantsReports: boolean,
+  ): Promise<void> {
+    const outcome = await this.#register(dialer, client, pipes, wantsReports);
+    if (outcome === null) return;
+    if (outcome.status === "refused") {
+      this.#refuse(dialer, client, outcome.refusals);
+      return;
+    }
+    // In one turn with what follows: whoever ends the client or bans a name of it comes before this or after all of it.
+    const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
+    const banned = gone === null ? this.#refusalOf(client, outcome.pipes) : null;
+    if (gone !== null || banned !== null) {
+      await outcome.undo();
+      if (banned !== null) this.#refuse(dialer, client, [banned]);
+      else if (gone !== null) dialer.refuse(gone);
+      this.dropIfUnused(client);
+      return;
+    }
+    const before = client.held;
+    client.held = outcome.pipes;
+    for (const record of outcome.replaced) this.#replace(record, client);
+    this.#tell(
+      client,
+      outcome.pipes.map((pipe) => ({ status: "registered", ...pipe })),
+    );
+    this.#attach(client, dialer);
+    const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
+    await this.#registrar.release(client, dropped, "left");
+  }
+
+  /** Null: the dialer is refused already. */
+  async #register(
+    dialer: DialerSocket,
+    client: ClientRecord,
+    pipes: readonly PipeRequest[],
+    wantsReports: boolean,
+  ): Promise<RegisterOutcome | null> {
+    const { attempts, clients, limits } = this.#options;
+    try {
+      for (const key of dialer.attemptKeys) await attempts.count("register", key);
+      checkOwnerPipes(client, clients, limits.maxPipesPerOwner);
+    } catch (error) {
+      return { status: "refused", refusals: [refusalOf(pipes[0]?.name ?? "", asDuplexityError(error))] };
+    }
+    const gone = this.#goneReason(client);
+    if (gone === null) return this.#registrar.register(client, pipes, wantsReports);
+    dialer.refuse(gone);
+    return null;
+  }
+
+  /** Why a dialer of this client may not go on any more. */
+  #goneReason(client: ClientRecord): DuplexityError | null {
+    return client.ended ?? (client.isLeaving ? lost("The client has left") : null);
+  }
+
+  /** What has become of the client's right to `pipes` while they were registered. */
+  #refusalOf(client: ClientRecord, pipes: readonly HeldPipe[]): PipeResult | null {
+    for (const { name, hostname } of pipes) {
+      try {
+        this.#options.doors.checkPipe(client, hostname);
+      } catch (error) {
+        return refusalOf(name, asDuplexityError(error));
+      }
+    }
+    return null;
   }
 
   #refuse(dialer: DialerSocket, client: ClientRecord, refusals: readonly PipeResult[]): void {
@@ -206,7 +280,7 @@ export class Lives {
     if (client.link !== link) return;
     client.link = null;
     this.#options.log("debug", `The link of ${client.clientId} is gone: ${error.message}`);
-    if (client.isLeaving) this.end(client, "DPX_CANCELLED", "The client left");
+    if (client.isLeaving) void this.end(client, left());
   }
 
   /** The session is over by itself. A client that comes back gets a new one; until then its names are away. */
@@ -218,7 +292,7 @@ export class Lives {
     this.#options.log("info", `The session of ${client.clientId} ended with ${error.code}: ${error.message}`);
     link?.close(error.code, error.message);
     if (client.isLeaving) {
-      this.end(client, "DPX_CANCELLED", "The client left");
+      void this.end(client, left());
       return;
     }
     void client.inTurn(async () => {
@@ -245,20 +319,26 @@ export class Lives {
     const code = "DPX_REPLACED";
     const by = client.identity.ownerName;
     this.#options.log("info", `${client.clientId} of ${by} is replaced: ${reason}`);
-    this.end(client, code, reason, { type: "forceDisconnectRequest", code, by, reason, until: null });
+    const farewell: ForceDisconnectRequest = { type: "forceDisconnectRequest", code, by, reason, until: null };
+    void this.end(client, new DuplexityError(code, reason), farewell);
   }
 
   /** A name that a sister took, and was refused with, is this client's again. */
-  #givenBack(record: RegistryRecord): void {
+  async #givenBack(record: RegistryRecord): Promise<void> {
     const { clientId, hostname, epoch } = record;
     const client = this.#options.clients.get(clientId);
     if (client?.held.some((pipe) => pipe.hostname === hostname) === true) {
       client.held = client.held.map((pipe) => (pipe.hostname === hostname ? { ...pipe, epoch } : pipe));
       return;
     }
-    // It left while it was being undone.
-    void this.#options.registry.remove(hostname, clientId, epoch, "lost").catch(() => false);
+    // It left while it was being undone. One that was sent away comes back for no visitor who would wait.
+    const reason = this.#options.clients.farewellFor(clientId) === null ? "lost" : "left";
+    await this.#options.registry.remove(hostname, clientId, epoch, reason).catch(() => false);
   }
+}
+
+function left(): DuplexityError {
+  return new DuplexityError("DPX_CANCELLED", "The client left");
 }
 
 function lost(message: string): DuplexityError {

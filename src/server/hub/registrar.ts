@@ -32,10 +32,12 @@ export interface RegistrarOptions {
   readonly ports: PortOpener | null;
   /** Whether visitors can sign in with this server. @default false */
   readonly canSignIn?: boolean;
+  /** @throws {DuplexityError} why `client` may not have `hostname`. */
+  readonly check: (client: ClientRecord, hostname: string) => void;
   /** What a visitor opens. */
   readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
   /** Another client of the same owner holds a name again, at a new epoch. */
-  readonly onGivenBack: (record: RegistryRecord) => void;
+  readonly onGivenBack: (record: RegistryRecord) => Promise<void>;
 }
 
 export type RegisterOutcome =
@@ -73,11 +75,12 @@ export class Registrar {
     requests: readonly PipeRequest[],
     wantsReports: boolean,
   ): Promise<RegisterOutcome> {
-    const { wanted, refusals } = this.#check(requests);
+    const { wanted, refusals } = this.#check(client, requests);
     if (refusals.length > 0) return { status: "refused", refusals };
     const made: Made[] = [];
     for (const pipe of wanted) {
       try {
+        if (client.ended !== null) throw client.ended;
         made.push(await this.#registerOne(client, pipe, wantsReports));
       } catch (error) {
         await this.#undo(client, made);
@@ -106,7 +109,7 @@ export class Registrar {
     }
   }
 
-  #check(requests: readonly PipeRequest[]): { wanted: Wanted[]; refusals: PipeResult[] } {
+  #check(client: ClientRecord, requests: readonly PipeRequest[]): { wanted: Wanted[]; refusals: PipeResult[] } {
     const wanted: Wanted[] = [];
     const refusals: PipeResult[] = [];
     const seen = new Set<string>();
@@ -123,6 +126,7 @@ export class Registrar {
         if (seen.has(hostname)) throw new DuplexityError("DPX_USAGE", `Cannot register "${request.name}" twice`);
         seen.add(hostname);
         checkGate(request, canSignIn);
+        this.#options.check(client, hostname);
         wanted.push({ request, hostname });
       } catch (error) {
         refusals.push(refusalOf(request.name, asDuplexityError(error)));
@@ -188,7 +192,7 @@ export class Registrar {
 
   async #giveBack(replaced: RegistryRecord): Promise<void> {
     const result = await this.#options.registry.register(replaced).catch(() => null);
-    if (result?.status === "registered") this.#options.onGivenBack(result.record);
+    if (result?.status === "registered") await this.#options.onGivenBack(result.record);
   }
 }
 
@@ -197,7 +201,8 @@ function nameTaken(name: string, ownerName: string, since: number): DuplexityErr
   return new DuplexityError("DPX_NAME_TAKEN", message, { hint: "Take another name." });
 }
 
-function refusalOf(name: string, error: DuplexityError): PipeResult {
+/** `error` as the client is told of it. */
+export function refusalOf(name: string, error: DuplexityError): PipeResult {
   const { code, message, hint } = error;
   return { status: "refused", name, code, message, ...(hint === undefined ? {} : { hint }) };
 }

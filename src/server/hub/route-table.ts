@@ -17,6 +17,8 @@ export interface RouteTableOptions {
   readonly registry: Registry;
   /** The session of a client of this node, or null. */
   readonly sessionOf: (clientId: string) => Session | null;
+  /** Opens a stream in that session. @default the session itself does */
+  readonly openOn?: (session: Session, clientId: string, request: OpenRequest, handler: StreamHandler) => Stream;
   /** Visitors that wait for a hostname, in all. */
   readonly maxWaiters: number;
   /** A route came, changed or (null) went. */
@@ -56,7 +58,8 @@ export class RouteTable implements Routes {
     if (session === null || !session.isLive || current?.protocol !== route.protocol) {
       throw new DuplexityError("DPX_CLIENT_AWAY", `The client of "${route.hostname}" is not connected at the moment`);
     }
-    return session.open(request, handler);
+    const { openOn } = this.#options;
+    return openOn === undefined ? session.open(request, handler) : openOn(session, current.clientId, request, handler);
   }
 
   changed(hostname: string, signal: AbortSignal): Promise<void> {

@@ -2,6 +2,7 @@
 
 import { randomBytes } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
+import { type Identity, isSameProver } from "../identity/index.ts";
 import type { ControlSocket } from "./control-socket.ts";
 
 /** 192 bits: nobody guesses one. */
@@ -9,7 +10,7 @@ const TICKET_BYTES = 24;
 
 export interface Ticket {
   readonly clientId: string;
-  readonly ownerId: string;
+  readonly identity: Identity;
   readonly control: ControlSocket;
 }
 
@@ -48,12 +49,12 @@ export class TicketStore {
    *
    * @throws {DuplexityError} `DPX_TICKET_INVALID` if it is unknown, used, late or another identity's.
    */
-  redeem(id: string | undefined, ownerId: string): Ticket {
+  redeem(id: string | undefined, identity: Identity): Ticket {
     const ticket = id === undefined ? undefined : this.#tickets.get(id);
     if (ticket === undefined) throw invalid(id === undefined ? "there is none" : "it is unknown or was used");
     this.drop(ticket.control);
     if (ticket.ends <= this.#now()) throw invalid(`it is older than ${this.ttlMs / 1_000} s`);
-    if (ticket.ownerId !== ownerId) throw invalid("it was given to somebody else");
+    if (!isSameProver(ticket.identity, identity)) throw invalid("it was given to somebody else");
     return ticket;
   }
 

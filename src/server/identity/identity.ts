@@ -25,6 +25,18 @@ export interface Identity {
   readonly proof: Proof;
 }
 
+/**
+ * Whether both were shown by the same holder: of one owner, by one token or by one way to sign in. A machine's token must
+ * not go on with what its owner began, since it may do less.
+ */
+export function isSameProver(one: Identity, other: Identity): boolean {
+  return one.ownerId === other.ownerId && proverOf(one.proof) === proverOf(other.proof);
+}
+
+function proverOf(proof: Proof): string {
+  return proof.kind === "machine-token" ? proof.tokenId : proof.kind;
+}
+
 /** What of an HTTP request says who sent it. */
 export interface IdentityRequest {
   /** The `Authorization` header, if there is exactly one. */

@@ -14,7 +14,14 @@ export {
   type IdTokenVerifierOptions,
   type VerifiedIdToken,
 } from "./id-tokens.ts";
-export type { Admission, Authenticator, Identity, IdentityRequest, Proof } from "./identity.ts";
+export {
+  type Admission,
+  type Authenticator,
+  type Identity,
+  type IdentityRequest,
+  isSameProver,
+  type Proof,
+} from "./identity.ts";
 export { KeyProofAuthenticator } from "./key-proof.ts";
 export { isLoopbackHost } from "./loopback.ts";
 export { ReplayTable } from "./replay-table.ts";

@@ -341,7 +341,7 @@ describe("Hub", () => {
       await newer.up("cat1");
       expect(await older.control?.closed).toMatchObject({ code: "DPX_REPLACED" });
       registry.release();
-      expect(await closed).toMatchObject({ code: "DPX_LINK_LOST" });
+      expect(await closed).toMatchObject({ code: "DPX_REPLACED" });
       await poll(() => hub.hub.routes.locate("dog1.test") === null, 5_000, "dog1 to be free again", 2);
       expect(routeTo(hub, "cat1.test")).toMatchObject({ clientId: newer.clientId, state: "up" });
     });
@@ -508,6 +508,12 @@ describe("A control socket", () => {
       4400,
     ],
     [
+      "a token before it is known whose it is",
+      (socket: WebSocket) => socket.send(encodeMessage({ type: "tokenRefresh", token: "x" })),
+      "DPX_PROTOCOL",
+      4400,
+    ],
+    [
       "another protocol version only",
       (socket: WebSocket, client: HandClient) =>
         socket.send(JSON.stringify({ ...client.discovery(), protocolVersions: [7] })),
@@ -557,12 +563,11 @@ describe("A control socket", () => {
     });
   });
 
-  it("ignores an unknown message that is marked optional, and a token refresh", async () => {
+  it("ignores an unknown message that is marked optional", async () => {
     const hub = await startHub(stage);
     const client = hub.client();
     const control = await client.openControl();
     control.socket.send('{"type":"later","optional":true}');
-    control.send({ type: "tokenRefresh", token: "x" });
     await client.discover(control);
   });
 

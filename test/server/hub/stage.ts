@@ -22,9 +22,12 @@ import {
   TICKET_HEADER,
   WebSocketConnection,
 } from "../../../src/protocol/index.ts";
+import { type ApiOptions, createApi } from "../../../src/server/api/index.ts";
+import { createAttempts } from "../../../src/server/attempts.ts";
 import { MemoryRegistry, type Registry } from "../../../src/server/backend/index.ts";
 import { Hub, type HubOptions } from "../../../src/server/hub/index.ts";
 import { type Authenticator, KeyProofAuthenticator } from "../../../src/server/identity/index.ts";
+import { NO_PEOPLE } from "../../../src/server/no-people.ts";
 import { OwnEndpoints } from "../../../src/server/own-endpoints.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
@@ -50,6 +53,7 @@ export interface HubStageOptions extends Partial<HubOptions> {
   readonly idleSocketMs?: number;
   readonly authenticator?: Authenticator;
   readonly tcpPorts?: { readonly from: number; readonly to: number };
+  readonly people?: Pick<ApiOptions, "accounts" | "tokens" | "bans" | "audit">;
 }
 
 export async function startHub(stage: Stage, options: HubStageOptions = {}): Promise<HubStage> {
@@ -58,12 +62,14 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
     idleSocketMs,
     authenticator = new KeyProofAuthenticator(),
     tcpPorts,
+    people = NO_PEOPLE,
+    attempts = createAttempts(),
     ...more
   } = options;
   const registry = options.registry ?? new MemoryRegistry({ tcpPorts: tcpPorts ?? null });
   const log: string[] = [];
   const hub = new Hub({
-    registry,
+    ...{ registry, authenticator, attempts, admission: NO_PEOPLE.bans },
     nodeId: "node-1",
     domain: "test",
     software: "duplexity/test",
@@ -75,9 +81,13 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
     ...more,
   });
   const own = new OwnEndpoints({
-    hub,
-    authenticator,
-    domain: "test",
+    ...{ hub, authenticator, attempts, auth: null, domain: "test" },
+    api: createApi({
+      ...{ hub, authenticator, domain: "test", ...people },
+      inviteUrl: (code) => `http://test/auth/invite#${code}`,
+      addressOf: ({ socket }) => socket.remoteAddress ?? "",
+      log: (level, message) => log.push(`${level} ${message}`),
+    }),
     maxUnauthenticated,
     maxHeadBytes: 65_536,
     ...(idleSocketMs === undefined ? {} : { idleSocketMs }),

@@ -1,9 +1,9 @@
-// Reads a request's body as JSON, with a bound on it. Validates no field.
+// Reads a request's body as JSON, with a bound on it, and what its fields say. Knows no field.
 
 import type { IncomingMessage } from "node:http";
-import { DuplexityError } from "../../protocol/index.ts";
+import { asDuplexityError, DuplexityError, fields } from "../protocol/index.ts";
 
-/** No request of this API needs more. */
+/** No request of ours needs more. */
 export const MAX_BODY_BYTES = 16_384;
 
 /** A refusal whose HTTP status is not the one of its code. */
@@ -37,6 +37,18 @@ export async function readJsonBody(request: IncomingMessage): Promise<unknown> {
     return JSON.parse(Buffer.concat(chunks).toString("utf8"));
   } catch {
     throw refusal(400, "its body is not JSON");
+  }
+}
+
+/** Reads the fields of a body; what is wrong with one is a wrong request here, not a wrong control message. */
+export function readFields<T>(value: unknown, read: (body: fields.Fields) => T): T {
+  try {
+    const { value: body } = fields.readObject(value, "body");
+    return read({ path: "", value: body });
+  } catch (error) {
+    const { code, message } = asDuplexityError(error);
+    if (code !== "DPX_MESSAGE_INVALID") throw error;
+    throw new DuplexityError("DPX_REQUEST_INVALID", message, { cause: error });
   }
 }
 

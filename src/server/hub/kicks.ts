@@ -1,0 +1,164 @@
+// Finds the clients that somebody means and ends them for good, with who did it and why. Bans nobody: that is done before.
+
+import { canonicalHostname, DuplexityError, type ForceDisconnectRequest } from "../../protocol/index.ts";
+import type { Ban } from "../accounts/index.ts";
+import type { ClientRecord } from "./client-record.ts";
+import type { ClientTable } from "./client-table.ts";
+import type { Lives } from "./lives.ts";
+
+export interface KicksOptions {
+  readonly clients: ClientTable;
+  readonly lives: Lives;
+  readonly nodeId: string;
+  readonly domain: string;
+  readonly log: (level: "info", message: string) => void;
+}
+
+/** A client as it was when it was ended. */
+export interface KickedClient {
+  readonly clientId: string;
+  /** The owner, as others may read it. */
+  readonly user: string;
+  /** The node that had it. */
+  readonly hub: string;
+  /** Hostnames. */
+  readonly pipes: readonly string[];
+}
+
+/** What was meant by a word, and the clients that are. `kind` is null when there are none. */
+export interface Found {
+  readonly kind: "client" | "hostname" | "user" | null;
+  readonly clients: readonly KickedClient[];
+}
+
+export interface Kick {
+  /** A clientId, a hostname or its label, a user's name (also `user:ben`, where it could be a label). */
+  readonly who: string;
+  /** Who does it, as it may be told. */
+  readonly by: string;
+  readonly reason: string;
+  /** Until when it is banned as well, which the caller has seen to: Unix time in ms, or for ever; null: it is not. */
+  readonly until: number | "forever" | null;
+}
+
+/** How a ban without an end is told: a time that nobody waits for. */
+export const FOREVER = "9999-12-31T23:59:59.999Z";
+
+/** Says that only a user is meant. */
+const USER_PREFIX = "user:";
+
+export class Kicks {
+  readonly #options: KicksOptions;
+  /** Those under way: another one that finds nobody left of theirs is over when they are. */
+  readonly #running = new Set<Promise<unknown>>();
+
+  constructor(options: KicksOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are called so. */
+  find(who: string): Found {
+    const { kind, clients } = this.#match(who);
+    return { kind, clients: clients.map((client) => this.#row(client)) };
+  }
+
+  /** Every client, as `find` shows them. */
+  all(): readonly KickedClient[] {
+    return this.#options.clients.all().map((client) => this.#row(client));
+  }
+
+  /**
+   * Ends those who are meant. Resolves when none of them has a session or a name any more, and none can come back under
+   * its clientId; a socket that its client does not read is destroyed a moment later.
+   *
+   * @throws {DuplexityError} `DPX_USAGE` as `find` does.
+   */
+  kick(kick: Kick): Promise<readonly KickedClient[]> {
+    return this.#end(this.#match(kick.who).clients, kick);
+  }
+
+  /** Ends those who are banned by it. */
+  enforce(ban: Ban): Promise<readonly KickedClient[]> {
+    const { by, reason, until } = ban;
+    return this.#end(this.#matchBan(ban), { by, reason, until: until ?? "forever" });
+  }
+
+  async #end(clients: readonly ClientRecord[], why: Omit<Kick, "who">): Promise<readonly KickedClient[]> {
+    const { by, reason } = why;
+    const until = untilOf(why.until);
+    const farewell: ForceDisconnectRequest = { type: "forceDisconnectRequest", code: "DPX_KICKED", by, reason, until };
+    const error = new DuplexityError("DPX_KICKED", wordsOf(farewell));
+    const rows = clients.map((client) => this.#row(client));
+    // All of them in this turn: none may see the others go and come back before it is its own turn.
+    const endings = clients.map((client) => this.#options.lives.end(client, error, farewell));
+    for (const { clientId, user } of rows)
+      this.#options.log("info", `${clientId} of ${user} is ended: ${error.message}`);
+    const running = Promise.all([...this.#running, ...endings]);
+    this.#running.add(running);
+    await running.finally(() => this.#running.delete(running));
+    return rows;
+  }
+
+  #match(who: string): { readonly kind: Found["kind"]; readonly clients: readonly ClientRecord[] } {
+    const { clients } = this.#options;
+    const named = clients.get(who);
+    if (named !== null) return { kind: "client", clients: [named] };
+    const isUserOnly = who.startsWith(USER_PREFIX);
+    const user = isUserOnly ? who.slice(USER_PREFIX.length) : who;
+    const ofUser = clients.all().filter((client) => isOwnedBy(client, user));
+    const hostname = isUserOnly ? "" : this.#hostnameOf(who);
+    const ofHostname = clients.all().filter((client) => client.hostnames.includes(hostname));
+    if (ofHostname.length > 0 && ofUser.length > 0 && !isSameSet(ofHostname, ofUser)) {
+      throw new DuplexityError("DPX_USAGE", `Cannot tell who "${who}" is: a user and a pipe of another are called so`, {
+        hint: `Write ${hostname} for the pipe, ${USER_PREFIX}${who} for the user.`,
+      });
+    }
+    if (ofUser.length > 0) return { kind: "user", clients: ofUser };
+    return ofHostname.length > 0 ? { kind: "hostname", clients: ofHostname } : { kind: null, clients: [] };
+  }
+
+  #matchBan({ subject }: Ban): readonly ClientRecord[] {
+    const { clients } = this.#options;
+    switch (subject.kind) {
+      case "client": {
+        const client = clients.get(subject.clientId);
+        return client === null ? [] : [client];
+      }
+      case "hostname":
+        return clients.all().filter((client) => client.hostnames.includes(subject.hostname));
+      case "user":
+        return [...clients.ofOwner(`user:${subject.userId}`)];
+    }
+  }
+
+  #hostnameOf(who: string): string {
+    const canonical = canonicalHostname(who);
+    return canonical.includes(".") ? canonical : `${canonical}.${this.#options.domain}`;
+  }
+
+  #row({ clientId, identity, hostnames }: ClientRecord): KickedClient {
+    return { clientId, user: identity.ownerName, hub: this.#options.nodeId, pipes: hostnames };
+  }
+}
+
+/** `ben` has the clients of `ben@ci` as well; `ben@ci` only that token's. */
+function isOwnedBy({ identity: { ownerName } }: ClientRecord, user: string): boolean {
+  return ownerName === user || ownerName === user.toLowerCase() || ownerName.startsWith(`${user.toLowerCase()}@`);
+}
+
+function isSameSet(some: readonly ClientRecord[], others: readonly ClientRecord[]): boolean {
+  return some.length === others.length && some.every((client) => others.includes(client));
+}
+
+function untilOf(until: Kick["until"]): string | null {
+  if (until === "forever") return FOREVER;
+  return until === null ? null : new Date(until).toISOString();
+}
+
+/** In the words of the client: whichever socket brings it first, it reads the same. */
+function wordsOf({ by, reason, until }: ForceDisconnectRequest): string {
+  const why = reason === "" ? "" : `: ${reason}`;
+  if (until === null) return `${by} kicked this client${why}`;
+  const end = until === FOREVER ? "for ever" : `until ${until.slice(0, 16).replace("T", " ")} UTC`;
+  return `${by} kicked this client${why}${/[.!?]$/.test(reason) ? "" : "."} Banned ${end}`;
+}

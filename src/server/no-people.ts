@@ -1,0 +1,28 @@
+// Stands in for accounts, tokens, bans and the audit log where none are kept: there is nobody, and nobody is banned.
+
+import { DuplexityError } from "../protocol/index.ts";
+import type { ApiOptions } from "./api/index.ts";
+import type { Admission } from "./identity/index.ts";
+
+export const NO_PEOPLE: Pick<ApiOptions, "accounts" | "tokens" | "audit"> & {
+  readonly bans: ApiOptions["bans"] & Admission;
+} = {
+  accounts: {
+    all: () => [],
+    byId: () => null,
+    byName: () => null,
+    create: () => Promise.reject(none()),
+    invite: () => Promise.reject(none()),
+    remove: () => Promise.reject(none()),
+  },
+  tokens: { all: () => [], create: () => Promise.reject(none()), ofUser: () => [], revoke: async () => false },
+  bans: { check() {}, add: () => Promise.reject(none()), all: () => [], lift: async () => [] },
+  audit: {
+    read: async () => [],
+    record: async (event) => ({ ...event, auditId: "none", at: new Date().toISOString() }),
+  },
+};
+
+function none(): DuplexityError {
+  return new DuplexityError("DPX_FORBIDDEN", "Cannot do that: this server keeps no accounts");
+}
