@@ -8,10 +8,14 @@ const args = process.argv.slice(2);
 const paths = args.filter((arg) => !arg.startsWith("-"));
 
 ensurePackages();
-// Only the tests in test/e2e use programs of the system and the built package.
-if (paths.length === 0 || paths.some((path) => path.includes("e2e"))) {
-  ensurePrograms(["redis-server", "redis-cli", "chromium", "openssl"]);
-}
+// Only these folders' tests use programs of the system.
+const isWanted = (/** @type {string} */ folder) => {
+  const reaches = (/** @type {string} */ path) =>
+    path.includes(folder) || `test/${folder}`.startsWith(path.replace(/\/$/, ""));
+  return paths.length === 0 || paths.some(reaches);
+};
+if (isWanted("e2e")) ensurePrograms(["redis-server", "redis-cli", "chromium", "openssl"]);
+if (isWanted("server/store")) ensurePrograms(["redis-server", "redis-cli"]);
 ensureBuild();
 
 const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");

@@ -1,8 +1,8 @@
 // Chooses the store: in memory, in a folder of this machine, in Redis.
 
-import { DuplexityError } from "../../protocol/index.ts";
 import { FolderStore } from "./folder-store.ts";
 import { MemoryStore } from "./memory-store.ts";
+import { RedisStore } from "./redis-store.ts";
 import type { Store } from "./store.ts";
 
 export type StoreOptions =
@@ -16,11 +16,19 @@ export type StoreOptions =
       readonly warn?: (message: string) => void;
     }
   /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS; for any number of processes. */
-  | { readonly kind: "redis"; readonly url: string };
+  | {
+      readonly kind: "redis";
+      readonly url: string;
+      /** Told when the connection is lost, and when it is back. */
+      readonly warn?: (message: string) => void;
+    };
 
-/** @throws {DuplexityError} `DPX_STORE` if it cannot be opened: damaged, in use by another process, out of reach. */
+/**
+ * @throws {DuplexityError} `DPX_STORE` if it cannot be opened: damaged, in use by another process, out of reach;
+ * `DPX_USAGE` if the URL is none of Redis.
+ */
 export async function openStore(options: StoreOptions): Promise<Store> {
   if (options.kind === "memory") return new MemoryStore();
   if (options.kind === "folder") return FolderStore.open(options);
-  throw new DuplexityError("DPX_STORE", `Cannot open a ${options.kind} store: it is not built yet`);
+  return RedisStore.open(options);
 }
