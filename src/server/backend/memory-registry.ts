@@ -4,7 +4,7 @@
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Clock } from "../clock.ts";
 import { systemClock } from "../clock.ts";
-import type { RegisterResult, Registration, Registry, RegistryRecord, RemoveReason } from "./registry.ts";
+import type { Holding, RegisterResult, Registration, Registry, RegistryRecord, RemoveReason } from "./registry.ts";
 import type { PortRange } from "./tcp-port-pool.ts";
 import { TcpPortPool } from "./tcp-port-pool.ts";
 
@@ -87,24 +87,21 @@ export class MemoryRegistry implements Registry {
     return { status: "registered", record, replaced: isReplacing ? old : null };
   }
 
-  async renew(
-    clientId: string,
-    held: readonly { readonly hostname: string; readonly epoch: number }[],
-  ): Promise<readonly string[]> {
+  async renewAll<T extends Holding>(held: readonly T[]): Promise<readonly T[]> {
     this.#sweep();
-    const gone: string[] = [];
-    for (const { hostname, epoch } of held) {
-      const record = this.#held(hostname, clientId, epoch);
+    const lost: T[] = [];
+    for (const holding of held) {
+      const record = this.#held(holding.hostname, holding.clientId, holding.epoch);
       if (record === null) {
-        gone.push(hostname);
+        lost.push(holding);
         continue;
       }
       // A lease that ran out while this process was asleep, and that nobody took: as if it had never run out.
       const renewed: RegistryRecord = { ...record, state: "up", expires: this.#clock.now() + this.#leaseMs };
       this.#put({ record: renewed, hasLeft: false });
-      if (record.state !== "up") this.#notify(hostname, renewed);
+      if (record.state !== "up") this.#notify(holding.hostname, renewed);
     }
-    return gone;
+    return lost;
   }
 
   async locate(hostname: string): Promise<RegistryRecord | null> {

@@ -41,6 +41,13 @@ export type RegisterResult =
     }
   | { readonly status: "taken"; readonly ownerName: string; readonly since: number };
 
+/** A name as whoever registered it knows it. */
+export interface Holding {
+  readonly hostname: string;
+  readonly clientId: string;
+  readonly epoch: number;
+}
+
 /** Why a name was given up: `left` frees the route at once, `lost` leaves it `away`. In both the owner keeps the name for the grace. */
 export type RemoveReason = "left" | "lost";
 
@@ -48,8 +55,8 @@ export type RemoveReason = "left" | "lost";
 export interface Registry {
   /** Claims a name. The same client again renews and keeps its epoch. */
   register(registration: Registration): Promise<RegisterResult>;
-  /** Extends the leases of `clientId` at `epoch`s; answers those hostnames that are not its own any more. */
-  renew(clientId: string, held: readonly { hostname: string; epoch: number }[]): Promise<readonly string[]>;
+  /** Extends the leases of `held`, of however many clients; answers those that are not their client's any more. */
+  renewAll<T extends Holding>(held: readonly T[]): Promise<readonly T[]>;
   locate(hostname: string): Promise<RegistryRecord | null>;
   /** Gives a name up if `clientId` still holds it at `epoch`; else changes nothing and answers false. */
   remove(hostname: string, clientId: string, epoch: number, reason: RemoveReason): Promise<boolean>;

@@ -2,8 +2,8 @@
 // those that lost their name.
 
 import { asDuplexityError } from "../../protocol/index.ts";
-import type { Registry, RegistryRecord } from "../backend/registry.ts";
-import type { ClientRecord } from "./client-record.ts";
+import type { Holding, Registry, RegistryRecord } from "../backend/registry.ts";
+import type { ClientRecord, HeldPipe } from "./client-record.ts";
 
 export interface LeaseKeeperOptions {
   readonly registry: Registry;
@@ -11,7 +11,7 @@ export interface LeaseKeeperOptions {
   clients(): readonly ClientRecord[];
   /** Ends the client if it may not stay. */
   judge(client: ClientRecord): void;
-  /** The registry has given `hostname` of `client` away, or nobody holds it (null). At most once a round and client. */
+  /** The registry has given `hostname` of `client` away, or nobody holds it (null). Ends the client: it is told once. */
   onGone(client: ClientRecord, hostname: string, current: RegistryRecord | null): void;
   log(level: "warn", message: string): void;
 }
@@ -40,10 +40,7 @@ export class LeaseKeeper {
     if (this.#isBusy) return;
     this.#isBusy = true;
     try {
-      for (const client of this.#options.clients()) {
-        if (this.#isClosed) return;
-        if (client.ended === null && client.held.length > 0) await this.#renew(client);
-      }
+      await this.#renew();
     } catch (error) {
       this.#options.log("warn", `Leases were not renewed: ${asDuplexityError(error).message}`);
     } finally {
@@ -51,16 +48,32 @@ export class LeaseKeeper {
     }
   }
 
-  async #renew(client: ClientRecord): Promise<void> {
-    const { registry } = this.#options;
-    const { held } = client;
-    const gone = await registry.renew(client.clientId, held);
-    for (const hostname of gone) {
-      const current = await registry.locate(hostname);
-      // A dialer that registered anew meanwhile has made it right.
-      if (client.ended !== null || client.held !== held || this.#isClosed) return;
-      this.#options.onGone(client, hostname, current);
-      return;
+  /** All clients in one call: over a network, one for each of a thousand idle clients is what a node would do all day. */
+  async #renew(): Promise<void> {
+    const { registry, onGone } = this.#options;
+    const leases = this.#options.clients().flatMap((client) => (client.ended === null ? leasesOf(client) : []));
+    if (leases.length === 0) return;
+    for (const lease of await registry.renewAll(leases)) {
+      if (!isHeld(lease)) continue;
+      const current = await registry.locate(lease.hostname);
+      if (this.#isClosed) return;
+      if (isHeld(lease)) onGone(lease.client, lease.hostname, current);
     }
   }
+}
+
+/** What a client held when the round began. */
+interface Lease extends Holding {
+  readonly client: ClientRecord;
+  readonly held: readonly HeldPipe[];
+}
+
+function leasesOf(client: ClientRecord): Lease[] {
+  const { clientId, held } = client;
+  return held.map(({ hostname, epoch }) => ({ hostname, clientId, epoch, client, held }));
+}
+
+/** False once a dialer that registered anew has made it right, and once the client has ended over another of its names. */
+function isHeld({ client, held }: Lease): boolean {
+  return client.ended === null && client.held === held;
 }

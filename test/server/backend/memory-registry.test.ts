@@ -44,7 +44,7 @@ describe("MemoryRegistry's own", () => {
     const registry = new MemoryRegistry({ leaseMs: LEASE_MS, graceMs: GRACE_MS, clock });
     await registry.register(registration(1));
     clock.sleep(10 * LEASE_MS);
-    expect(await registry.renew("client-a", [{ hostname: "cat1.test", epoch: 1 }])).toEqual([]);
+    expect(await registry.renewAll([{ hostname: "cat1.test", clientId: "client-a", epoch: 1 }])).toEqual([]);
     await registry.close();
   });
 

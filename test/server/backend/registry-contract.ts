@@ -105,7 +105,7 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
       it("is extended by renew, for all names of a client at once", async () => {
         const held = [await registered(cat()), await registered(cat({ hostname: "cat2.test" }))];
         await advance(LEASE_MS - 1);
-        expect(await registry.renew("client-a", held)).toEqual([]);
+        expect(await registry.renewAll(held)).toEqual([]);
         await advance(LEASE_MS - 1);
         expect(await registry.locate("cat1.test")).toMatchObject({ state: "up" });
         expect(await registry.locate("cat2.test")).toMatchObject({ state: "up" });
@@ -114,22 +114,38 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
       it("can be renewed after its end while nobody else took the name", async () => {
         const record = await registered(cat());
         await advance(LEASE_MS + 1);
-        expect(await registry.renew("client-a", [record])).toEqual([]);
+        expect(await registry.renewAll([record])).toEqual([]);
         expect(await registry.locate("cat1.test")).toEqual({ ...record, expires: now() + LEASE_MS });
       });
     });
 
-    describe("renew", () => {
-      it("answers the names that are not the client's own any more, and renews the others", async () => {
+    describe("renewAll", () => {
+      it("answers the names that are not their client's any more, and renews the others", async () => {
         const one = await registered(cat());
         const two = await registered(cat({ hostname: "cat2.test" }));
         const three = await registered(cat({ hostname: "cat3.test" }));
         await registered(cat({ clientId: "client-b" }));
         await registry.remove("cat2.test", "client-a", two.epoch, "left");
         await advance(10);
-        const asked = [one, two, three, { hostname: "cat4.test", epoch: 1 }, { ...three, epoch: three.epoch + 1 }];
-        expect(await registry.renew("client-a", asked)).toEqual(["cat1.test", "cat2.test", "cat4.test", "cat3.test"]);
+        const four = { ...three, hostname: "cat4.test" };
+        const five = { ...three, epoch: three.epoch + 1 };
+        const six = { ...three, clientId: "client-b" };
+        expect(await registry.renewAll([one, two, three, four, five, six])).toEqual([one, two, four, five, six]);
         expect(await registry.locate("cat3.test")).toMatchObject({ expires: now() + LEASE_MS });
+      });
+
+      it("renews names of many clients and owners in one call", async () => {
+        const held: RegistryRecord[] = [];
+        for (let index = 0; index < 600; index += 1) {
+          const owner = { clientId: `client-${index}`, ownerId: `owner-${index}` };
+          held.push(await registered(cat({ hostname: `cat${index}.test`, ...owner })));
+        }
+        await advance(LEASE_MS - 1);
+        expect(await registry.renewAll(held)).toEqual([]);
+        await advance(LEASE_MS - 1);
+        for (const { hostname } of [held[0] ?? cat(), held[599] ?? cat()]) {
+          expect(await registry.locate(hostname)).toMatchObject({ state: "up" });
+        }
       });
     });
 
@@ -277,9 +293,9 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
         expect(seen.splice(0)).toEqual(["cat1.test up 1"]);
         await registry.remove("cat1.test", "client-a", epoch, "lost");
         expect(seen.splice(0)).toEqual(["cat1.test away 1"]);
-        await registry.renew("client-a", [{ hostname: "cat1.test", epoch }]);
+        await registry.renewAll([{ hostname: "cat1.test", clientId: "client-a", epoch }]);
         expect(seen.splice(0)).toEqual(["cat1.test up 1"]);
-        await registry.renew("client-a", [{ hostname: "cat1.test", epoch }]);
+        await registry.renewAll([{ hostname: "cat1.test", clientId: "client-a", epoch }]);
         expect(seen.splice(0)).toEqual([]);
         await advance(LEASE_MS);
         expect(seen.splice(0)).toEqual(["cat1.test away 1"]);
