@@ -80,6 +80,7 @@ describe("createTcpPorts", () => {
     const welcome = await visitor();
     expect(await welcome.readAll()).toBe("hello");
     welcome.end();
+    await poll(() => ports.statistics.openVisitors === 0, 5_000, "no visitor", 2);
     const closed = [
       { allowCidr: ["192.0.2.0/24"] },
       { allowCidr: ["127.0.0.0/8"], login: true as const },
