@@ -87,13 +87,27 @@ export const LIMIT_FLAGS: readonly LimitFlag[] = [
   limit("heartbeatTimeout", "duration", "heartbeatTimeoutMs", "for the answer to a probe", "5s"),
 ];
 
+/** People who sign in at another provider. */
+const OIDC_FLAGS: readonly Flag[] = [
+  text("oidcIssuer", "--oidc-issuer <url>", "let people sign in there"),
+  text("oidcClientId", "--oidc-client-id <id>", "what this server is called there"),
+  text("oidcClientSecretFile", "--oidc-client-secret-file <file>", "its secret; or set DUPLEXITY_OIDC_CLIENT_SECRET"),
+  list("oidcDomain", "--oidc-domain <domain>", "only addresses of it (repeatable)"),
+  list("oidcGroup", "--oidc-group <group>", "only members of it (repeatable)"),
+  text("oidcAdmin", "--oidc-admin <claim=value>", "who has this claim is an admin"),
+  toggle("oidcOnly", "--oidc-only", "no passwords of this server's own"),
+].map((flag) => ({ ...flag, group: "People from another OpenID provider:" }));
+
 export const SERVE_FLAGS: readonly Flag[] = [
   text("listen", "--listen <host:port>", "everything public, visitors and clients", "127.0.0.1:8080"),
   text("internalListen", "--internal-listen <host:port>", "registry, health: never public", "127.0.0.1:7071"),
   text("domain", "--domain <name>", "pipes are subdomains of it", "localhost"),
   text("publicUrl", "--public-url <url>", "its address, when TLS or another port stands in front"),
-  toggle("noAuth", "--no-auth", "each client owns its names by its own key; loopback only"),
-  text("adminTokenFile", "--admin-token-file <file>", "the token that clients show; or set DUPLEXITY_ADMIN_TOKEN"),
+  text("data", "--data <dir>", "accounts, tokens, bans, keys: a folder of its own", "the platform's data folder"),
+  text("redis", "--redis <url>", "keep them in Redis instead; with a password: set DUPLEXITY_REDIS"),
+  toggle("noAuth", "--no-auth", "no accounts: each client owns its names by its own key; loopback only"),
+  text("adminTokenFile", "--admin-token-file <file>", "an admin's token, for automation; or set DUPLEXITY_ADMIN_TOKEN"),
+  ...OIDC_FLAGS,
   text("tlsCert", "--tls-cert <file>", "certificate chain, PEM"),
   text("tlsKey", "--tls-key <file>", "its private key, PEM"),
   text("tcpPorts", "--tcp-ports <from-to>", "public ports for tcp:// pipes, e.g. 20000-20099"),

@@ -1,8 +1,12 @@
-// The server as a library: hub, backend and proxy in one process, started by `serve()`.
+// The server as a library: hub, backend, proxy and auth in one process, started by `serve()`.
 
 import type { ErrorCode } from "../protocol/index.ts";
+import type { OutsideProviderOptions } from "./auth/index.ts";
+import type { StoreOptions } from "./store/index.ts";
 
+export type { OutsideProviderOptions } from "./auth/index.ts";
 export { serve } from "./serve.ts";
+export type { StoreOptions } from "./store/index.ts";
 
 export interface ListenAddress {
   readonly host: string;
@@ -13,9 +17,20 @@ export interface ListenAddress {
 /** How clients prove who they are. There is no default: a server without one does not start. */
 export type IdentityOptions =
   /** Each client proves itself by its own key. Refused unless every listener is on loopback. */
-  | { readonly kind: "no-auth" }
-  /** A bearer token, as read from a file. */
-  | { readonly kind: "admin-token"; readonly token: string };
+  { readonly kind: "no-auth" } | AccountsOptions;
+
+/** People sign in, machines have tokens. */
+export interface AccountsOptions {
+  readonly kind: "accounts";
+  /** Where accounts, tokens, bans and signing keys are kept. */
+  readonly store: StoreOptions;
+  /** A bearer token that makes an admin of whoever shows it, for automation: 16 characters at least. */
+  readonly adminToken?: string;
+  /** People who sign in at another OpenID provider. */
+  readonly outside?: OutsideProviderOptions;
+  /** Whether people may sign in by a password of this server. @default true */
+  readonly hasPasswords?: boolean;
+}
 
 export interface ServeLimits {
   /** Sockets that have not said who they are. @default 256 */
@@ -92,6 +107,8 @@ export interface Server {
   readonly internalUrl: string;
   readonly domain: string;
   readonly nodeId: string;
+  /** The link by which the first admin is made, while there is none. A secret: for the terminal, never for a log. */
+  readonly claim: { readonly url: string; readonly expiresAt: number } | null;
   /** No new work; waits for what runs, at most `deadlineMs`; then closes. */
   drain(deadlineMs: number): Promise<void>;
   /** Ends everything now. */

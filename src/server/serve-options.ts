@@ -95,15 +95,18 @@ function checkIdentity(
   listeners: readonly { flag: string; host: string }[],
 ): void {
   if (identity === undefined) {
-    throw usage("Cannot start: nothing says who may open pipes on this server", {
-      hint: "On this machine alone: --no-auth. For others: --admin-token-file FILE.",
-    });
+    throw usage("Cannot start: nothing says who may open pipes on this server, wanted accounts or no-auth");
   }
-  if (identity.kind !== "no-auth") return;
+  if (identity.kind === "accounts") {
+    if (identity.hasPasswords === false && identity.outside === undefined && identity.adminToken === undefined) {
+      throw usage("Cannot start: nobody could sign in, with neither passwords nor another provider nor an admin token");
+    }
+    return;
+  }
   for (const { flag, host } of listeners) {
     if (isLoopbackHost(host)) continue;
     throw usage(`Cannot start with --no-auth: ${flag} ${host} can be reached from other machines`, {
-      hint: `Listen on 127.0.0.1, or say who may come in: --admin-token-file FILE instead of --no-auth.`,
+      hint: "Listen on 127.0.0.1, or let people sign in: leave --no-auth out.",
     });
   }
 }

@@ -1,22 +1,24 @@
-// Puts a node together: registry, hub, proxy and listeners in one process, and
-// takes it apart again. Forwards nothing itself.
+// Puts a node together: people, registry, hub, proxy and listeners in one
+// process, and takes it apart again. Forwards nothing itself.
 
 import { randomBytes } from "node:crypto";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import { createServer as createTlsServer } from "node:tls";
 import { DuplexityError } from "../protocol/index.ts";
+import { createAddressOf } from "./address-of.ts";
 import { createApi } from "./api/index.ts";
 import { createAttempts } from "./attempts.ts";
 import { createBackendApi, MemoryRegistry, type Registry } from "./backend/index.ts";
 import { Hub } from "./hub/index.ts";
-import { type Authenticator, createAuthenticator, isLoopbackHost } from "./identity/index.ts";
+import { type Authenticator, isLoopbackHost } from "./identity/index.ts";
 import type { ServeOptions, Server } from "./index.ts";
 import { closeListener, hostInUrl, openListener } from "./listen.ts";
-import { NO_PEOPLE } from "./no-people.ts";
 import { OwnEndpoints } from "./own-endpoints.ts";
+import { openPeople, type People } from "./people.ts";
 import { createProxy, createTcpPorts, type TcpPorts, type VisitorProxy } from "./proxy/index.ts";
 import { type ResolvedServeOptions, resolveServeOptions } from "./serve-options.ts";
+import { SignIn } from "./sign-in.ts";
 import { SOFTWARE } from "./software.ts";
 
 /** Connections of the internal listener: other nodes, a scraper, a probe. */
@@ -25,6 +27,7 @@ const MAX_INTERNAL_CONNECTIONS = 256;
 const INTERNAL_REQUEST_MS = 10_000;
 /** A TLS handshake that takes longer is cut. */
 const TLS_HANDSHAKE_MS = 10_000;
+const TLS_HINT = "use --tls-cert and --tls-key, or put TLS in front and name it: --public-url https://…";
 
 /**
  * Starts a server; resolves when it listens.
@@ -33,7 +36,9 @@ const TLS_HANDSHAKE_MS = 10_000;
  * left open then.
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const node = new Node(resolveServeOptions(options));
+  const resolved = resolveServeOptions(options);
+  const people = await openPeople(resolved.identity, (message) => resolved.log("warn", message));
+  const node = new Node(resolved, people);
   try {
     await node.open();
   } catch (error) {
@@ -47,6 +52,8 @@ class Node implements Server {
   readonly nodeId = `n${randomBytes(5).toString("hex")}`;
   readonly domain: string;
   readonly #options: ResolvedServeOptions;
+  readonly #people: People;
+  readonly #signIn: SignIn;
   readonly #registry: Registry;
   readonly #hub: Hub;
   readonly #proxy: VisitorProxy;
@@ -58,21 +65,26 @@ class Node implements Server {
   readonly #rawSockets = new Set<Socket>();
   #publicUrl: URL;
   #internalUrl = "";
+  #claim: Server["claim"] = null;
   #isDraining = false;
   #closing: Promise<void> | null = null;
 
-  constructor(options: ResolvedServeOptions) {
+  constructor(options: ResolvedServeOptions, people: People) {
     this.#options = options;
+    this.#people = people;
     const { domain, limits, tcpPorts, listen, log, trustProxy } = options;
     const { nodeId } = this;
     this.domain = domain;
     // Before the listener is open nobody asks for it.
     this.#publicUrl = options.publicUrl ?? urlOf(options.tls !== null, listen.host, listen.port);
-    const authenticator = createAuthenticator(options.identity);
-    this.#registry = new MemoryRegistry({ graceMs: limits.graceMs, tcpPorts });
     const attempts = createAttempts();
+    const addressOf = createAddressOf(trustProxy);
+    this.#signIn = new SignIn({ identity: options.identity, people, attempts, addressOf, domain, log });
+    const { authenticator } = this.#signIn;
+    this.#registry = new MemoryRegistry({ graceMs: limits.graceMs, tcpPorts });
+    const { accounts, tokens, bans, audit, visitorSecret } = people;
     this.#hub = new Hub({
-      ...{ authenticator, attempts, admission: NO_PEOPLE.bans },
+      ...{ authenticator, attempts, admission: bans },
       ...{ registry: this.#registry, nodeId, domain, limits, log, software: SOFTWARE },
       dataPlaneUri: (host) => this.#dataPlaneUri(host),
       urlOf: (hostname, tcpPort) => this.#pipeUrl(hostname, tcpPort),
@@ -87,22 +99,22 @@ class Node implements Server {
     this.#tcpPorts = tcpPorts === null ? null : createTcpPorts({ ...tcpPorts, host: listen.host, routes, limits, log });
     const { maxUnauthenticated, maxHeadBytes } = limits;
     this.#own = new OwnEndpoints({
-      ...{ attempts, auth: null },
+      ...{ attempts, auth: this.#signIn.pages },
       api: createApi({
-        ...{ hub: this.#hub, authenticator, domain, log, ...NO_PEOPLE },
-        inviteUrl: (code) => code,
-        addressOf: ({ socket }) => socket.remoteAddress ?? "",
+        ...{ hub: this.#hub, authenticator, accounts, tokens, bans, audit, domain, addressOf, log },
+        inviteUrl: (code) => this.#signIn.inviteUrl(code),
       }),
       ...{ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes, trustProxy },
     });
     this.#proxy = createProxy({
       ...{ routes, domain, nodeId, limits, trustProxy, log },
+      gates: { signIn: this.#signIn.visitors, secret: visitorSecret, attempts },
       serveOwn: (socket, head) => this.#own.take(socket, head),
       isDraining: () => this.#isDraining,
       ...forwardingOf(options.publicUrl),
     });
     this.#public = this.#createPublic();
-    // Without a token a client owns names by its own key: no proof of it says who may speak for the whole registry.
+    // Without accounts a client owns names by its own key: no proof of it says who may speak for the whole registry.
     this.#internal = this.#createInternal(options.identity.kind === "no-auth" ? null : authenticator);
   }
 
@@ -112,6 +124,10 @@ class Node implements Server {
 
   get internalUrl(): string {
     return this.#internalUrl;
+  }
+
+  get claim(): Server["claim"] {
+    return this.#claim;
   }
 
   async open(): Promise<void> {
@@ -127,6 +143,12 @@ class Node implements Server {
     }
     this.#internalUrl = urlOf(false, internalListen.host, internal.port).origin;
     if (publicUrl === null) this.#publicUrl = urlOf(tls !== null, listen.host, open.port);
+    const origin = publicUrl ?? urlOf(tls !== null, this.domain, open.port);
+    await this.#signIn.open(origin.origin);
+    this.#claim = await this.#signIn.newClaim();
+    if (identity.kind === "accounts" && origin.protocol === "http:" && !isLoopbackHost(open.address)) {
+      this.#options.log("warn", `${origin.origin} takes passwords and tokens unencrypted: ${TLS_HINT}`);
+    }
   }
 
   async drain(deadlineMs: number): Promise<void> {
@@ -154,6 +176,8 @@ class Node implements Server {
     this.#own.close();
     for (const socket of this.#rawSockets) socket.destroy();
     await this.#registry.close();
+    await this.#signIn.close();
+    await this.#people.close();
     await closed;
   }
 

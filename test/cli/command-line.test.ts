@@ -121,25 +121,16 @@ describe("usage errors", () => {
       args: ["up", "9090", "--token-file", "/dev/zero"],
       message: "it has characters that no token has",
     },
-    {
-      what: "a file of visitors that is not there",
-      args: ["up", "9090", "--basic-auth", "none"],
-      message: 'Cannot read the visitors\' passwords in "none" (--basic-auth)',
-    },
-    {
-      what: "a network that is none",
-      args: ["up", "9090", "--allow-cidr", "10.0.0.0/8", "--allow-cidr", "ten"],
-      message: 'from "ten": it is not a network',
-    },
-    {
-      what: "a sign-in at a TCP pipe",
-      args: ["up", "9090", "tcp://localhost:1", "--login"],
-      message: "it is a TCP pipe",
-    },
     { what: "a word too many", args: ["status", "now"], message: "Too many arguments" },
     { what: "down without a name", args: ["down"], message: "Cannot tell what to close" },
     { what: "down with names and --all", args: ["down", "a", "--all"], message: "together with --all" },
-    { what: "serve without an identity", args: ["serve"], message: "duplexity serve --no-auth" },
+    {
+      what: "half of another provider",
+      args: ["serve", "--oidc-issuer", "https://id.test"],
+      message: "--oidc-client-id is missing",
+    },
+    { what: "only another provider, and none", args: ["serve", "--oidc-only"], message: "--oidc-issuer URL" },
+    { what: "a password in argv", args: ["serve", "--redis", "redis://:pw@127.0.0.1"], message: "DUPLEXITY_REDIS" },
     { what: "a bad time", args: ["serve", "--no-auth", "--drain", "soon"], message: "wanted a time such as" },
     { what: "a bad address", args: ["serve", "--no-auth", "--listen", "here"], message: "wanted an address such as" },
     {
@@ -165,7 +156,7 @@ describe("usage errors", () => {
   it("are one JSON line on stdout with --json, also when the flags were not understood", () => {
     for (const args of [
       ["up", "--json", "--sever", "x"],
-      ["serve", "--json"],
+      ["serve", "--json", "--oidc-only"],
     ]) {
       const { status, stdout, stderr } = run(args);
       expect(status).toBe(2);
@@ -184,15 +175,6 @@ describe("usage errors", () => {
     expect(status).toBe(2);
     expect(stdout + stderr).not.toContain("s3cret");
     expect(run(["up", "9090"], { DUPLEXITY_TOKEN: "s3cret one" }).stderr).not.toContain("s3cret");
-  });
-
-  it("never show a visitor's password", () => {
-    writeFileSync(join(folder, "visitors"), "ada:s3cret-one\nada:s3cret-two\n", { mode: 0o644 });
-    const { status, stdout, stderr } = run(["up", "9090", "--basic-auth", "visitors"]);
-    expect(status).toBe(2);
-    expect(stderr).toContain('Cannot let "ada" in: there are two of that name');
-    expect(stderr).toContain("others may read it");
-    expect(stdout + stderr).not.toContain("s3cret");
   });
 
   it("of a misspelt key in the project file name the nearest", () => {

@@ -43,17 +43,15 @@ describe("createServeView", () => {
     ]);
   });
 
-  it("names server and token in the next command where they are needed", () => {
+  it("names the server in the next command where they are needed", () => {
     const { view, stdout } = viewOn(80);
     view.listening({
       ...FACTS,
       publicUrl: "https://tunnel.example.com",
       domain: "tunnel.example.com",
-      identity: "admin-token",
+      identity: "accounts",
     });
-    expect(stdout.text()).toContain(
-      "duplexity up --pipe cat1:9090 --server https://tunnel.example.com --token-file token\n",
-    );
+    expect(stdout.text()).toContain("duplexity login https://tunnel.example.com, then duplexity up --pipe cat1:9090\n");
     expect(stdout.text()).toContain("pipes: https://NAME.tunnel.example.com\n");
   });
 

@@ -15,6 +15,7 @@ import {
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { numberOf, textOf } from "../support/lines.ts";
 import { argvOf } from "../support/memory.ts";
+import { startPeopleServer } from "../support/people.ts";
 import { freePort } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
 import { startTunnel } from "../support/tunnel.ts";
@@ -269,11 +270,12 @@ describe("Exit status", () => {
 });
 
 describe("serve", () => {
-  it("refuses to start without an identity and says what to do", async () => {
-    const run = await runDuplexity(stage, ["serve", "--json"]);
-    expect(run.status).toBe(2);
-    expect(run.lines[0]).toMatchObject({ type: "error", code: "DPX_USAGE" });
-    expect(run.lines[0]?.hint).toMatch(/--no-auth.*--admin-token-file/);
+  it("lets nobody in who has not signed in, and says what to do", async () => {
+    const server = await startPeopleServer(stage);
+    const up = await runDuplexity(stage, ["up", "--json", "--server", server.url, "--pipe", "cat1:9090"]);
+    expect(up.status).toBe(4);
+    expect(up.lines[0]).toMatchObject({ type: "error", code: "DPX_AUTH_REQUIRED" });
+    expect(up.lines[0]?.hint).toMatch(/duplexity login/);
   });
 
   it("says which port is in use", async () => {

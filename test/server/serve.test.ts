@@ -5,7 +5,7 @@ import { connect, createServer, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { authorizationFor, type ForwardOptions, forward, newClientKey } from "../../src/client/index.ts";
 import { DuplexityError } from "../../src/protocol/index.ts";
-import { type ServeOptions, type Server, serve } from "../../src/server/index.ts";
+import { type IdentityOptions, type ServeOptions, type Server, serve } from "../../src/server/index.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { closeWithSockets, freePort, listen } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
@@ -16,6 +16,8 @@ import { poll, within } from "../support/wait.ts";
 const stage = useStage();
 const ANY = { host: "127.0.0.1", port: 0 };
 const TOKEN = "a-token-that-is-long-enough";
+
+const accounts = (adminToken: string): IdentityOptions => ({ kind: "accounts", store: { kind: "memory" }, adminToken });
 
 interface Started {
   readonly server: Server;
@@ -129,7 +131,7 @@ describe("serve", () => {
   });
 
   it("lets clients in by the admin token only, and shows an admin everybody's pipes", async () => {
-    const { port, url } = await start({ identity: { kind: "admin-token", token: `${TOKEN}\n` } });
+    const { port, url } = await start({ identity: accounts(`${TOKEN}\n`) });
     const origin = await startHttpOrigin(stage);
     const wrong = await refusal(forward(origin.target, { server: url, name: "cat1", token: `${TOKEN}x` }));
     expect(wrong).toMatchObject({
@@ -210,7 +212,7 @@ function isRefused(port: number): Promise<boolean> {
 
 describe("serve's options", () => {
   const base: ServeOptions = { identity: { kind: "no-auth" }, listen: ANY, internalListen: ANY };
-  const admin: ServeOptions = { ...base, identity: { kind: "admin-token", token: TOKEN } };
+  const admin: ServeOptions = { ...base, identity: accounts(TOKEN) };
 
   it("asks for the admin token at the registry, on this machine as well", async () => {
     const { server } = await start(admin);
@@ -248,12 +250,8 @@ describe("serve's options", () => {
       { ...base, listen: { host: "laptop", port: 0 } },
       /--listen laptop can be reached/,
     ],
-    [
-      "a short token",
-      { ...base, identity: { kind: "admin-token", token: "short" } },
-      /it has 5 characters, at least 16/,
-    ],
-    ["a token with a space", { ...base, identity: { kind: "admin-token", token: `${TOKEN} ${TOKEN}` } }, /spaces/],
+    ["a short token", { ...base, identity: accounts("short") }, /it has 5 characters, at least 16/],
+    ["a token with a space", { ...base, identity: accounts(`${TOKEN} ${TOKEN}`) }, /spaces/],
     ["a bad port", { ...base, listen: { host: "127.0.0.1", port: 65_536 } }, /port 65536 \(--listen\)/],
     ["a bad host", { ...admin, listen: { host: "not a host", port: 0 } }, /Cannot listen on "not a host" \(--listen\)/],
     ["a domain that is an address", { ...base, domain: "127.0.0.1" }, /Cannot use the domain "127\.0\.0\.1"/],

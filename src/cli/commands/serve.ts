@@ -1,20 +1,23 @@
 // `duplexity serve`: flags to ServeOptions, then a server until somebody stops
 // it. What a server does is src/server's business.
 
-import { readFileSync } from "node:fs";
-import { resolve } from "node:path";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
-import type { IdentityOptions, ServeLimits, ServeOptions } from "../../server/index.ts";
+import type { ServeLimits, ServeOptions } from "../../server/index.ts";
 import { tuneCollector } from "../collector.ts";
 import { type CommandContext, readSettings } from "../context.ts";
-import { readSecret } from "../credentials.ts";
 import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
 import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
 import { createServeView, isLogLevel, LOG_LEVELS } from "../output/serve-view.ts";
+import { FILE_MODE } from "../private-files.ts";
+import { readIdentity } from "../serve-identity.ts";
 import type { SettingsValues } from "../settings-values.ts";
 import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
 
 const DEFAULT_DRAIN_MS = 30_000;
+/** In the data folder: the link by which the first admin is made. */
+const CLAIM_FILE = "claim-link";
 
 export async function run(context: CommandContext): Promise<number> {
   const { values } = await readSettings(context, "serve", SERVE_FLAGS);
@@ -33,6 +36,7 @@ export async function run(context: CommandContext): Promise<number> {
   // Read one by one: a server's properties may be getters, which a spread would lose.
   const { publicUrl, internalUrl, domain, nodeId } = server;
   view.listening({ publicUrl, internalUrl, domain, nodeId, identity: options.identity.kind, ...tcpPortsOf(options) });
+  if (server.claim !== null) view.claim(server.claim, leaveClaim(options, server.claim.url));
 
   await aborted(interrupts.first);
   view.draining(drainMs);
@@ -67,28 +71,13 @@ function readOptions(context: CommandContext, values: SettingsValues): ServeOpti
   };
 }
 
-function readIdentity(context: CommandContext, values: SettingsValues): IdentityOptions {
-  const { env, cwd } = context;
-  const token = readSecret(values, { fileKey: "adminTokenFile", variable: "DUPLEXITY_ADMIN_TOKEN", env, cwd });
-  const isOpen = values.isOn("noAuth");
-  if (isOpen && token !== undefined) {
-    throw new DuplexityError(
-      "DPX_USAGE",
-      "Cannot start with both --no-auth and an admin token: they exclude each other",
-      {
-        hint: "Leave one of them out; the token also comes from DUPLEXITY_ADMIN_TOKEN and DUPLEXITY_ADMIN_TOKEN_FILE.",
-      },
-    );
-  }
-  if (isOpen) return { kind: "no-auth" };
-  if (token === undefined) {
-    throw new DuplexityError("DPX_USAGE", "Cannot start: nothing says who may open pipes on this server", {
-      hint:
-        "On this machine alone: duplexity serve --no-auth. For others: openssl rand -hex 32 > token, " +
-        "then duplexity serve --admin-token-file token",
-    });
-  }
-  return { kind: "admin-token", token };
+/** For whoever has no terminal: a file beside the data, for its owner alone. Answers its path; null without a data folder. */
+function leaveClaim({ identity }: ServeOptions, url: string): string | null {
+  if (identity.kind !== "accounts" || identity.store.kind !== "folder") return null;
+  const path = join(identity.store.path, CLAIM_FILE);
+  rmSync(path, { force: true });
+  writeFileSync(path, `${url}\n`, { mode: FILE_MODE, flag: "wx" });
+  return path;
 }
 
 function readTls(context: CommandContext, values: SettingsValues): { cert: string; key: string } | undefined {

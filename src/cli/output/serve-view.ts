@@ -24,6 +24,12 @@ export interface Listening {
 export interface ServeView {
   log(level: LogLevel, message: string): void;
   listening(facts: Listening): void;
+  /**
+   * How the first admin is made. The link is a secret: it is shown on a terminal only.
+   *
+   * @param path Where it can be read instead; null: nowhere.
+   */
+  claim(claim: { readonly url: string; readonly expiresAt: number }, path: string | null): void;
   draining(deadlineMs: number): void;
   stopped(): void;
 }
@@ -38,7 +44,7 @@ export interface ServeViewOptions extends LookOptions {
 
 const IDENTITY: Readonly<Record<IdentityOptions["kind"], string>> = {
   "no-auth": "each client's own key (--no-auth: this machine only)",
-  "admin-token": "the admin token",
+  accounts: "people sign in, machines have tokens",
 };
 
 export function createServeView(options: ServeViewOptions): ServeView {
@@ -62,6 +68,19 @@ export function createServeView(options: ServeViewOptions): ServeView {
       }
       if (!stdout.isTTY) stdout.write(`${facts.publicUrl}\n`);
       banner.write(bannerOf(facts, options.version, palette));
+    },
+    claim({ url, expiresAt }, path) {
+      const until = formatClock(new Date(expiresAt));
+      if (banner.isTTY === true && !isJson) {
+        banner.write(
+          `  ${palette.strong("There is no admin yet.")} Whoever opens this link becomes it, until ${until}:\n\n`,
+        );
+        banner.write(`      ${palette.link(url)}\n\n`);
+      } else if (path !== null) {
+        stderr.write(`  There is no admin yet. The link to become it, until ${until}, is in ${escapeControls(path)}\n`);
+      } else {
+        stderr.write("  There is no admin yet. Start on a terminal for the link, or use --admin-token-file.\n");
+      }
     },
     draining(deadlineMs) {
       if (isJson) writeJsonLine(stdout, { type: "draining", deadlineMs });
@@ -97,8 +116,8 @@ function nextCommand(facts: Listening): string {
   const { protocol, port } = new URL(facts.publicUrl);
   const address = `${protocol}//${facts.domain}${port === "" ? "" : `:${port}`}`;
   const server = address === "http://localhost:8080" ? "" : ` --server ${address}`;
-  const token = facts.identity === "admin-token" ? " --token-file token" : "";
-  return `duplexity up --pipe cat1:9090${server}${token}`;
+  if (facts.identity === "accounts") return `duplexity login ${address}, then duplexity up --pipe cat1:9090`;
+  return `duplexity up --pipe cat1:9090${server}`;
 }
 
 function levelColour(level: LogLevel, palette: Palette): (text: string) => string {

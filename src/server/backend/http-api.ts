@@ -95,7 +95,10 @@ class BackendApi {
       throw new DuplexityError("DPX_FORBIDDEN", `Cannot serve ${path} to ${remoteAddress}: only this machine may ask`);
     }
     const { authenticator } = this.#options;
-    if (authenticator !== null) await identify(authenticator, request, path);
+    if (authenticator === null) return;
+    const { isAdmin, ownerName } = await identify(authenticator, request, path);
+    if (!isAdmin)
+      throw new DuplexityError("DPX_FORBIDDEN", `Cannot serve ${path} to ${ownerName}: only admins may ask`);
   }
 
   /**

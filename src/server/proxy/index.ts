@@ -12,4 +12,4 @@ export {
 export { isOwnHost } from "./own-host.ts";
 export { createProxy, type ProxyStatistics, type VisitorProxy } from "./proxy.ts";
 export { createTcpPorts, type TcpPorts, type TcpPortsOptions } from "./tcp-ports.ts";
-export { plainAddress } from "./visitor-address.ts";
+export { addressBehind, plainAddress } from "./visitor-address.ts";

@@ -27,12 +27,12 @@ import { createAttempts } from "../../../src/server/attempts.ts";
 import { MemoryRegistry, type Registry } from "../../../src/server/backend/index.ts";
 import { Hub, type HubOptions } from "../../../src/server/hub/index.ts";
 import { type Authenticator, KeyProofAuthenticator } from "../../../src/server/identity/index.ts";
-import { NO_PEOPLE } from "../../../src/server/no-people.ts";
 import { OwnEndpoints } from "../../../src/server/own-endpoints.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import type { Stage } from "../../support/stage.ts";
 import { poll, within } from "../../support/wait.ts";
+import { NO_PEOPLE } from "./no-people.ts";
 
 export interface HubStage {
   readonly hub: Hub;

@@ -1,8 +1,8 @@
 // Stands in for accounts, tokens, bans and the audit log where none are kept: there is nobody, and nobody is banned.
 
-import { DuplexityError } from "../protocol/index.ts";
-import type { ApiOptions } from "./api/index.ts";
-import type { Admission } from "./identity/index.ts";
+import { DuplexityError } from "../../../src/protocol/index.ts";
+import type { ApiOptions } from "../../../src/server/api/index.ts";
+import type { Admission } from "../../../src/server/identity/index.ts";
 
 export const NO_PEOPLE: Pick<ApiOptions, "accounts" | "tokens" | "audit"> & {
   readonly bans: ApiOptions["bans"] & Admission;

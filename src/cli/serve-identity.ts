@@ -1,0 +1,102 @@
+// What `serve` was told of who may come in, and where that is kept. Opens no store.
+
+import { homedir } from "node:os";
+import { isAbsolute, join, resolve } from "node:path";
+import { DuplexityError } from "../protocol/errors.ts";
+import type { IdentityOptions, OutsideProviderOptions, StoreOptions } from "../server/index.ts";
+import type { CommandContext } from "./context.ts";
+import { readSecret } from "./credentials.ts";
+import type { SettingsValues } from "./settings-values.ts";
+
+/** @throws {DuplexityError} `DPX_USAGE` if the flags exclude each other, or a secret's file cannot be read. */
+export function readIdentity(context: CommandContext, values: SettingsValues): IdentityOptions {
+  const { env, cwd } = context;
+  const adminToken = readSecret(values, { fileKey: "adminTokenFile", variable: "DUPLEXITY_ADMIN_TOKEN", env, cwd });
+  const outside = readOutside(context, values);
+  if (!values.isOn("noAuth")) {
+    if (values.isOn("oidcOnly") && outside === undefined) {
+      throw usage("Cannot start with --oidc-only: there is no other provider", "Name it: --oidc-issuer URL");
+    }
+    return {
+      kind: "accounts",
+      store: readStore(context, values),
+      hasPasswords: !values.isOn("oidcOnly"),
+      ...(adminToken === undefined ? {} : { adminToken }),
+      ...(outside === undefined ? {} : { outside }),
+    };
+  }
+  const other = adminToken !== undefined ? "an admin token" : outside !== undefined ? "--oidc-issuer" : null;
+  if (other !== null) {
+    throw usage(
+      `Cannot start with both --no-auth and ${other}: they exclude each other`,
+      "Leave one of them out; values also come from DUPLEXITY_… variables.",
+    );
+  }
+  return { kind: "no-auth" };
+}
+
+function readStore(context: CommandContext, values: SettingsValues): StoreOptions {
+  const redis = values.parse("redis", "an address such as redis://127.0.0.1:6379", parseRedisUrl);
+  if (redis === undefined) {
+    const folder = values.text("data");
+    return {
+      kind: "folder",
+      path: folder === undefined ? defaultDataFolder(context.env) : resolve(context.cwd, folder),
+    };
+  }
+  // What stands on a command line is for every user of the machine to read.
+  if (redis.password !== "" && values.placeOf("redis") === "--redis") {
+    throw usage("Cannot take a password from --redis: command lines are public", "Set DUPLEXITY_REDIS instead.");
+  }
+  return { kind: "redis", url: redis.href };
+}
+
+function parseRedisUrl(text: string): URL | null {
+  if (!URL.canParse(text)) return null;
+  const url = new URL(text);
+  return url.protocol === "redis:" || url.protocol === "rediss:" ? url : null;
+}
+
+/** The platform's folder for what programs keep: XDG_DATA_HOME, Application Support, LOCALAPPDATA. */
+export function defaultDataFolder(env: NodeJS.ProcessEnv): string {
+  const home = env.HOME || homedir();
+  if (process.platform === "darwin") return join(home, "Library", "Application Support", "duplexity-server");
+  if (process.platform === "win32") return join(env.LOCALAPPDATA || join(home, "AppData", "Local"), "duplexity-server");
+  const data = env.XDG_DATA_HOME ?? "";
+  // The XDG base directory specification: a relative path is to be ignored.
+  return join(isAbsolute(data) ? data : join(home, ".local", "share"), "duplexity-server");
+}
+
+function readOutside(context: CommandContext, values: SettingsValues): OutsideProviderOptions | undefined {
+  const { env, cwd } = context;
+  const issuer = values.parse("oidcIssuer", "an https:// address", parseIssuer);
+  const clientId = values.text("oidcClientId");
+  const secret = { fileKey: "oidcClientSecretFile", variable: "DUPLEXITY_OIDC_CLIENT_SECRET", env, cwd };
+  const clientSecret = readSecret(values, secret) ?? null;
+  if (issuer === undefined && clientId === undefined) return undefined;
+  if (issuer === undefined || clientId === undefined) {
+    const missing = issuer === undefined ? "--oidc-issuer" : "--oidc-client-id";
+    throw usage(`Cannot use another provider: ${missing} is missing, both are needed`, "See duplexity serve --help.");
+  }
+  return {
+    ...{ issuer, clientId, clientSecret },
+    allowedDomains: values.list("oidcDomain"),
+    allowedGroups: values.list("oidcGroup"),
+    adminClaim: values.parse("oidcAdmin", "a claim and its value, such as groups=tunnel-admins", parseClaim) ?? null,
+  };
+}
+
+/** As it was written: an issuer is compared to the letter (OpenID Connect Discovery §4.3). */
+function parseIssuer(text: string): string | null {
+  if (!URL.canParse(text)) return null;
+  const { protocol } = new URL(text);
+  return protocol === "https:" || protocol === "http:" ? text : null;
+}
+
+function parseClaim(text: string): string | null {
+  return /^[^=\s]+=.+$/.test(text) ? text : null;
+}
+
+function usage(message: string, hint: string): DuplexityError {
+  return new DuplexityError("DPX_USAGE", message, { hint });
+}

@@ -1,0 +1,55 @@
+// What a server knows of people: the store is opened, and what lies in it made ready to ask. Decides nothing.
+
+import { randomBytes } from "node:crypto";
+import { Accounts, AuditLog, Bans, MachineTokens } from "./accounts/index.ts";
+import type { IdentityOptions } from "./index.ts";
+import { openStore, type Store, type StoreOptions } from "./store/index.ts";
+
+const VISITOR_SECRET_BYTES = 32;
+
+export interface People {
+  readonly store: Store;
+  readonly accounts: Accounts;
+  readonly tokens: MachineTokens;
+  readonly bans: Bans;
+  readonly audit: AuditLog;
+  /** Signs the cookies of visitors who have signed in at a pipe's gate. */
+  readonly visitorSecret: Buffer;
+  close(): Promise<void>;
+}
+
+/**
+ * With --no-auth nothing outlives the process.
+ *
+ * @param warn Told what was mended on the way, such as a file that others could read.
+ * @throws {DuplexityError} `DPX_STORE` if the store cannot be opened.
+ */
+export async function openPeople(identity: IdentityOptions, warn: (message: string) => void): Promise<People> {
+  const store = await openStore(storeOptions(identity, warn));
+  const accounts = await Accounts.open({ store });
+  const tokens = await MachineTokens.open({ store, accounts });
+  const bans = await Bans.open({ store });
+  return {
+    ...{ store, accounts, tokens, bans },
+    audit: new AuditLog({ store }),
+    visitorSecret: await secretIn(store),
+    async close() {
+      accounts.close();
+      tokens.close();
+      bans.close();
+      await store.close();
+    },
+  };
+}
+
+function storeOptions(identity: IdentityOptions, warn: (message: string) => void): StoreOptions {
+  if (identity.kind === "no-auth") return { kind: "memory" };
+  return identity.store.kind === "folder" ? { warn, ...identity.store } : identity.store;
+}
+
+/** Made once; the same for all who share the store. */
+async function secretIn(store: Store): Promise<Buffer> {
+  const made = randomBytes(VISITOR_SECRET_BYTES).toString("base64url");
+  const kept = await store.update("visitor-secret", (old) => (typeof old === "string" ? old : made));
+  return Buffer.from(typeof kept === "string" ? kept : made, "base64url");
+}
