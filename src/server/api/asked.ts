@@ -4,7 +4,7 @@ import { canonicalHostname, DuplexityError, fields } from "../../protocol/index.
 import { readFields } from "../json-body.ts";
 
 /** What an admin writes for others to read; with the rest of its sentence it fits into any message. */
-const MAX_REASON_CHARS = 400;
+const MAX_REASON_CHARS = 256;
 /** Names of users, tokens, clients, pipes. */
 const MAX_WHO_CHARS = 253;
 /** A hundred years: longer is for ever. */

@@ -6,51 +6,17 @@ import { connect } from "node:net";
 import { describe, expect, it } from "vitest";
 import type { WebSocket } from "ws";
 import { newClientKey } from "../../../src/client/index.ts";
-import type { OpenRequest, StreamHandler } from "../../../src/protocol/index.ts";
-import { DuplexityError, encodeMessage } from "../../../src/protocol/index.ts";
-import { MemoryRegistry, type Registration } from "../../../src/server/backend/index.ts";
-import type { Route } from "../../../src/server/routes.ts";
+import { encodeMessage } from "../../../src/protocol/index.ts";
+import { MemoryRegistry } from "../../../src/server/backend/index.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { useStage } from "../../support/stage.ts";
 import { poll, within } from "../../support/wait.ts";
+import { SlowRegistry } from "./slow-registry.ts";
 import { type HandClient, type HubStage, startHub } from "./stage.ts";
+import { HANDLER, openRequest, reach, routeTo, upAndLive } from "./steps.ts";
 
 const stage = useStage();
 const FAST = { ...DEFAULT_LIMITS, resumeWindowMs: 150 };
-const HANDLER: StreamHandler = { onAccept() {}, onData() {}, onEnd() {}, onDrain() {}, onReset() {} };
-
-function routeTo(hub: HubStage, hostname: string): Route {
-  const route = hub.hub.routes.locate(hostname);
-  if (route === null || route instanceof Promise) throw new Error(`${hostname} has no route`);
-  return route;
-}
-
-function openRequest(hostname: string): OpenRequest {
-  return { hostname, protocol: "http", visitor: "127.0.0.1:1", isTls: false };
-}
-
-/** Opens streams until one works: a session is live a moment after its pipes are registered. */
-async function reach(hub: HubStage, hostname: string): Promise<void> {
-  await poll(
-    () => {
-      try {
-        hub.hub.routes.open(routeTo(hub, hostname), openRequest(hostname), HANDLER);
-        return true;
-      } catch (error) {
-        if (error instanceof DuplexityError && error.code === "DPX_CLIENT_AWAY") return false;
-        throw error;
-      }
-    },
-    5_000,
-    `a stream to ${hostname}`,
-    2,
-  );
-}
-
-async function upAndLive(client: HandClient, ...names: string[]): Promise<void> {
-  await client.up(...names);
-  await poll(() => client.sessions.at(-1)?.isLive, 5_000, "a live session", 2);
-}
 
 describe("Hub", () => {
   it("takes a client up: discovery, ticket, dialer, registration, a stream", async () => {
@@ -777,45 +743,3 @@ describe("Sockets that do not say who they are", () => {
     await hub.client().discover();
   });
 });
-
-/** A memory registry that can be made to wait or to fail. */
-class SlowRegistry extends MemoryRegistry {
-  #hostname = "";
-  #shallFail = false;
-  #reached: () => void = () => {};
-  #release: () => void = () => {};
-  #gate: Promise<void> = Promise.resolve();
-  held: Promise<void> = Promise.resolve();
-
-  /** The next registration of `hostname` waits for `release`. */
-  hold(hostname: string): void {
-    this.#hostname = hostname;
-    this.held = new Promise((resolve) => {
-      this.#reached = resolve;
-    });
-    this.#gate = new Promise((resolve) => {
-      this.#release = resolve;
-    });
-  }
-
-  release(): void {
-    this.#release();
-  }
-
-  failNext(): void {
-    this.#shallFail = true;
-  }
-
-  override async register(registration: Registration) {
-    if (this.#shallFail) {
-      this.#shallFail = false;
-      throw new Error("the registry cannot be reached");
-    }
-    if (registration.hostname === this.#hostname) {
-      this.#hostname = "";
-      this.#reached();
-      await this.#gate;
-    }
-    return super.register(registration);
-  }
-}

@@ -1,7 +1,9 @@
 // A hub on a real listener, and clients that are driven by hand, one step at a time.
 
 import { once } from "node:events";
-import { createServer } from "node:net";
+import type { IncomingMessage } from "node:http";
+import { createServer, type Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { WebSocket } from "ws";
 import { authorizationFor, newClientKey } from "../../../src/client/index.ts";
 import {
@@ -41,7 +43,9 @@ export interface HubStage {
   readonly port: number;
   readonly url: string;
   readonly log: string[];
-  client(options?: { readonly clientId?: string; readonly key?: ClientKey }): HandClient;
+  client(options?: { readonly clientId?: string; readonly key?: ClientKey; readonly token?: string }): HandClient;
+  /** Connections of the listener that are not destroyed. */
+  openSockets(): number;
   /** Waits until all tables are empty. */
   settled(): Promise<void>;
 }
@@ -92,7 +96,12 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
     maxHeadBytes: 65_536,
     ...(idleSocketMs === undefined ? {} : { idleSocketMs }),
   });
-  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => own.take(socket, Buffer.alloc(0)));
+  const sockets = new Set<Socket>();
+  const server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+    own.take(socket, Buffer.alloc(0));
+  });
   closeWithSockets(stage, server);
   const port = await listen(server);
   stage.defer(async () => {
@@ -103,7 +112,8 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
   const url = `http://127.0.0.1:${port}`;
   return {
     ...{ hub, registry, own, port, url, log },
-    client: ({ clientId, key } = {}) => new HandClient(stage, url, clientId, key),
+    client: ({ clientId, key, token } = {}) => new HandClient(stage, url, { clientId, key, token }),
+    openSockets: () => sockets.size,
     settled: async () => {
       const left = (): number => {
         const { clients, controls, dialers, tickets, waiters } = hub.statistics;
@@ -179,27 +189,36 @@ function isOfType<T extends ControlMessage["type"]>(
 export class HandClient {
   readonly clientId: string;
   readonly key: ClientKey;
+  /** Shown instead of a proof by the key. */
+  token: string | null;
   readonly sessions: Session[] = [];
   readonly opened: { readonly stream: Stream; readonly hostname: string }[] = [];
   control: HandControl | null = null;
   link: SessionLink | null = null;
+  /** Of the last dialer. */
+  dialerSocket: Duplex | null = null;
   readonly #stage: Stage;
   readonly #url: string;
 
   constructor(
     stage: Stage,
     url: string,
-    clientId = `client-${String(++clientCount).padStart(4, "0")}`,
-    key = newClientKey(),
+    options: {
+      readonly clientId?: string | undefined;
+      readonly key?: ClientKey | undefined;
+      token?: string | undefined;
+    },
   ) {
     this.#stage = stage;
     this.#url = url;
-    this.clientId = clientId;
-    this.key = key;
+    this.clientId = options.clientId ?? `client-${String(++clientCount).padStart(4, "0")}`;
+    this.key = options.key ?? newClientKey();
+    this.token = options.token ?? null;
   }
 
   /** `Authorization` for one request to `path`. */
-  authorization(path: string): Promise<string> {
+  async authorization(path: string): Promise<string> {
+    if (this.token !== null) return `Bearer ${this.token}`;
     return authorizationFor({ url: new URL(path, this.#url), key: this.key });
   }
 
@@ -210,7 +229,10 @@ export class HandClient {
     });
     this.#stage.defer(() => socket.terminate());
     const control = new HandControl(socket);
-    await once(socket, "open");
+    const refused = once(socket, "unexpected-response").then(async ([, response]) => {
+      throw await refusalOf(response);
+    });
+    await Promise.race([once(socket, "open"), refused]);
     this.control = control;
     return control;
   }
@@ -251,16 +273,9 @@ export class HandClient {
     const result = await dialUpgrade(`${this.#url.replace("http", "ws")}/dialer`, {
       headers: { authorization: authorization ?? (await this.authorization("/dialer")), [TICKET_HEADER]: ticket },
     });
-    if (result.status === "refused") {
-      const chunks: Buffer[] = [];
-      for await (const chunk of result.response) chunks.push(chunk);
-      throw Object.assign(new Error("refused"), {
-        status: result.response.statusCode,
-        code: result.response.headers["duplexity-error"],
-        body: JSON.parse(Buffer.concat(chunks).toString("utf8")),
-      });
-    }
+    if (result.status === "refused") throw await refusalOf(result.response);
     this.#stage.defer(() => result.socket.destroy());
+    this.dialerSocket = result.socket;
     return new WebSocketConnection(result.socket, {
       ...{ role: "client", mask: "zero", head: result.head },
       ...{ maxMessageBytes: 1_048_576, maxTextBytes: 65_536 },
@@ -303,6 +318,16 @@ export class HandClient {
     this.sessions.push(session);
     return session;
   }
+}
+
+async function refusalOf(response: IncomingMessage): Promise<Error> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return Object.assign(new Error("refused"), {
+    status: response.statusCode,
+    code: response.headers["duplexity-error"],
+    body: JSON.parse(Buffer.concat(chunks).toString("utf8")),
+  });
 }
 
 export interface DialOptions {
