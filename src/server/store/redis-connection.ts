@@ -23,12 +23,18 @@ type Client = Redis | Cluster;
 export class RedisConnection {
   readonly #client: Client;
   readonly #address: RedisAddress;
+  /** Calls that wait for a connection: a set, since those that give up have to leave it. */
+  readonly #waiting = new Set<() => void>();
   #calls = 0;
+  #isClosed = false;
   #pings: NodeJS.Timeout | undefined;
 
   private constructor(client: Client, address: RedisAddress) {
     this.#client = client;
     this.#address = address;
+    client.on("ready", () => {
+      for (const wake of [...this.#waiting]) wake();
+    });
   }
 
   /** @throws {DuplexityError} `DPX_STORE` if there is no answer. */
@@ -43,7 +49,7 @@ export class RedisConnection {
     }
     single.close();
     const { database: _none, ...rest } = address;
-    return open(
+    return RedisConnection.#connect(
       new Cluster([{ host: address.host, port: address.port }], {
         lazyConnect: true,
         enableOfflineQueue: false,
@@ -60,11 +66,7 @@ export class RedisConnection {
 
   /** One that speaks with this node only, whether it is part of a cluster or not: for what is told to every node. */
   static openNode(address: RedisAddress, warn: Warn): Promise<RedisConnection> {
-    return open(new Redis({ ...optionsFor(address), lazyConnect: true }), address, warn);
-  }
-
-  static of(client: Client, address: RedisAddress): RedisConnection {
-    return new RedisConnection(client, address);
+    return RedisConnection.#connect(new Redis({ ...optionsFor(address), lazyConnect: true }), address, warn);
   }
 
   /**
@@ -77,7 +79,7 @@ export class RedisConnection {
     this.#calls++;
     const deadline = performance.now() + CALL_TIMEOUT_MS;
     try {
-      await within(ready(this.#client), deadline, () => unavailable(this.#address, "there is no connection"));
+      await this.#ready(deadline);
       const unanswered = `no answer within ${CALL_TIMEOUT_MS} ms, so whether it is done is unknown`;
       return await within(this.#client.call(command, [...args]), deadline, () =>
         unavailable(this.#address, unanswered),
@@ -98,36 +100,54 @@ export class RedisConnection {
     // It only listens: without a question now and then it would not see that its connection is dead.
     this.#pings = setInterval(() => void this.call("PING", []).catch(() => {}), PING_MS).unref();
     // If this fails, the connection does: then the next one becomes ready and is asked again.
-    this.#client.on("ready", () => void this.call("SUBSCRIBE", [channel]).catch(() => this.#client.disconnect(true)));
+    const again = (): void => {
+      if (!this.#isClosed) this.#client.disconnect(true);
+    };
+    this.#client.on("ready", () => void this.call("SUBSCRIBE", [channel]).catch(again));
   }
 
   close(): void {
+    this.#isClosed = true;
     clearInterval(this.#pings);
     this.#client.disconnect();
   }
-}
 
-async function open(client: Client, address: RedisAddress, warn: Warn): Promise<RedisConnection> {
-  let reason: unknown = "no answer";
-  let isUp = false;
-  let isLost = false;
-  client.on("error", (error: Error) => {
-    reason = error;
-    if (isUp && !isLost) warn(unavailable(address, error).message);
-    isLost = true;
-  });
-  client.on("ready", () => {
-    if (isUp && isLost) warn(`the store at "${address.shown}" answers again`);
-    isUp = true;
-    isLost = false;
-  });
-  try {
-    const deadline = performance.now() + OPEN_TIMEOUT_MS;
-    await within(client.connect(), deadline, () => unavailable(address, reason));
-    return RedisConnection.of(client, address);
-  } catch (error) {
-    client.disconnect();
-    throw error instanceof DuplexityError ? error : unavailable(address, reason);
+  static async #connect(client: Client, address: RedisAddress, warn: Warn): Promise<RedisConnection> {
+    let reason: unknown = "no answer";
+    let isUp = false;
+    let isLost = false;
+    client.on("error", (error: Error) => {
+      reason = error;
+      if (isUp && !isLost) warn(unavailable(address, error).message);
+      isLost = true;
+    });
+    client.on("ready", () => {
+      if (isUp && isLost) warn(`the store at "${address.shown}" answers again`);
+      isUp = true;
+      isLost = false;
+    });
+    try {
+      const deadline = performance.now() + OPEN_TIMEOUT_MS;
+      await within(client.connect(), deadline, () => unavailable(address, reason));
+      return new RedisConnection(client, address);
+    } catch (error) {
+      client.disconnect();
+      throw error instanceof DuplexityError ? error : unavailable(address, reason);
+    }
+  }
+
+  async #ready(deadline: number): Promise<void> {
+    if (this.#client.status === "ready") return;
+    let wake = (): void => {};
+    const ready = new Promise<void>((resolve) => {
+      wake = resolve;
+    });
+    this.#waiting.add(wake);
+    try {
+      await within(ready, deadline, () => unavailable(this.#address, "there is no connection"));
+    } finally {
+      this.#waiting.delete(wake);
+    }
   }
 }
 
@@ -155,11 +175,6 @@ function optionsFor(address: RedisAddress) {
 
 function retryDelay(attempt: number): number {
   return Math.min(25 * 2 ** Math.min(attempt, 10), MAX_RETRY_DELAY_MS) * (0.5 + Math.random() / 2);
-}
-
-function ready(client: Client): Promise<void> {
-  if (client.status === "ready") return Promise.resolve();
-  return new Promise((resolve) => client.once("ready", resolve));
 }
 
 async function within<T>(work: Promise<T>, deadline: number, late: () => DuplexityError): Promise<T> {
