@@ -42,8 +42,8 @@ export async function* readLines(file: FileHandle): AsyncGenerator<Line> {
   let rest = Buffer.alloc(0);
   let offset = 0;
   for (let position = 0; ; ) {
-    const chunk = Buffer.allocUnsafe(CHUNK_BYTES);
-    const { bytesRead } = await file.read(chunk, 0, CHUNK_BYTES, position);
+    const chunk = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, size - position));
+    const { bytesRead } = await file.read(chunk, 0, chunk.length, position);
     if (bytesRead === 0) break;
     position += bytesRead;
     rest = Buffer.concat([rest, chunk.subarray(0, bytesRead)]);
