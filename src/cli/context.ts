@@ -2,15 +2,19 @@
 // be run in a test without a process of its own. Holds no logic but reading settings.
 
 import type { Flag } from "./flags.ts";
+import type { Output } from "./output/style.ts";
 import { readProjectFile, type Section } from "./settings-file.ts";
 import { type RawValues, SettingsValues } from "./settings-values.ts";
+
+/** Where words come from: the terminal, a pipe, or what a test puts in its place. */
+export type Input = NodeJS.ReadableStream & { readonly isTTY?: boolean };
 
 export interface CommandContext {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
-  readonly stdin: NodeJS.ReadStream;
-  readonly stdout: NodeJS.WriteStream;
-  readonly stderr: NodeJS.WriteStream;
+  readonly stdin: Input;
+  readonly stdout: Output;
+  readonly stderr: Output;
   /** `0.1.0` */
   readonly version: string;
   /** Flags as given on the command line, by key. */

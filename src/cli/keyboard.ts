@@ -7,7 +7,7 @@ import { readFileSync } from "node:fs";
 const MAX_LINE_CHARS = 256;
 
 /** Whether somebody can type to this process, so that reading the terminal is safe. */
-export function canWatchKeyboard(stdin: NodeJS.ReadStream): boolean {
+export function canWatchKeyboard(stdin: { readonly isTTY?: boolean }): boolean {
   return stdin.isTTY === true && isInForeground();
 }
 

@@ -2,7 +2,7 @@
 // token is about to end. How a renewal goes over the wire is not its business.
 
 import { join } from "node:path";
-import { DuplexityError } from "../protocol/errors.ts";
+import { DuplexityError, type ErrorCode } from "../protocol/errors.ts";
 import { isLoopbackHost } from "../server/identity/loopback.ts";
 import { makePrivateDirectory } from "./private-files.ts";
 import { readSignIns, type SignIn, type SignInList, writeSignIns } from "./sign-in/file.ts";
@@ -13,6 +13,8 @@ export const SIGN_IN_FILE = "sign-ins.json";
 const RENEW_BEFORE_MS = 300_000;
 /** With less left a token may have ended before the server reads it. */
 const USABLE_MS = 5_000;
+/** After these no token comes, however often it is tried. */
+const OVER: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["DPX_AUTH_INVALID", "DPX_BANNED"]);
 
 export interface SignInsOptions {
   /** The settings folder. */
@@ -83,7 +85,7 @@ export class SignIns {
     try {
       return await this.#renewed(server, now);
     } catch (error) {
-      const isOver = error instanceof DuplexityError && error.code === "DPX_AUTH_INVALID";
+      const isOver = error instanceof DuplexityError && OVER.has(error.code);
       // What is left of it is enough for now; whoever uses it asks again.
       if (!isOver && known !== null && isUsable(known, now())) return known;
       throw error;

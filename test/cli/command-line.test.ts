@@ -121,6 +121,21 @@ describe("usage errors", () => {
       args: ["up", "9090", "--token-file", "/dev/zero"],
       message: "it has characters that no token has",
     },
+    {
+      what: "a file of visitors that is not there",
+      args: ["up", "9090", "--basic-auth", "none"],
+      message: 'Cannot read the visitors\' passwords in "none" (--basic-auth)',
+    },
+    {
+      what: "a network that is none",
+      args: ["up", "9090", "--allow-cidr", "10.0.0.0/8", "--allow-cidr", "ten"],
+      message: 'from "ten": it is not a network',
+    },
+    {
+      what: "a sign-in at a TCP pipe",
+      args: ["up", "9090", "tcp://localhost:1", "--login"],
+      message: "it is a TCP pipe",
+    },
     { what: "a word too many", args: ["status", "now"], message: "Too many arguments" },
     { what: "down without a name", args: ["down"], message: "Cannot tell what to close" },
     { what: "down with names and --all", args: ["down", "a", "--all"], message: "together with --all" },
@@ -175,6 +190,15 @@ describe("usage errors", () => {
     expect(status).toBe(2);
     expect(stdout + stderr).not.toContain("s3cret");
     expect(run(["up", "9090"], { DUPLEXITY_TOKEN: "s3cret one" }).stderr).not.toContain("s3cret");
+  });
+
+  it("never show a visitor's password", () => {
+    writeFileSync(join(folder, "visitors"), "ada:s3cret-one\nada:s3cret-two\n", { mode: 0o644 });
+    const { status, stdout, stderr } = run(["up", "9090", "--basic-auth", "visitors"]);
+    expect(status).toBe(2);
+    expect(stderr).toContain('Cannot let "ada" in: there are two of that name');
+    expect(stderr).toContain("others may read it");
+    expect(stdout + stderr).not.toContain("s3cret");
   });
 
   it("of a misspelt key in the project file name the nearest", () => {

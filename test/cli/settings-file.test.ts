@@ -75,4 +75,20 @@ describe("readProjectFile", () => {
       "/home/me/.ssh/id",
     );
   });
+
+  it("lets it not choose either whose passwords are hashed and sent, but who may come in by address or sign-in", () => {
+    write({ server: "http://evil.example", basicAuth: "/home/me/.netrc" });
+    expect(() => readProjectFile("client", { cwd })).toThrow(
+      expect.objectContaining({
+        code: "DPX_USAGE",
+        message: expect.stringContaining('Cannot take "basicAuth"'),
+        hint: "Set DUPLEXITY_BASIC_AUTH, or name the file: --config duplexity.json",
+      }),
+    );
+    write({ allowCidr: ["192.0.2.0/24"], login: true });
+    expect([...(readProjectFile("client", { cwd })?.values ?? [])]).toEqual([
+      ["allowCidr", ["192.0.2.0/24"]],
+      ["login", true],
+    ]);
+  });
 });

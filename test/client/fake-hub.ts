@@ -52,6 +52,8 @@ export class FakeHub {
   answersPings = true;
   registers = true;
   version = 1;
+  /** Null: it is of the time before there were any. */
+  features: readonly string[] | null = null;
   heartbeat = { idleMs: 10_000, timeoutMs: 5_000 };
   resumeWindowMs = 30_000;
   domain = "localhost";
@@ -193,6 +195,7 @@ export class FakeHub {
       heartbeat: this.heartbeat,
       resumeWindowMs: this.resumeWindowMs,
       limits: { maxPipes: 32, maxStreams: 4096, maxPacketBytes: MAX_PACKET_BYTES },
+      ...(this.features === null ? {} : { features: this.features }),
     };
   }
 

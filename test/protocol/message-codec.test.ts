@@ -5,6 +5,8 @@ import { describe, expect, it } from "vitest";
 import type { ControlMessage } from "../../src/protocol/index.ts";
 import { DuplexityError, decodeMessage, encodeMessage, MAX_MESSAGE_BYTES } from "../../src/protocol/index.ts";
 
+const HASH = `$scrypt$ln=15,r=8,p=1$${"s".repeat(22)}$${"k".repeat(43)}`;
+
 const SAMPLES: { readonly [T in ControlMessage["type"]]: Extract<ControlMessage, { type: T }> } = {
   discoveryRequest: {
     type: "discoveryRequest",
@@ -27,13 +29,19 @@ const SAMPLES: { readonly [T in ControlMessage["type"]]: Extract<ControlMessage,
     heartbeat: { idleMs: 10_000, timeoutMs: 5_000 },
     resumeWindowMs: 30_000,
     limits: { maxPipes: 32, maxStreams: 4_096, maxPacketBytes: 1_048_576 },
+    features: ["gates"],
   },
   dialRequest: {
     type: "dialRequest",
     clientId: "client-0001",
     pipes: [
       { name: "cat1", protocol: "http" },
-      { name: "db.example.com", protocol: "tcp" },
+      { name: "db.example.com", protocol: "tcp", gate: { allowCidr: ["192.0.2.7/32"] } },
+      {
+        name: "dog",
+        protocol: "http",
+        gate: { basicAuth: [{ user: "ada", hash: HASH }], allowCidr: ["192.0.2.0/24", "::1/128"], login: true },
+      },
     ],
     wants: ["requests"],
   },
@@ -107,7 +115,16 @@ describe("decodeMessage", () => {
   });
 
   // Each field of each message, given each kind of wrong value: refused with the field's name.
-  const optionalFields = new Set(["error.hint", "pipesAreRegisteredResponse.pipes.2.hint"]);
+  const optionalFields = new Set([
+    ...["error.hint", "pipesAreRegisteredResponse.pipes.2.hint", "discoveryResponse.features"],
+    ...[
+      "dialRequest.pipes.1.gate",
+      "dialRequest.pipes.1.gate.allowCidr",
+      "dialRequest.pipes.2.gate",
+      "dialRequest.pipes.2.gate.basicAuth",
+    ],
+    ...["dialRequest.pipes.2.gate.allowCidr", "dialRequest.pipes.2.gate.login"],
+  ]);
   const fields = Object.values(SAMPLES).flatMap((message) =>
     leavesOf(message)
       .filter((path) => path.join(".") !== "type")
@@ -155,6 +172,36 @@ describe("decodeMessage", () => {
     const { code, message: sentence } = refusal(withValue(message, [name], value));
     expect(code).toBe("DPX_MESSAGE_INVALID");
     expect(sentence).toContain(`"${name}" is not an array of`);
+  });
+
+  const gate = SAMPLES.dialRequest.pipes[2]?.gate;
+
+  it.each([
+    ["basicAuth", Array.from({ length: 65 }, (_, at) => ({ user: `u${at}`, hash: HASH })), "an array of 1 to 64 items"],
+    ["basicAuth", [], "an array of 1 to 64 items"],
+    ["basicAuth", Array.from({ length: 2 }, () => ({ user: "ada", hash: HASH })), "a list of different users"],
+    ["basicAuth", [{ user: "a:b", hash: HASH }], "1 to 128 characters in NFC"],
+    ["basicAuth", [{ user: "ada", hash: HASH.replace("15", "20") }], "a hash of the form of this version"],
+    ["allowCidr", Array.from({ length: 65 }, () => "::1/128"), "an array of 1 to 64 items"],
+    ["allowCidr", [], "an array of 1 to 64 items"],
+    ["allowCidr", ["10.0.0.1"], "a network"],
+    ["allowCidr", ["10.0.0.0/33"], "a network"],
+    ["login", false, "true"],
+  ])("refuses a gate with a wrong %s: %#", (part, value, wanted) => {
+    const { code, message } = refusal(withValue(SAMPLES.dialRequest, ["pipes", 2, "gate"], { ...gate, [part]: value }));
+    expect(code).toBe("DPX_MESSAGE_INVALID");
+    expect(message).toContain(`"pipes[2].gate.${part}`);
+    expect(message).toContain(wanted);
+  });
+
+  it("refuses a gate that asks for nothing, also one whose parts are not its own", () => {
+    const wanted = 'Cannot read the message: "pipes[2].gate" is not a gate: it asks for nothing';
+    expect(refusal(withValue(SAMPLES.dialRequest, ["pipes", 2, "gate"], {})).message).toBe(wanted);
+    const inherited = withValue(SAMPLES.dialRequest, ["pipes", 2, "gate"], { later: 1 }).replace(
+      '{"later":1}',
+      '{"__proto__":{"login":true}}',
+    );
+    expect(refusal(inherited).message).toBe(wanted);
   });
 
   it.each(["javascript:alert(1)", "http://host/dialer", "ws://", "ws:// host", "ws://h\u0007st/", "//host/dialer"])(
@@ -289,6 +336,7 @@ function leavesOf(value: unknown, path: readonly (string | number)[] = []): (str
 function isWrong(title: string, path: readonly (string | number)[], value: unknown, optional: Set<string>): boolean {
   const name = path.filter((step) => typeof step === "string").at(-1) ?? "";
   const isItem = typeof path.at(-1) === "number";
+  if (value === true && name === "login") return false;
   if (value === undefined) return !isItem && !optional.has(title);
   if (value === null) return name !== "until";
   const prose = ["software", "owner", "message", "hint", "reason", "by"];

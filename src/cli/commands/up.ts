@@ -33,7 +33,7 @@ export async function run(context: CommandContext): Promise<number> {
   const interrupts = watchInterrupts();
   // A program that reads the events and is gone will not stop this process either.
   if (isJson) stdout.once("error", () => interrupts.interrupt());
-  const wantsReports = logsRequests || (stdout.isTTY && !isJson);
+  const wantsReports = logsRequests || (stdout.isTTY === true && !isJson);
   return runUp({
     ...runOptionsOf(plan, { view, interrupts, directory, startedAt, wantsReports }),
     watchKeys: (onKey) => (hasKeyboard ? watchKeyboard(context.stdin, onKey) : () => {}),

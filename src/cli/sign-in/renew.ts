@@ -22,7 +22,10 @@ export async function renew(signIn: SignIn): Promise<SignIn> {
   } catch (error) {
     if (error instanceof ResponseBodyError && error.error === "invalid_grant")
       throw over(server, "it has ended", error);
-    throw signInFailure(`renew the sign-in at ${server}`, server, error);
+    const failure = signInFailure(`renew the sign-in at ${server}`, server, error);
+    // The refresh token is good again when the ban is over.
+    const isBanned = error instanceof ResponseBodyError && error.error === "access_denied";
+    throw isBanned ? new DuplexityError("DPX_BANNED", failure.message, { cause: error }) : failure;
   }
 }
 

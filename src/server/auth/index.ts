@@ -1,7 +1,6 @@
 // Signs people in: the OpenID provider under /auth, its pages, an outside provider behind it, visitors of pipes. Knows
 // neither hub nor proxy.
 
-import { DuplexityError } from "../../protocol/index.ts";
 import type { AuthService, AuthServiceOptions } from "./options.ts";
 
 export type { AuthService, AuthServiceOptions, OutsideProviderOptions } from "./options.ts";
@@ -12,5 +11,7 @@ export type { AuthService, AuthServiceOptions, OutsideProviderOptions } from "./
  * @throws {DuplexityError} `DPX_USAGE` if an option cannot be used, `DPX_STORE` if the store cannot be read.
  */
 export async function createAuthService(options: AuthServiceOptions): Promise<AuthService> {
-  throw new DuplexityError("DPX_INTERNAL", `The sign-in of ${options.origin} is not there yet`);
+  // The provider's package takes as long to load as all the rest of the server, which may do without it.
+  const { openAuthService } = await import("./service.ts");
+  return openAuthService(options);
 }

@@ -3,6 +3,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { JSONWebKeySet } from "jose";
 import type { Accounts, AuditLog } from "../accounts/index.ts";
+import type { Attempts } from "../attempts.ts";
 import type { Admission } from "../identity/index.ts";
 import type { Store } from "../store/index.ts";
 import type { VisitorSignIn } from "../visitor-sign-in.ts";
@@ -22,16 +23,6 @@ export interface OutsideProviderOptions {
   readonly adminClaim: string | null;
 }
 
-/** Counts what somebody may try only so often (src/server/attempts.ts). */
-export interface AttemptCounter {
-  /** @throws {DuplexityError} `DPX_RATE_LIMIT`; its hint says when to come back. */
-  count(
-    kind: "sign-in" | "sign-in-account" | "device" | "user-code" | "claim" | "redeem" | "visitor",
-    key: string,
-  ): Promise<void>;
-  reset(kind: "sign-in" | "sign-in-account" | "user-code", key: string): Promise<void>;
-}
-
 export interface AuthServiceOptions {
   /** How the public side reaches this server: `https://tunnel.example.com`. The issuer is it and `/auth`. */
   readonly origin: string;
@@ -41,7 +32,7 @@ export interface AuthServiceOptions {
   readonly accounts: Accounts;
   readonly audit: AuditLog;
   readonly bans: Admission;
-  readonly attempts: AttemptCounter;
+  readonly attempts: Attempts;
   readonly outside: OutsideProviderOptions | null;
   /** Whether people may have passwords here. */
   readonly hasLocalAccounts: boolean;

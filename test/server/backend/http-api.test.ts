@@ -103,6 +103,8 @@ describe("/register", () => {
     ["ownerName", undefined, 400, "DPX_REQUEST_INVALID", /"ownerName"/],
     ["nodeId", "a b", 400, "DPX_REQUEST_INVALID", /"nodeId"/],
     ["wantsReports", 1, 400, "DPX_REQUEST_INVALID", /"wantsReports" is not true or false/],
+    ["gate", {}, 400, "DPX_REQUEST_INVALID", /"gate" is not a gate: it asks for nothing/],
+    ["gate", { allowCidr: ["x"] }, 400, "DPX_REQUEST_INVALID", /"gate.allowCidr\[0\]" is not a network/],
     ["protocol", "tcp", 503, "DPX_TCP_PORTS", /no TCP ports/],
   ])("refuses a wrong %s (%j) with %i", async (field, value, status, code, message) => {
     const { post, registry } = await start();

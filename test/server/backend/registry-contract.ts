@@ -55,6 +55,16 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
         });
       });
 
+      it("keeps who may come in, until the client says otherwise", async () => {
+        const gate = { allowCidr: ["192.0.2.0/24"], login: true as const };
+        expect(await registered(cat({ gate }))).toMatchObject({ gate });
+        const { epoch } = await registered(cat({ gate }));
+        await registry.remove("cat1.test", "client-a", epoch, "lost");
+        expect(await registry.locate("cat1.test")).toMatchObject({ state: "away", gate });
+        expect(await registered(cat())).not.toHaveProperty("gate");
+        expect(await registry.locate("cat1.test")).not.toHaveProperty("gate");
+      });
+
       it("refuses another owner, and says who holds the name since when", async () => {
         const { since } = await registered(cat());
         expect(await registry.register(cat(EVE))).toEqual({ status: "taken", ownerName: "ben", since });

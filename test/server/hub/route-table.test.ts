@@ -42,6 +42,21 @@ function make(maxWaiters = 2) {
 }
 
 describe("RouteTable", () => {
+  it("replaces a route when its gate changes, and not when the same one comes again", async () => {
+    const { registry, table, changes } = make();
+    const gate = { allowCidr: ["192.0.2.0/24"] };
+    await registry.register({ ...CAT, gate });
+    const first = table.locate("cat1.test");
+    expect(first).toMatchObject({ gate });
+    await registry.register({ ...CAT, gate: structuredClone(gate) });
+    expect(table.locate("cat1.test")).toBe(first);
+    await registry.register({ ...CAT, gate: { ...gate, login: true } });
+    expect(table.locate("cat1.test")).toMatchObject({ gate: { login: true } });
+    await registry.register(CAT);
+    expect(table.locate("cat1.test")).not.toHaveProperty("gate");
+    expect(changes).toHaveLength(3);
+  });
+
   it("answers at once what the registry has, and null for the rest", async () => {
     const { registry, table } = make();
     expect(table.locate("cat1.test")).toBeNull();

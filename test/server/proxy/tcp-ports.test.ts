@@ -72,6 +72,40 @@ describe("createTcpPorts", () => {
     peer.end();
   });
 
+  it("resets a visitor that its gate does not let in, before a stream is opened", async () => {
+    const { routes, open, visitor, ports } = await start(stage);
+    const origin = await startTcpOrigin(stage, (socket) => socket.end("hello"));
+    await open(origin.port);
+    routes.change(HOST, { gate: { allowCidr: ["127.0.0.0/8"] } });
+    const welcome = await visitor();
+    expect(await welcome.readAll()).toBe("hello");
+    welcome.end();
+    await poll(() => ports.statistics.openVisitors === 0, 5_000, "no visitor", 2);
+    const closed = [
+      { allowCidr: ["192.0.2.0/24"] },
+      { allowCidr: ["127.0.0.0/8"], login: true as const },
+      { basicAuth: [{ user: "ada", hash: "" }] },
+    ];
+    for (const gate of closed) {
+      routes.change(HOST, { gate });
+      // The reset may come before the visitor knows that it is connected.
+      const error = await visitor().then(
+        async (peer) => {
+          expect(await peer.readAll()).toBe("");
+          return peer.error;
+        },
+        (reason: unknown) => reason,
+      );
+      expect(error).toMatchObject({ code: "ECONNRESET" });
+    }
+    await poll(() => ports.statistics.openVisitors === 0, 5_000, "no visitor", 2);
+    expect(routes.streams).toHaveLength(1);
+    expect(routes.reports.map(({ errorCode }) => errorCode ?? null)).toEqual([
+      null,
+      ...["DPX_VISITOR_FORBIDDEN", "DPX_VISITOR_FORBIDDEN", "DPX_VISITOR_FORBIDDEN"],
+    ]);
+  });
+
   it("passes 16 MiB exactly to a slow reader, with one window in memory", async () => {
     const { routes, open, visitor } = await start(stage);
     const total = 16 * 1_048_576;
