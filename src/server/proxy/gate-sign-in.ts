@@ -134,8 +134,11 @@ function isNavigation(head: RequestHead): boolean {
   return (mode === null || mode === "navigate") && (head.field("accept") ?? "").includes("text/html");
 }
 
-/** A path on the same host. `//evil` and `/\evil` name another one (WHATWG URL), and our own would go round for ever. */
+/**
+ * A path on the same host. `//evil` and `/\evil` name another one (WHATWG URL: a backslash is a slash), and our own would
+ * go round for ever.
+ */
 function safePath(target: string): string {
-  const isPath = /^\/(?![/\\])[\x21-\x7e]*$/.test(target) && target.length <= MAX_RETURN_CHARS;
+  const isPath = /^\/(?!\/)[\x21-\x5b\x5d-\x7e]*$/.test(target) && target.length <= MAX_RETURN_CHARS;
   return isPath && !target.startsWith(SIGNED_IN_PATH) ? target : "/";
 }

@@ -142,7 +142,15 @@ export class StreamSearch implements Held {
     const head = this.#head;
     if (head === null) return;
     const turn = this.#turn;
-    const verdict = this.#context.gates.judge({ gate, head, address: this.#searcher.plainAddress });
+    const onError = (error: unknown): void => this.#fail(visitorCode(asDuplexityError(error).code));
+    let verdict: GateVerdict | Promise<GateVerdict>;
+    try {
+      verdict = this.#context.gates.judge({ gate, head, address: this.#searcher.plainAddress });
+    } catch (error) {
+      // Auth may not be there yet, or not any more: who can't be judged is not let in.
+      onError(error);
+      return;
+    }
     if (!(verdict instanceof Promise)) {
       this.#onVerdict(gate, verdict);
       return;
@@ -153,7 +161,7 @@ export class StreamSearch implements Held {
         if (turn === this.#turn) this.#onVerdict(gate, late);
       },
       (error: unknown) => {
-        if (turn === this.#turn) this.#fail(visitorCode(asDuplexityError(error).code));
+        if (turn === this.#turn) onError(error);
       },
     );
   }

@@ -3,7 +3,7 @@
 
 import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import type { PipeGate } from "../../../src/protocol/index.ts";
+import { DuplexityError, type PipeGate } from "../../../src/protocol/index.ts";
 import { createAttempts } from "../../../src/server/attempts.ts";
 import type { VisitorSignIn } from "../../../src/server/visitor-sign-in.ts";
 import { useStage } from "../../support/stage.ts";
@@ -347,6 +347,7 @@ describe("a pipe with a sign-in", () => {
   it.each([
     ["//evil.test/x", "/"],
     ["/\\evil.test", "/"],
+    ["/a\\..\\evil.test", "/"],
     ["/%0d%0aSet-Cookie:x", "/%0d%0aSet-Cookie:x"],
     ["/.duplexity/signed-in/", "/"],
     [`/${"x".repeat(2_000)}`, "/"],
@@ -371,6 +372,20 @@ describe("a pipe with a sign-in", () => {
       const returned = await ask(back(auth.signIn("u_ada", { ...first, returnTo })), cookie(cookiesOf(begun)));
       expect([returned.status, returned.fields.get("location")]).toEqual([303, "/"]);
     }
+  });
+
+  it.each(["authorizeUrl", "redeem", "isWelcome"] as const)("lets nobody in while auth can't say: %s", async (part) => {
+    const started = await start();
+    const { ask, auth, origin } = started;
+    const pass = await signIn(started);
+    const begun = await ask("/", HTML);
+    auth[part] = () => {
+      throw new DuplexityError("DPX_STORE", "Cannot read the store");
+    };
+    const path = part === "redeem" ? back(auth.signIn()) : "/";
+    const more = part === "isWelcome" ? cookie(pass) : part === "redeem" ? cookie(cookiesOf(begun)) : HTML;
+    expect(outcomeOf(await ask(path, more))).toEqual([503, "DPX_STORE"]);
+    expect(origin.received()).toBe("");
   });
 
   it("lets nobody in where nobody can sign in", async () => {
