@@ -95,6 +95,8 @@ class Node implements Server {
         if (port !== undefined && port !== next?.tcpPort) void this.#tcpPorts?.close(port);
       },
     });
+    // Also one that another node adds: its own would do without.
+    bans.onAdded((ban) => void this.#hub.enforce(ban));
     const { routes } = this.#hub;
     this.#tcpPorts = tcpPorts === null ? null : createTcpPorts({ ...tcpPorts, host: listen.host, routes, limits, log });
     const { maxUnauthenticated, maxHeadBytes } = limits;

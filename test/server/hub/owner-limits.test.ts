@@ -1,0 +1,141 @@
+// What one owner may have: clients, pipes, visitors' connections; and who gets a name that a thousand want at once.
+
+import { describe, expect, it } from "vitest";
+import { createAttempts } from "../../../src/server/attempts.ts";
+import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
+import { useStage } from "../../support/stage.ts";
+import { poll } from "../../support/wait.ts";
+import { type HubStageOptions, startHub } from "./stage.ts";
+import { HANDLER, openRequest, reach, routeTo, upAndLive } from "./steps.ts";
+import { TokenBook } from "./token-book.ts";
+
+const stage = useStage();
+
+async function start(limits: Partial<typeof DEFAULT_LIMITS>, more: HubStageOptions = {}) {
+  const authenticator = new TokenBook();
+  for (const name of ["ben", "eva"]) authenticator.add(name, authenticator.person(name));
+  return startHub(stage, { authenticator, limits: { ...DEFAULT_LIMITS, ...limits }, ...more });
+}
+
+describe("maxClientsPerOwner", () => {
+  it("refuses one client more, of this owner only; one that vanished does not count", async () => {
+    const hub = await start({ maxClientsPerOwner: 2 });
+    const ben = () => hub.client({ token: "ben" });
+    const first = ben();
+    await first.up("cat1");
+    await ben().up("cat2");
+    const third = ben();
+    const control = await third.openControl();
+    control.send(third.discovery());
+    expect(await control.next("error")).toMatchObject({
+      code: "DPX_OWNER_LIMIT",
+      message: "Cannot take another client of ben: there are 2",
+      hint: expect.stringContaining("--max-clients-per-owner"),
+    });
+    expect(await control.closed).toMatchObject({ code: "DPX_OWNER_LIMIT" });
+    await hub.client({ token: "eva" }).up("dog1");
+    first.vanish();
+    await poll(() => hub.hub.statistics.controls === 2, 5_000, "its sockets to be gone", 2);
+    // Started anew, it takes its name back from what is left of it.
+    expect(await ben().up("cat1")).toMatchObject({ pipes: [{ status: "registered" }] });
+  });
+});
+
+describe("maxPipesPerOwner", () => {
+  it("refuses what goes beyond it over all clients, and counts a name that is taken over once", async () => {
+    const hub = await start({ maxPipesPerOwner: 3 });
+    const ben = () => hub.client({ token: "ben" });
+    await ben().up("cat1", "cat2");
+    expect(await ben().up("cat3", "cat4")).toMatchObject({
+      pipes: [
+        {
+          ...{ status: "refused", name: "cat3", code: "DPX_OWNER_LIMIT" },
+          message: "Cannot register 2 pipes: ben would have 4, may have 3",
+          hint: expect.stringContaining("--max-pipes-per-owner"),
+        },
+      ],
+    });
+    expect(hub.hub.statistics.routes).toBe(2);
+    await hub.client({ token: "eva" }).up("dog1", "dog2", "dog3");
+    expect(await ben().up("cat1", "cat2", "cat3")).toMatchObject({ pipes: [{ status: "registered" }, {}, {}] });
+  });
+
+  it("lets a client change its pipes at the limit", async () => {
+    const hub = await start({ maxPipesPerOwner: 2 });
+    const client = hub.client({ token: "ben" });
+    await client.up("cat1", "cat2");
+    await client.dial((await client.discover()).ticket, ["cat3", "cat4"]);
+    expect(await client.registered()).toMatchObject({ pipes: [{ status: "registered" }, { status: "registered" }] });
+  });
+
+  it("is not passed by clients that register at once", async () => {
+    const hub = await start({ maxPipesPerOwner: 5 });
+    const clients = Array.from({ length: 10 }, () => hub.client({ token: "ben" }));
+    await Promise.all(clients.map((client, index) => client.up(`cat${index}`)));
+    expect(hub.hub.statistics.routes).toBeLessThanOrEqual(5);
+  });
+});
+
+describe("maxConnectionsPerOwner", () => {
+  it("refuses visitors of all the owner's pipes with DPX_LIMIT, until some have gone", async () => {
+    const hub = await start({ maxConnectionsPerOwner: 3 });
+    const open = (hostname: string) =>
+      hub.hub.routes.open(routeTo(hub, hostname), openRequest(hostname), { ...HANDLER });
+    for (const [token, name] of [
+      ["ben", "cat1"],
+      ["ben", "cat2"],
+      ["eva", "dog1"],
+    ] as const) {
+      await upAndLive(hub.client({ token }), name);
+    }
+    const streams = [open("cat1.test"), open("cat2.test"), open("cat2.test")];
+    for (const hostname of ["cat1.test", "cat2.test"]) {
+      expect(() => open(hostname)).toThrow(
+        expect.objectContaining({ code: "DPX_LIMIT", message: `Cannot reach "${hostname}": ben has 3 connections` }),
+      );
+    }
+    open("dog1.test");
+    streams[0]?.reset("DPX_VISITOR_GONE");
+    open("cat2.test");
+  });
+});
+
+describe("Attempts", () => {
+  it("to upgrade are refused when an owner makes too many, and the next owner's are not", async () => {
+    const hub = await start({}, { attempts: createAttempts({ upgrade: { points: 3, durationMs: 60_000 } }) });
+    for (let count = 0; count < 3; count += 1) await hub.client({ token: "ben" }).openControl();
+    await expect(hub.client({ token: "ben" }).openControl()).rejects.toMatchObject({
+      status: 429,
+      code: "DPX_RATE_LIMIT",
+    });
+    await hub.client({ token: "eva" }).openControl();
+  });
+
+  it("to register are refused when an owner makes too many", async () => {
+    const hub = await start({}, { attempts: createAttempts({ register: { points: 1, durationMs: 60_000 } }) });
+    await hub.client({ token: "ben" }).up("cat1");
+    const { pipes } = await hub.client({ token: "ben" }).up("cat2");
+    expect(pipes).toMatchObject([{ status: "refused", name: "cat2", code: "DPX_RATE_LIMIT" }]);
+    expect(await hub.client({ token: "eva" }).up("dog1")).toMatchObject({ pipes: [{ status: "registered" }] });
+  });
+});
+
+describe("A name that a thousand clients claim at once", () => {
+  it("has exactly one owner", async () => {
+    const authenticator = new TokenBook();
+    const hub = await startHub(stage, { authenticator, maxUnauthenticated: 4_000 });
+    const clients = Array.from({ length: 1_000 }, (_, index) => {
+      const token = authenticator.add(`t${index}`, authenticator.person(`user-${index}`));
+      return hub.client({ token });
+    });
+    const tickets = await Promise.all(clients.map((client) => client.discover()));
+    await Promise.all(clients.map((client, index) => client.dial(tickets[index]?.ticket ?? "", ["cat1"])));
+    const answers = await Promise.all(clients.map((client) => client.registered()));
+    const won = answers.flatMap(({ pipes: [pipe] }, index) => (pipe?.status === "registered" ? [index] : []));
+    expect(won).toHaveLength(1);
+    const codes = answers.map(({ pipes: [pipe] }) => (pipe?.status === "refused" ? pipe.code : pipe?.status));
+    expect(new Set(codes)).toEqual(new Set(["registered", "DPX_NAME_TAKEN"]));
+    expect(routeTo(hub, "cat1.test").clientId).toBe(clients[won[0] ?? 0]?.clientId);
+    await reach(hub, "cat1.test");
+  }, 60_000);
+});
