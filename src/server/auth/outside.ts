@@ -8,10 +8,11 @@ import type { Accounts, AuditLog } from "../accounts/index.ts";
 import type { Attempts } from "../attempts.ts";
 import { isLoopbackHost } from "../identity/index.ts";
 import type { Store } from "../store/index.ts";
-import { type Answer, type Exchange, redirectTo } from "./exchange.ts";
+import { type Answer, type Exchange, redirectTo, showPage } from "./exchange.ts";
 import { OUTSIDE_SIGN_IN_S } from "./lifetimes.ts";
 import type { AuthServiceOptions, OutsideProviderOptions } from "./options.ts";
 import { type Claims, neededClaims, parsedAdminClaim, personOf } from "./outside-claims.ts";
+import { goOnPage } from "./pages.ts";
 import type { SignIn } from "./sign-in.ts";
 
 /** Each request to the provider. */
@@ -72,7 +73,9 @@ export class Outside {
       const { subject, claims } = await this.#redeem(exchange);
       const person = personOf(claims, settings);
       const account = await accounts.signInOutside({ issuer: settings.issuer, subject, ...person });
-      return await signIn.begin(exchange, account, { next, how: `by ${this.host}` });
+      const answer = await signIn.begin(exchange, account, { next, how: `by ${this.host}` });
+      // What comes next would else be a request from another site to the browser, and asked about.
+      return answer.kind === "redirect" ? showPage(goOnPage(answer.location)) : answer;
     } catch (error) {
       const failure = this.#failure(error);
       const event = { action: "sign-in-failed", by: null, whom: null, from: exchange.address } as const;

@@ -24,6 +24,8 @@ export interface Page {
   readonly body: Html;
   /** Whether it reads a code from the address's fragment. */
   readonly readsFragment?: boolean;
+  /** A path of this server's that follows at once. */
+  readonly refreshTo?: string;
   /** Where its forms may lead besides this server, as CSP sources: answers to them are followed by browsers. */
   readonly formTargets?: readonly string[];
   /** More headers, such as Retry-After. */
@@ -68,7 +70,9 @@ export function headersOf(page: Page): Readonly<Record<string, string>> {
 
 /** @param site What people know this server by: `tunnel.example.com`. */
 export function documentOf(page: Page, site: string): string {
-  const { text } = html`<title>${page.title} · ${site}</title>`;
+  const { refreshTo } = page;
+  const refresh = refreshTo === undefined ? null : html`<meta http-equiv="refresh" content="0;url=${refreshTo}">`;
+  const { text } = html`<title>${page.title} · ${site}</title>${refresh}`;
   const script = page.readsFragment === true ? `<script>${FRAGMENT_SCRIPT}</script>` : "";
   const { text: content } =
     html`<header><svg class="mark" viewBox="0 0 32 32" aria-hidden="true"><path d="${MARK}"/></svg>

@@ -164,15 +164,26 @@ ${signOutForm(browser)}`,
   };
 }
 
-export function errorPage(error: DuplexityError, headers: Readonly<Record<string, string>> = {}): Page {
+export function errorPage(error: DuplexityError): Page {
+  const { httpStatus } = ERRORS[error.code];
   return {
     title: "That did not work",
-    status: ERRORS[error.code].httpStatus,
-    headers,
+    // RFC 9110 §15.5.2: 401 would have to name a scheme that browsers then ask a password for.
+    status: httpStatus === 401 ? 403 : httpStatus,
     body: html`<h1>That did not work</h1>
 <p class="alert" role="alert">${error.message}</p>
 ${error.hint === undefined ? null : html`<p>${error.hint}</p>`}
 <small>${error.code}</small>`,
+  };
+}
+
+/** Goes on by itself: for browsers the next page then comes from here, not from the provider that sent them. */
+export function goOnPage(refreshTo: string): Page {
+  return {
+    title: "Signed in",
+    refreshTo,
+    body: html`<h1>Signed in</h1>
+<p><a class="button" href="${refreshTo}">Go on</a></p>`,
   };
 }
 

@@ -242,6 +242,10 @@ function listen(provider: Provider, { audit, addressOf, people, log }: ProviderP
   provider.on("device_authorization.error", failed);
   provider.on("grant.error", failed);
   provider.on("revocation.error", failed);
+  // The code is typed from the starter's screen: a link that carries it would be somebody else's trick.
+  provider.on("device_authorization.success", (_ctx, answer) => {
+    delete answer["verification_uri_complete"];
+  });
   provider.on("grant.success", (ctx) => {
     const grantType = ctx.oidc.params?.["grant_type"];
     if (grantType === "authorization_code") record(ctx, "sign-in", "a command line, by a browser on its machine");

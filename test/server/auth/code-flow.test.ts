@@ -12,8 +12,8 @@ const stage = useStage();
 
 describe("The code flow of the auth service", () => {
   it("gives the command line an ID token and a refresh token, and says nothing on the console", async () => {
-    const said = [vi.spyOn(console, "info"), vi.spyOn(console, "warn"), vi.spyOn(console, "error")];
     const started = await startAuth(stage);
+    const said = [vi.spyOn(console, "info"), vi.spyOn(console, "warn"), vi.spyOn(console, "error")];
     const { tokens } = await signInCli(started, new TestBrowser(started));
     const idToken = tokens.id_token ?? "";
     expect(decodeProtectedHeader(idToken).alg).toBe("ES256");

@@ -16,7 +16,8 @@ export interface StartAuthOptions {
   /** @default the server's own address, http:// on loopback */
   readonly origin?: string;
   readonly domain?: string;
-  readonly outside?: OutsideProviderOptions;
+  /** Told the origin, which the provider has to know. */
+  readonly outside?: (origin: string) => Promise<OutsideProviderOptions>;
   /** @default true */
   readonly hasLocalAccounts?: boolean;
   readonly limits?: Partial<Record<"sign-in" | "sign-in-account" | "device" | "user-code" | "claim", AttemptLimit>>;
@@ -61,7 +62,7 @@ export async function startAuth(stage: Stage, options: StartAuthOptions = {}): P
   const auth = await createAuthService({
     ...{ origin, store, accounts, audit, bans, attempts },
     ...(options.domain === undefined ? {} : { domain: options.domain }),
-    outside: options.outside ?? null,
+    outside: (await options.outside?.(origin)) ?? null,
     hasLocalAccounts: options.hasLocalAccounts ?? true,
     addressOf: (_request: IncomingMessage) => started.address,
     log: (level, message) => logged.push(`${level} ${message}`),
