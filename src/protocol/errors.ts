@@ -81,7 +81,14 @@ export const ERRORS = {
   DPX_CLIENTS_LIMIT: entry(58, 4429, 429, 1, true, "Too many clients on this server or for one owner."),
   DPX_TCP_PORTS: entry(59, 4429, 503, 1, true, "No TCP port is free, or the server has no --tcp-ports."),
 
-  DPX_OWNER_LIMIT: entry(70, 4429, 429, 1, false, "One owner has as many pipes, clients or connections as allowed."),
+  DPX_OWNER_LIMIT: entry(
+    70,
+    4429,
+    429,
+    1,
+    false,
+    "One owner has as many pipes, clients, connections or tokens as allowed.",
+  ),
 
   // The target
   DPX_TARGET_INVALID: entry(60, 4400, 400, 2, false, "The target is not one of the forms that up understands."),
@@ -103,7 +110,7 @@ export const ERRORS = {
   DPX_NOT_IMPLEMENTED: entry(85, 1000, 501, 1, false, "The method or transfer coding is not supported."),
   DPX_HEAD_TIMEOUT: entry(86, 1000, 408, 1, false, "The request's head did not arrive in time."),
   DPX_MISDIRECTED: entry(87, 1000, 421, 1, false, "The request is for a host that this connection cannot serve."),
-  DPX_LIMIT: entry(88, 1000, 429, 1, true, "A limit on requests or connections is reached."),
+  DPX_LIMIT: entry(88, 1000, 429, 1, true, "A limit on requests, connections or entries is reached."),
   DPX_LOOP: entry(89, 1000, 508, 1, false, "The request went through this server already."),
   DPX_VISITOR_GONE: entry(90, 1000, 499, 1, false, "The visitor left before the answer was complete."),
   DPX_DRAINING: entry(91, 4503, 503, 1, true, "This node is shutting down."),

@@ -80,15 +80,16 @@ export class AccountBook {
     return account?.name === name ? account : null;
   }
 
-  /** Whether the store has an admin, besides `userId`, whom nobody is removing. */
-  async hasAdmin(except: string | null = null): Promise<boolean> {
+  /** Whoever is an admin, in the store now, except those whom somebody is removing. */
+  async admins(): Promise<readonly StoredAccount[]> {
     const inTime = this.#now() - ABANDONED_MS;
+    const admins: StoredAccount[] = [];
     for (const { value } of await this.#store.list(ACCOUNTS)) {
       const account = readAccount(value);
-      if (account === null || !account.isAdmin || account.userId === except) continue;
-      if (account.leavingAt === null || account.leavingAt < inTime) return true;
+      if (account === null || !account.isAdmin) continue;
+      if (account.leavingAt === null || account.leavingAt < inTime) admins.push(account);
     }
-    return false;
+    return admins;
   }
 
   /**

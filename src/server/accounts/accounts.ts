@@ -7,6 +7,7 @@ import { AccountBook } from "./account-book.ts";
 import { canonicalAccountName, checkAccountName, isAccountName } from "./account-names.ts";
 import { Claims } from "./claims.ts";
 import { Invites, type OneTimeCode } from "./invites.ts";
+import { leaveAdmins } from "./last-admin.ts";
 import type { WarningLog } from "./mirror.ts";
 import { checkNamePatterns } from "./name-patterns.ts";
 import { type OutsideSignIn, signInOutside } from "./outside-accounts.ts";
@@ -111,7 +112,7 @@ export class Accounts {
   async remove(userId: string): Promise<void> {
     const account = await this.#book.stored(userId);
     if (account === null) return;
-    if (account.isAdmin) await this.#leaveAdmins(account);
+    if (account.isAdmin) await leaveAdmins(this.#book, account, this.#now());
     await this.#book.remove(account);
     await this.#invites.removeOf(userId);
     await removeTokensOf(this.#store, userId);
@@ -151,18 +152,18 @@ export class Accounts {
       if (accepted === null) throw inviteEnded();
       return accepted;
     } catch (error) {
-      await this.#invites.putBack(code, invite);
+      if (!isEnded(error)) await this.#invites.putBack(code, invite);
       throw error;
     }
   }
 
   /** A code for the link that makes the first admin; the one before ends. Null while there is an admin. */
   async newClaim(): Promise<OneTimeCode | null> {
-    return (await this.#book.hasAdmin()) ? null : this.#claims.make();
+    return (await this.#hasAdmin()) ? null : this.#claims.make();
   }
 
   async isClaim(code: string): Promise<boolean> {
-    return (await this.#claims.isOpen(code)) && !(await this.#book.hasAdmin());
+    return (await this.#claims.isOpen(code)) && !(await this.#hasAdmin());
   }
 
   /**
@@ -178,11 +179,11 @@ export class Accounts {
     if (taken === null) throw claimEnded();
     try {
       const password = await this.#passwords.hash(options.password);
-      if (await this.#book.hasAdmin()) throw claimEnded();
+      if (await this.#hasAdmin()) throw claimEnded();
       return await this.#add({ name, isAdmin: true, namePatterns: null, password });
     } catch (error) {
-      // The name was taken, or the machine is busy: the link is still good.
-      await this.#claims.putBack(taken);
+      // The name was taken, or the machine is busy: the link is still good. With an admin it is not.
+      if (!isEnded(error)) await this.#claims.putBack(taken);
       throw error;
     }
   }
@@ -243,15 +244,8 @@ export class Accounts {
     return added;
   }
 
-  /** Says first that this admin leaves, then looks for others: two who remove each other at once are both refused. */
-  async #leaveAdmins({ userId, name }: StoredAccount): Promise<void> {
-    const now = this.#now();
-    await this.#book.change(userId, (old) => ({ ...old, leavingAt: now }));
-    if (await this.#book.hasAdmin(userId)) return;
-    await this.#book.change(userId, (old) => ({ ...old, leavingAt: null }));
-    throw new DuplexityError("DPX_FORBIDDEN", `Cannot remove "${name}": no other admin would be left`, {
-      hint: "Make another one first: duplexity user add NAME --admin",
-    });
+  async #hasAdmin(): Promise<boolean> {
+    return (await this.#book.admins()).length > 0;
   }
 
   /** Not at any price: whoever is signing in must not fail because the machine is busy. */
@@ -273,6 +267,10 @@ export class Accounts {
     });
     return isReplaced;
   }
+}
+
+function isEnded(error: unknown): boolean {
+  return error instanceof DuplexityError && error.code === "DPX_AUTH_INVALID";
 }
 
 function inviteEnded(): DuplexityError {

@@ -1,7 +1,7 @@
 // Who clients are and how they prove it. Knows neither sockets nor names.
 
 export { AccountAuthenticator, type AccountAuthenticatorOptions } from "./account-authenticator.ts";
-export { identityOfAccount, identityOfToken, ownerIdOfUser, userIdOfOwner } from "./account-identity.ts";
+export { identityOfAccount, ownerIdOfUser, userIdOfOwner } from "./account-identity.ts";
 export { AdminTokenAuthenticator } from "./admin-token.ts";
 export {
   createIdTokenVerifier,

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { MAX_ACCOUNTS } from "../../../src/server/accounts/account-book.ts";
+import { Claims } from "../../../src/server/accounts/claims.ts";
 import { Accounts } from "../../../src/server/accounts/index.ts";
 import { INVITE_LIFETIME_MS } from "../../../src/server/accounts/invites.ts";
 import { useStage } from "../../support/stage.ts";
@@ -50,7 +51,16 @@ describe("Accounts.create", () => {
 
   it("knows nobody by names that every object has", async () => {
     const { accounts } = await openWorld(stage);
-    for (const name of ["__proto__", "constructor", "toString", "hasOwnProperty", ""]) {
+    for (const name of [
+      "__proto__",
+      "constructor",
+      "toString",
+      "hasOwnProperty",
+      "",
+      "bén",
+      "a b",
+      "x".repeat(5_000),
+    ]) {
       expect([accounts.byName(name), accounts.byId(name)]).toEqual([null, null]);
       expect(await accounts.lookUp(name)).toBeNull();
       expect(await accounts.checkPassword(name, PASSWORD)).toBeNull();
@@ -116,6 +126,17 @@ describe("Accounts.remove", () => {
     const again = await accounts.create(BEN);
     expect(again.userId).not.toBe(ben.userId);
     expect(tokens.find(secret)).toBeNull();
+  });
+
+  it("leaves the server to no admin who has yet to accept an invite", async () => {
+    const { accounts } = await openWorld(stage);
+    const claim = (await accounts.newClaim())?.code ?? "";
+    const ada = await accounts.claim(claim, { name: "ada", password: PASSWORD });
+    const bob = await accounts.create({ ...ADMIN, name: "bob" });
+    await expect(accounts.remove(ada.userId)).rejects.toMatchObject({ code: "DPX_FORBIDDEN" });
+    await accounts.acceptInvite((await accounts.invite(bob.userId)).code, PASSWORD);
+    await accounts.remove(ada.userId);
+    expect(accounts.all().map(({ name }) => name)).toEqual(["bob"]);
   });
 
   it("refuses to remove the last admin, and never leaves none when two remove each other", async () => {
@@ -249,6 +270,13 @@ describe("Accounts.claim", () => {
     });
   });
 
+  it("is forgotten once an admin was added", async () => {
+    const { accounts, store } = await openWorld(stage);
+    await accounts.newClaim();
+    await accounts.create(ADMIN);
+    expect(await store.get("claim")).toBeNull();
+  });
+
   it("stays good for whoever asked for what cannot be", async () => {
     const { accounts } = await openWorld(stage);
     await accounts.create(BEN);
@@ -258,6 +286,36 @@ describe("Accounts.claim", () => {
     await expect(claim("__proto__", PASSWORD)).rejects.toMatchObject({ code: "DPX_USAGE" });
     await expect(claim("ada", "short")).rejects.toMatchObject({ code: "DPX_USAGE" });
     expect(await claim("ada", PASSWORD)).toMatchObject({ isAdmin: true, namePatterns: null });
+  });
+});
+
+describe("Claims", () => {
+  it("gives the claim to one of all who take it, and a wrong code takes nothing", async () => {
+    const { store, now } = await openWorld(stage);
+    const claims = new Claims({ store, now });
+    const { code } = await claims.make();
+    expect(await claims.take("a".repeat(43))).toBeNull();
+    const taken = await Promise.all(Array.from({ length: 100 }, () => claims.take(code)));
+    expect(taken.filter((claim) => claim !== null)).toHaveLength(1);
+  });
+
+  it("looks at its end itself, and puts back only what has no successor", async () => {
+    const { store, now, clock } = await openWorld(stage);
+    const claims = new Claims({ store, now });
+    const { code, expiresAt } = await claims.make();
+    const kept = await store.get("claim");
+    const taken = await claims.take(code);
+    if (taken === null) throw new Error("not taken");
+    await claims.putBack(taken);
+    expect([await store.get("claim"), await claims.isOpen(code)]).toEqual([kept, true]);
+    const next = await claims.make();
+    await claims.putBack(taken);
+    expect([await claims.isOpen(code), await claims.isOpen(next.code)]).toEqual([false, true]);
+    await store.put("claim", kept);
+    clock.sleep(expiresAt - now() - 1);
+    expect(await claims.isOpen(code)).toBe(true);
+    clock.sleep(1);
+    expect([await claims.isOpen(code), await claims.take(code)]).toEqual([false, null]);
   });
 });
 

@@ -1,11 +1,11 @@
 // Tokens of machines.
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { MachineTokens } from "../../../src/server/accounts/index.ts";
 import { MAX_TOKENS_PER_USER } from "../../../src/server/accounts/machine-tokens.ts";
 import { readToken } from "../../../src/server/accounts/records.ts";
 import { useStage } from "../../support/stage.ts";
-import { endingsOf, openWorld, type World } from "./setup.ts";
+import { endingsOf, openAccounts, openWorld, type World } from "./setup.ts";
 
 const stage = useStage();
 const CI = { name: "ci", namePatterns: ["cat*"], expiresAt: null };
@@ -58,6 +58,27 @@ describe("MachineTokens", () => {
     await accounts.remove(userId);
     expect([tokens.find(orphan.secret), tokens.all()]).toEqual([null, []]);
     await expect(tokens.create(userId, CI)).rejects.toMatchObject({ code: "DPX_NOT_FOUND" });
+  });
+
+  it("holds no token whose account is gone, also if the token was left behind", async () => {
+    const { tokens, accounts, store, userId } = await openWithBen();
+    const { token, secret } = await tokens.create(userId, CI);
+    await store.delete(`account/${userId}`);
+    await expect.poll(() => accounts.byId(userId)).toBeNull();
+    expect([tokens.find(secret), tokens.get(token.tokenId), tokens.all()]).toEqual([null, null, []]);
+    expect(await tokens.revoke(token.tokenId)).toBe(true);
+  });
+
+  it("leaves no token to an account whose end this node has not heard of", async () => {
+    const { accounts, store, now, userId } = await openWithBen();
+    vi.spyOn(store, "watch").mockReturnValueOnce(() => {});
+    const deaf = await openAccounts(stage, store, now);
+    const tokens = await MachineTokens.open({ store, accounts: deaf, now });
+    stage.defer(() => tokens.close());
+    await accounts.remove(userId);
+    expect(deaf.byId(userId)).not.toBeNull();
+    await expect(tokens.create(userId, CI)).rejects.toMatchObject({ code: "DPX_NOT_FOUND" });
+    expect(await store.list("token/")).toEqual([]);
   });
 
   it("revokes nothing by what is no tokenId", async () => {

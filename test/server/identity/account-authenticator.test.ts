@@ -179,6 +179,7 @@ describe("AccountAuthenticator.current", () => {
     expect(authenticator.current(identity)).toEqual(identity);
     await accounts.signInOutside({ ...outside, isAdmin: true });
     expect(authenticator.current(identity)).toEqual({ ...identity, isAdmin: true });
+    await accounts.signInOutside({ ...outside, isAdmin: false });
     await accounts.remove(eve.userId);
     expect(authenticator.current(identity)).toBeNull();
   });
@@ -196,6 +197,8 @@ describe("AccountAuthenticator.current", () => {
       await make("c", null),
     ];
     for (const { identity } of [short, revoked, orphan]) expect(authenticator.current(identity)).toEqual(identity);
+    const ada = accounts.byName("ada")?.userId ?? "";
+    expect(authenticator.current({ ...orphan.identity, ownerId: `user:${ada}` })).toBeNull();
     clock.sleep(1_000);
     await tokens.revoke(revoked.tokenId);
     const current = () => [short, revoked, orphan].map(({ identity }) => authenticator.current(identity));

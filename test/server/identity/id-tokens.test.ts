@@ -1,6 +1,7 @@
 // ID tokens: what holds, and every forgery that must not. Nothing that a token names is fetched.
 
 import { createServer } from "node:http";
+import { exportJWK, generateKeyPair, SignJWT } from "jose";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { createIdTokenVerifier, type IdTokenVerifier } from "../../../src/server/identity/index.ts";
 import { ManualClock } from "../manual-clock.ts";
@@ -101,6 +102,18 @@ describe("IdTokenVerifier", () => {
   ])("refuses a token that names %s", async (_what, header) => {
     const { verifier, provider, good } = await setup();
     expect(await refusalOf(verifier, await provider.sign(good, header))).toMatchObject({ code: "DPX_AUTH_INVALID" });
+  });
+
+  it.each(["ES384", "EdDSA", "RS256", "PS256"])("refuses %s, also if the provider had a key for it", async (alg) => {
+    const { good, clock } = await setup();
+    const { privateKey, publicKey } = await generateKeyPair(alg, { extractable: true });
+    const keys = async () => ({ keys: [{ ...(await exportJWK(publicKey)), kid: "one", alg }] });
+    const verifier = createIdTokenVerifier({ issuer: ISSUER, audience: AUDIENCE, keys, now: () => clock.now() });
+    const token = await new SignJWT({ ...good }).setProtectedHeader({ alg, kid: "one" }).sign(privateKey);
+    expect(await refusalOf(verifier, token)).toMatchObject({
+      code: "DPX_AUTH_INVALID",
+      message: "Cannot let you in: the sign-in does not hold",
+    });
   });
 
   it("refuses tokens without a signature, cut, stitched together or signed by somebody else", async () => {
