@@ -3,7 +3,7 @@
 
 import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
 import type { Account, Accounts } from "../accounts/index.ts";
-import type { Admission, Identity } from "../identity/index.ts";
+import { type Admission, identityOfAccount } from "../identity/index.ts";
 import type { Store } from "../store/index.ts";
 import { GRANT_S } from "./lifetimes.ts";
 
@@ -27,13 +27,9 @@ export class People {
   }
 
   /** Null while the person may come in. */
-  banOf({ userId, name, isAdmin, namePatterns }: Account): DuplexityError | null {
-    const identity: Identity = {
-      ...{ ownerId: `user:${userId}`, ownerName: name, isAdmin, expiresAt: null },
-      ...{ namePatterns: namePatterns === null ? [] : [namePatterns], proof: { kind: "sign-in" } },
-    };
+  banOf(account: Account): DuplexityError | null {
     try {
-      this.#options.bans.check(identity, {});
+      this.#options.bans.check(identityOfAccount(account, null), {});
       return null;
     } catch (error) {
       return asDuplexityError(error);
