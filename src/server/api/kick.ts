@@ -10,7 +10,7 @@ import { isoOrNull, nameOfSubject } from "./rows.ts";
 import { userIdOf } from "./whose.ts";
 
 /** Clients that the audit log names one by one. */
-const MAX_TOLD_CLIENTS = 20;
+const MAX_TOLD_CLIENTS = 8;
 /** What `duplexity up` calls itself: nobody's label. */
 const CLIENT_ID = /^c[0-9a-f]{20}$/;
 

@@ -1,6 +1,7 @@
 // People: who may sign in, inviting them, and removing them with all that is theirs.
 
 import { DuplexityError, fields } from "../../protocol/index.ts";
+import type { Account } from "../accounts/index.ts";
 import { optional, readAsked, readPatterns, readWho, userNameOf } from "./asked.ts";
 import { nearestTo } from "./nearest.ts";
 import type { ApiCall, ApiEndpoints, ApiOptions } from "./options.ts";
@@ -44,11 +45,15 @@ export function userEndpoints(options: ApiOptions): ApiEndpoints {
     "GET /api/users": {
       method: "GET",
       right: "admin",
-      run: () => ({ users: accounts.all().map(userRow) }),
+      run: () => ({ users: [...accounts.all()].sort(byName).map(userRow) }),
     },
     "POST /api/users": { method: "POST", right: "admin", run: add },
     "POST /api/users/remove": { method: "POST", right: "admin", run: remove },
   };
+}
+
+function byName(one: Account, other: Account): number {
+  return one.name < other.name ? -1 : 1;
 }
 
 export function unknownUser({ accounts }: Pick<ApiOptions, "accounts">, name: string, action: string): DuplexityError {

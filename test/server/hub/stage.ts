@@ -91,6 +91,7 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
       inviteUrl: (code) => `http://test/auth/invite#${code}`,
       addressOf: ({ socket }) => socket.remoteAddress ?? "",
       log: (level, message) => log.push(`${level} ${message}`),
+      ...(options.now === undefined ? {} : { now: options.now }),
     }),
     maxUnauthenticated,
     maxHeadBytes: 65_536,
