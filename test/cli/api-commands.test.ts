@@ -57,7 +57,7 @@ describe("duplexity kick", () => {
     const command = start(kick, { words: ["ben"], flags: { ban: "2h", reason: "loud" }, isTerminal: true });
     while (!command.stderr.text().includes("[y/N]")) await once(command.stderr, "data");
     expect(command.stderr.text()).toContain("c1      ben   cat1.localhost, cat2.localhost");
-    expect(command.stderr.text()).toContain(`End this client and ban ben for 2 h 0 min at ${server.origin}? [y/N]`);
+    expect(command.stderr.text()).toContain(`End this client and ban ben for 2 h at ${server.origin}? [y/N]`);
     command.stdin.write("y\n");
     expect(await command.ended).toBe(0);
     const order = { who: "ben", reason: "loud", banMs: 7_200_000 };

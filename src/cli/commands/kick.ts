@@ -108,5 +108,5 @@ function parseBan(text: string): BanTime | null {
 }
 
 function banWords(ban: BanTime): string {
-  return ban === "forever" ? "for ever" : `for ${formatDuration(ban)}`;
+  return ban === "forever" ? "for ever" : `for ${formatDuration(ban).replace(/ 0 (?:s|min|h)$/, "")}`;
 }

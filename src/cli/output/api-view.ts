@@ -1,7 +1,7 @@
 // What commands that ask a server show: a table, a sentence, one thing to copy, or JSON lines. Asks nobody itself.
 
 import type { Fields } from "../api-answer.ts";
-import { escapeControls } from "./format.ts";
+import { escapeControls, wrap } from "./format.ts";
 import { type JsonLine, writeJsonLine } from "./json-lines.ts";
 import { columnsOf, type LookOptions, lookOf, type Output } from "./style.ts";
 import { layOut, type Table } from "./table.ts";
@@ -28,7 +28,9 @@ export function createApiView(options: ApiViewOptions): ApiView {
   const look = lookOf(stdout, options);
   const { palette } = look;
   const good = (to: Output, sentence: string) => {
-    to.write(`${lookOf(to, options).palette.good("✔")} ${escapeControls(sentence)}\n`);
+    const { palette, isTerminal } = lookOf(to, options);
+    const columns = isTerminal ? columnsOf(to) : Number.POSITIVE_INFINITY;
+    to.write(`${palette.good("✔")} ${wrap(escapeControls(sentence), columns, 2).trimStart()}\n`);
   };
   return {
     rows(type, objects, table) {
