@@ -8,7 +8,8 @@ import { ROOT } from "./setup.js";
 
 const built = (/** @type {string} */ path) => import(pathToFileURL(join(ROOT, "dist", path)).href);
 const { ERRORS } = await built("protocol/errors.js");
-const { SERVE_FLAGS, UP_FLAGS, longName, variableOf } = await built("cli/flags.js");
+const { COMMANDS } = await built("cli/command-table.js");
+const { longName, variableOf } = await built("cli/flags.js");
 
 const ERRORS_INTRODUCTION = `# Errors
 
@@ -58,9 +59,17 @@ function withFlags(/** @type {string} */ page, /** @type {string} */ name, /** @
 }
 
 const cliFile = join(ROOT, "docs", "cli.md");
+/** `docs/cli.md` with the flags of every command that has a place for them there. */
+function cliPage() {
+  let page = readFileSync(cliFile, "utf8");
+  for (const { name, flags } of COMMANDS) {
+    if (page.includes(`<!-- flags: ${name} -->`)) page = withFlags(page, name, flags);
+  }
+  return page;
+}
 const pages = new Map([
   [join(ROOT, "docs", "errors.md"), errorsPage()],
-  [cliFile, withFlags(withFlags(readFileSync(cliFile, "utf8"), "up", UP_FLAGS), "serve", SERVE_FLAGS)],
+  [cliFile, cliPage()],
 ]);
 for (const [file, wanted] of pages) {
   if (!process.argv.includes("--check")) {
