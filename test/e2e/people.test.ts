@@ -34,7 +34,7 @@ describe.each(STORES)("People, kept in %s", (store) => {
 
     const origin = await startHttpOrigin(stage, "hello");
     const up = await startUp(stage, server.url, [`cat1:${origin.target}`], { home: admin.home });
-    expect(await visit(server.port, "cat1.localhost", "/")).toMatchObject({ status: 200, body: "hello" });
+    expect(await visit(server.port, "cat1.localhost", "/hello")).toMatchObject({ status: 200, body: "hello" });
     const who = await runDuplexity(stage, ["whoami", "--json"], { home: admin.home });
     expect(who.lines[0]).toMatchObject({ user: "ada", role: "admin" });
     expect(up.process.hasExited).toBe(false);

@@ -136,7 +136,7 @@ describe("serve", () => {
     const wrong = await refusal(forward(origin.target, { server: url, name: "cat1", token: `${TOKEN}x` }));
     expect(wrong).toMatchObject({
       code: "DPX_AUTH_INVALID",
-      message: "Cannot let you in: the token is not this server's",
+      message: expect.stringMatching(/^Cannot let you in: the token /),
     });
     const none = await refusal(forward(origin.target, { server: url, name: "cat1" }));
     expect(none.code).toBe("DPX_AUTH_REQUIRED");
