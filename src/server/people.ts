@@ -26,9 +26,10 @@ export interface People {
  */
 export async function openPeople(identity: IdentityOptions, warn: (message: string) => void): Promise<People> {
   const store = await openStore(storeOptions(identity, warn));
-  const accounts = await Accounts.open({ store });
-  const tokens = await MachineTokens.open({ store, accounts });
-  const bans = await Bans.open({ store });
+  const log = (_level: "warn", message: string): void => warn(message);
+  const accounts = await Accounts.open({ store, log });
+  const tokens = await MachineTokens.open({ store, accounts, log });
+  const bans = await Bans.open({ store, log });
   return {
     ...{ store, accounts, tokens, bans },
     audit: new AuditLog({ store }),

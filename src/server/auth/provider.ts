@@ -2,19 +2,14 @@
 // and when a browser must be asked first; every rule of OAuth itself is the package's.
 
 import { EventEmitter } from "node:events";
-import {
-  errors,
-  interactionPolicy,
-  type KoaContextWithOIDC,
-  Provider as OpenIdProvider,
-  type Provider,
-} from "oidc-provider";
+import type { errors as Errors, KoaContextWithOIDC, interactionPolicy as Policies, Provider } from "oidc-provider";
 import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
 import type { AuditLog } from "../accounts/index.ts";
 import type { Store } from "../store/index.ts";
 import type { Browsers } from "./browsers.ts";
 import { confirmDevicePage, userCodePage } from "./device-pages.ts";
 import type { Keys } from "./key-ring.ts";
+import { errors, interactionPolicy, Provider as OpenIdProvider } from "./oidc-provider.ts";
 import { documentOf, headersOf, type Page } from "./page.ts";
 import { continuePage, errorPage, messagePage } from "./pages.ts";
 import type { People } from "./people.ts";
@@ -101,7 +96,7 @@ async function findAccount(
 }
 
 /** Runs when the request itself has been found right. Makes a grant of its own for each sign-in, so that each ends alone. */
-function admissionPrompt(parts: ProviderParts): interactionPolicy.Prompt {
+function admissionPrompt(parts: ProviderParts): Policies.Prompt {
   const check = new interactionPolicy.Check("admission", "the browser is to be asked first", async (ctx) => {
     const { session, account, grant, client, params } = ctx.oidc;
     if (ctx.oidc.route === "authorization" && isForeign(ctx)) throw new ConfirmationNeeded();
@@ -119,7 +114,7 @@ function admissionPrompt(parts: ProviderParts): interactionPolicy.Prompt {
 }
 
 /** `prompt=consent` is what OpenID asks for with `offline_access`; the command line is this server's own and needs none. */
-function consentPrompt(): interactionPolicy.Prompt {
+function consentPrompt(): Policies.Prompt {
   const prompt = new interactionPolicy.Prompt({ name: "consent", requestable: true });
   prompt.checks.clear();
   return prompt;
@@ -226,7 +221,7 @@ function machineName(given: unknown): string | null {
 }
 
 function listen(provider: Provider, { audit, addressOf, people, log }: ProviderParts): void {
-  const failed = (ctx: KoaContextWithOIDC, { error }: errors.OIDCProviderError): void => {
+  const failed = (ctx: KoaContextWithOIDC, { error }: Errors.OIDCProviderError): void => {
     log("debug", `sign-in: ${ctx.oidc.route} was refused: ${error}`);
   };
   const broke = (error: unknown): void => log("error", `sign-in has failed: ${asDuplexityError(error).message}`);

@@ -2,10 +2,11 @@
 // reads the store can use none of it. Redeeming is one atomic step, whoever else tries at the same time.
 
 import { createHash, randomBytes } from "node:crypto";
-import { type Adapter, type AdapterPayload, errors } from "oidc-provider";
+import type { Adapter, AdapterPayload } from "oidc-provider";
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Store, Value } from "../store/index.ts";
 import { KEPT_AFTER_END_S } from "./lifetimes.ts";
+import { errors } from "./oidc-provider.ts";
 
 /**
  * What is found by something else than its id keeps its hash in place of it. The mark is this process's own, so that a
