@@ -73,6 +73,15 @@ export class StreamPool {
     }
   }
 
+  /** Ends the idle streams of a client, which count as open ones like all others. Answers whether there were any. */
+  makeRoom(clientId: string): boolean {
+    const before = this.#count;
+    for (const idle of [...this.#idle.values()]) {
+      if (idle.route.clientId === clientId) for (const origin of [...idle.streams]) origin.discard();
+    }
+    return this.#count < before;
+  }
+
   /** Takes a stream out that died while it was idle. */
   forget(origin: OriginStream): void {
     const idle = this.#idle.get(origin.route.hostname);

@@ -119,10 +119,9 @@ export class StreamSearch implements Held {
       this.#hold();
       return;
     }
-    const { pool, routes } = this.#context;
-    let origin = this.#mayUseIdle ? pool.take(route) : null;
+    let origin = this.#mayUseIdle ? this.#context.pool.take(route) : null;
     try {
-      origin ??= new OriginStream(routes, route, pool, this.#searcher);
+      origin ??= this.#open(route);
     } catch (error) {
       const { code } = asDuplexityError(error);
       if (code === "DPX_CLIENT_AWAY") this.#hold();
@@ -176,6 +175,19 @@ export class StreamSearch implements Held {
     this.#searcher.onWelcome(verdict.edit);
     // Anew: the route may have changed meanwhile.
     this.search(this.#mayUseIdle);
+  }
+
+  #open(route: Route): OriginStream {
+    const { pool, routes } = this.#context;
+    try {
+      return new OriginStream(routes, route, pool, this.#searcher);
+    } catch (error) {
+      const { code } = asDuplexityError(error);
+      const isFull = code === "DPX_LIMIT" || code === "DPX_STREAMS_LIMIT";
+      // Nobody is refused for the sake of streams that only wait for a next request.
+      if (!isFull || !pool.makeRoom(route.clientId)) throw error;
+      return new OriginStream(routes, route, pool, this.#searcher);
+    }
   }
 
   #hold(): void {

@@ -29,6 +29,27 @@ describe("createProxy", () => {
     expect(proxy.statistics.failures).toBe(1);
   });
 
+  it("answers 429 at the owner's limit, but ends idle streams before it refuses anybody", async () => {
+    const { visitor, routes } = await startProxy(stage);
+    const origin = await startScriptedOrigin(stage, [HELLO, HELLO, HELLO]);
+    for (const name of ["a", "b", "c"]) routes.register(`${name}.example.test`, origin.port);
+    routes.register("d.example.test", origin.port, { clientId: "client-2" });
+    routes.maxOpen = 2;
+    const peer = await visitor();
+    for (const host of ["a.example.test", "b.example.test", "c.example.test"]) {
+      peer.write(get("/", host));
+      expect((await readAnswer(peer)).body).toBe("hello");
+    }
+    expect(routes.streams.map(({ isReset }) => isReset)).toEqual([true, true, false]);
+    routes.maxOpen = 1;
+    // The only idle stream is another client's: ending it would help that one alone.
+    peer.write(get("/", "d.example.test"));
+    const refused = await readAnswer(peer);
+    expect(refused.status).toBe(429);
+    expect(refused.fields.get("duplexity-error")).toBe("DPX_LIMIT");
+    expect(refused.fields.get("retry-after")).toBe("5");
+  });
+
   it("does not serve HTTP for a TCP pipe's hostname", async () => {
     const { visitor, routes } = await startProxy(stage);
     routes.register("db.example.test", 1, { protocol: "tcp", tcpPort: 20_000 });

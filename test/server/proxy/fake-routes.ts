@@ -22,6 +22,8 @@ export class FakeRoutes implements Routes {
   readonly streams: FakeStream[] = [];
   /** What `open` throws instead of opening, if set. */
   refuseOpen: ErrorCode | null = null;
+  /** Streams that may be open at once; those beyond are refused with DPX_LIMIT. */
+  maxOpen = Number.POSITIVE_INFINITY;
   isLinkUp = true;
   /** Answers of `locate` come as promises. */
   isSlow = false;
@@ -89,6 +91,8 @@ export class FakeRoutes implements Routes {
   open(route: Route, request: OpenRequest, handler: StreamHandler): Stream {
     if (!this.isLinkUp) throw new DuplexityError("DPX_CLIENT_AWAY", "Cannot open a stream: no link is up");
     if (this.refuseOpen !== null) throw new DuplexityError(this.refuseOpen, "Cannot open a stream: told so");
+    const open = this.streams.filter(({ isReset }) => !isReset).length;
+    if (open >= this.maxOpen) throw new DuplexityError("DPX_LIMIT", `Cannot open a stream: ${open} are open`);
     const port = this.#routes.get(route.hostname)?.port ?? 0;
     const stream = new FakeStream(this, ++this.#nextId, port, request, handler);
     this.streams.push(stream);
