@@ -24,6 +24,8 @@ export interface UpRunOptions {
   readonly startedAt: number;
   /** Opens the tunnel. */
   readonly forward: (signal: AbortSignal) => Promise<Tunnel>;
+  /** Adds what to do about it to why the tunnel ended by itself. */
+  readonly explain?: (error: DuplexityError) => DuplexityError;
   /** Called once the pipes are up: `up -d` lets its parent go then. */
   readonly onReady?: (tunnel: Tunnel, elapsedMs: number) => void;
   /** Hands over what somebody types; returns the function that stops that. */
@@ -112,7 +114,7 @@ class UpRun {
     if (outcome.by === "tunnel") {
       if (outcome.error === null) view.closed(names, null, "closed");
       else view.closed(names, outcome.error.code, outcome.error.message);
-      if (outcome.error !== null) throw outcome.error;
+      if (outcome.error !== null) throw this.#options.explain?.(outcome.error) ?? outcome.error;
       return 0;
     }
     this.#isEnding = true;

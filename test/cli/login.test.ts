@@ -3,11 +3,12 @@
 import { once } from "node:events";
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { run as login } from "../../src/cli/commands/login.ts";
 import { run as logout } from "../../src/cli/commands/logout.ts";
 import { run as whoami } from "../../src/cli/commands/whoami.ts";
 import { SignIns } from "../../src/cli/sign-ins.ts";
+import { startConnectProxy } from "../support/connect-proxy.ts";
 import { useStage } from "../support/stage.ts";
 import { type CommandRun, runCommand } from "./support/run-command.ts";
 import { SignInServer } from "./support/sign-in-server.ts";
@@ -160,6 +161,23 @@ describe("duplexity login", () => {
     expect(await command.ended).toBe(0);
     expect(stored().current).toBe(server.origin);
     expect(stored().find(`http://localhost:${port}`)?.server).toBe(server.origin);
+  });
+});
+
+describe("duplexity login through a proxy", () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  it("asks nothing of the server but through it", async () => {
+    const proxy = await startConnectProxy(stage);
+    vi.stubEnv("HTTP_PROXY", proxy.url);
+    vi.stubEnv("NO_PROXY", "");
+    const command = start({ device: true });
+    const { userCode } = await line(command, "device");
+    await server.confirmDevice(String(userCode));
+    expect(await command.ended).toBe(0);
+    expect(new Set(proxy.asked)).toEqual(new Set([new URL(server.origin).host]));
+    // Discovery, the code, the token, its keys, whoami.
+    expect(proxy.asked.length).toBeGreaterThanOrEqual(2);
   });
 });
 

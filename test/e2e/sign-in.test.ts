@@ -5,7 +5,7 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { startChromium } from "../support/chromium.ts";
-import { type Home, type RunningUp, runDuplexity, spawnDuplexity, startUp } from "../support/duplexity.ts";
+import { createHome, type Home, type RunningUp, runDuplexity, spawnDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { beginLogin, fillIn, newPerson, PASSWORD, type PeopleServer, startPeopleServer } from "../support/people.ts";
 import { useStage } from "../support/stage.ts";
@@ -71,6 +71,16 @@ describe("duplexity up with a stored sign-in", () => {
     expect(await process.exited()).toEqual({ status: 4, signal: null });
   });
 
+  it("exits 4 with the command to run, when its person is removed", async () => {
+    const { process } = await up("cat1");
+    await server.admin("/api/users/remove", { name: "ben" });
+    expect(await process.nextLine("error")).toMatchObject({
+      code: "DPX_AUTH_INVALID",
+      hint: `duplexity login ${server.origin}`,
+    });
+    expect((await process.exited()).status).toBe(4);
+  });
+
   it("exits 6 when it is kicked, with who, why and until when; and stays out while it is banned", async () => {
     const { process } = await up("cat1");
     const { clients } = await server.admin("/api/kick", { who: "ben", reason: "too loud", banMs: 7_200_000 });
@@ -94,6 +104,15 @@ describe("duplexity up with a stored sign-in", () => {
     const before = await name();
     await age(1);
     expect(await name()).toEqual(before);
+  });
+
+  it("stops waiting for the browser at Ctrl-C: nothing listens or is kept", async () => {
+    const other = await createHome(stage);
+    const { process, url } = await beginLogin(stage, server, other);
+    process.kill("SIGINT");
+    expect(await process.exited()).toEqual({ status: 130, signal: null });
+    await expect(fetch(new URL(url).searchParams.get("redirect_uri") ?? "")).rejects.toThrow();
+    expect((await runDuplexity(stage, ["whoami", "--server", server.origin], { home: other })).status).toBe(4);
   });
 
   it("is refused what only an admin may, with status 4", async () => {

@@ -4,7 +4,7 @@
 import { asDuplexityError, DuplexityError } from "../../protocol/errors.ts";
 import { callApi } from "../api.ts";
 import { dateOf, textOf } from "../api-answer.ts";
-import { type CommandContext, readSettings } from "../context.ts";
+import { type CommandContext, readSettings, warn } from "../context.ts";
 import { readTokenFrom } from "../credentials.ts";
 import { DEFAULT_SERVER, readServer, SERVER_WANTED, type ServerAccess } from "../dial.ts";
 import { LOGIN_FLAGS } from "../flags.ts";
@@ -40,6 +40,7 @@ export async function run(context: CommandContext): Promise<number> {
     const signIns = await user.signIns();
     await signIns.add(checked.signIn);
     view.loggedIn({ ...checked.signIn, role: checked.role });
+    if (env.DUPLEXITY_TOKEN) warn(context, "DUPLEXITY_TOKEN is set: commands show that token, not this sign-in");
     return 0;
   } catch (error) {
     if (interrupts.first.aborted) return EXIT_INTERRUPTED;

@@ -96,6 +96,7 @@ function runOptionsOf(
   return {
     ...others,
     server,
+    explain: (error) => explain(error, plan.access),
     async forward(signal) {
       const { pipes } = plan;
       const identity = { ...(token === undefined ? {} : { token }), ...(key === undefined ? {} : { key }) };
