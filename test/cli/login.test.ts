@@ -182,11 +182,17 @@ describe("duplexity login through a proxy", () => {
 });
 
 describe("duplexity login refuses", () => {
-  it("a server that is another one by its own word", async () => {
-    const liar = await SignInServer.start(stage, { issuer: "https://tunnel.example.com/auth" });
-    await expect(start({}, [liar.origin]).ended).rejects.toMatchObject({
+  it.each([
+    ["another host", () => "https://tunnel.example.com/auth"],
+    ["another host at the same port", (origin: string) => `http://evil.example:${new URL(origin).port}/auth`],
+    ["another port of this machine", () => "http://127.0.0.1:9/auth"],
+    ["another path", (origin: string) => `${origin}/other`],
+  ])("a server that is %s by its own word", async (_what, issuer) => {
+    const liar = await SignInServer.start(stage, { issuer });
+    const { origin } = liar;
+    await expect(start({}, [origin]).ended).rejects.toMatchObject({
       code: "DPX_SIGN_IN_FAILED",
-      message: `Cannot sign in to ${liar.origin}: it says that it is https://tunnel.example.com/auth, wanted ${liar.origin}/auth`,
+      message: `Cannot sign in to ${origin}: it says that it is ${issuer(origin)}, wanted ${origin}/auth`,
     });
   });
 

@@ -3,6 +3,8 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { hostname } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
@@ -33,6 +35,13 @@ function spawnCommand(args: readonly string[], settings: string): Promise<Ended>
   return new Promise((resolve) => child.on("close", (status) => resolve({ status, output })));
 }
 
+/** Of a process that was, and is no more. */
+async function deadPid(): Promise<number> {
+  const child = spawn(process.execPath, ["-e", "0"]);
+  await once(child, "close");
+  return child.pid ?? 0;
+}
+
 /** As if an hour had gone by. */
 function age(settings: string): void {
   const path = join(settings, "sign-ins.json");
@@ -53,6 +62,9 @@ describe("a stored sign-in", () => {
     for (const round of [1, 2]) {
       age(settings);
       server.asked.length = 0;
+      // The second time they find the lock of one that has died.
+      const dead = { pid: await deadPid(), host: hostname(), nonce: 1 };
+      if (round === 2) writeFileSync(join(settings, "sign-ins.json.lock"), JSON.stringify(dead));
       const all = await Promise.all(
         Array.from({ length: PROCESSES }, () => spawnCommand(["whoami", "--json"], settings)),
       );

@@ -20,7 +20,7 @@ export interface SignInServerOptions {
   /** How long an ID token lives. @default 3600 */
   readonly idTokenSeconds?: number;
   /** What the discovery says; left out: the origin's own. */
-  readonly issuer?: string;
+  readonly issuer?: (origin: string) => string;
 }
 
 export class SignInServer {
@@ -56,7 +56,7 @@ export class SignInServer {
     stage.defer(() => {
       for (const spy of quiet) spy.mockRestore();
     });
-    const provider = createProvider(options.issuer ?? `${origin}/auth`, options);
+    const provider = createProvider(options.issuer?.(origin) ?? `${origin}/auth`, options);
     const self = new SignInServer(origin, provider);
     serve = (request, response) => self.#serve(request, response);
     return self;
