@@ -1,11 +1,13 @@
 // People as they come: the first admin, a colleague, a device without a browser, another provider. Real Chromium, the
 // built command, a folder or Redis behind it.
 
+import type { Browser, Page } from "playwright-core";
 import { describe, expect, it } from "vitest";
 import { startChromium } from "../support/chromium.ts";
 import { runDuplexity, spawnDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { textOf } from "../support/lines.ts";
+import { OUTSIDE_CLIENT, startOutsideProvider } from "../support/outside-provider.ts";
 import {
   beginLogin,
   claimLink,
@@ -16,6 +18,7 @@ import {
   STORES,
   startPeopleServer,
 } from "../support/people.ts";
+import { freePort } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
 import { visit } from "../support/visitor.ts";
 
@@ -61,7 +64,7 @@ describe.each(STORES)("People, kept in %s", (store) => {
 });
 
 /** Opens the claim link and makes the admin "ada" of it. */
-async function becomeAdmin(server: PeopleServer, { page }: { page: import("playwright-core").Page }): Promise<void> {
+async function becomeAdmin(server: PeopleServer, { page }: { readonly page: Page }): Promise<void> {
   const link = server.process.stderr.includes("claim-link") ? await claimLink(server) : null;
   if (link === null) {
     // In Redis nothing lies in a folder: the admin token invites instead.
@@ -75,10 +78,32 @@ async function becomeAdmin(server: PeopleServer, { page }: { page: import("playw
 }
 
 /** A person whom the admin invited, who has chosen a password and is signed in. */
-async function invited(server: PeopleServer, browser: import("playwright-core").Browser, name: string) {
+async function invited(server: PeopleServer, browser: Browser, name: string) {
   const answer = await server.admin("/api/users", { name });
   const person = await newPerson(stage, browser);
   await person.page.goto(String(answer.inviteUrl));
   await fillIn(person.page, { password: PASSWORD });
   return person;
 }
+
+describe("People from another provider", () => {
+  it("sign in there, and are admins where the provider says so", async () => {
+    const port = await freePort();
+    const outside = await startOutsideProvider(stage, `http://localhost:${port}/auth/outside/callback`);
+    outside.claims = { preferred_username: "grace", groups: ["tunnel-admins"] };
+    const args = ["--oidc-issuer", outside.issuer, "--oidc-client-id", OUTSIDE_CLIENT.clientId];
+    const server = await startPeopleServer(stage, {
+      port,
+      args: [...args, "--oidc-admin", "groups=tunnel-admins", "--oidc-only"],
+      env: { DUPLEXITY_OIDC_CLIENT_SECRET: OUTSIDE_CLIENT.clientSecret },
+    });
+    const { page, home } = await newPerson(stage, await startChromium(stage));
+    const { process, url } = await beginLogin(stage, server, home);
+    await page.goto(url);
+    expect(await page.locator('input[type="password"]').count()).toBe(0);
+    await page.locator('a[href^="/auth/outside"]').first().click();
+    expect(await process.nextLine("loggedIn")).toMatchObject({ user: "grace" });
+    const who = await runDuplexity(stage, ["whoami", "--json"], { home });
+    expect(who.lines[0]).toMatchObject({ user: "grace", role: "admin" });
+  });
+});
