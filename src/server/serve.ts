@@ -86,6 +86,7 @@ class Node implements Server {
     this.#hub = new Hub({
       ...{ authenticator, attempts, admission: bans },
       ...{ registry: this.#registry, nodeId, domain, limits, log, software: SOFTWARE },
+      canSignIn: this.#signIn.visitors !== null,
       dataPlaneUri: (host) => this.#dataPlaneUri(host),
       urlOf: (hostname, tcpPort) => this.#pipeUrl(hostname, tcpPort),
       ports: tcpPorts === null ? null : { open: (route) => this.#openPort(route) },

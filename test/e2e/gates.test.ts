@@ -3,7 +3,10 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { startChromium } from "../support/chromium.ts";
 import { createHome, spawnUp, startServer } from "../support/duplexity.ts";
+import { startHttpOrigin } from "../support/http-origin.ts";
+import { ADMIN_TOKEN, fillIn, newPerson, PASSWORD, startPeopleServer } from "../support/people.ts";
 import { useStage } from "../support/stage.ts";
 import { startFaultyTunnel, startTunnel } from "../support/tunnel.ts";
 import { visit } from "../support/visitor.ts";
@@ -49,6 +52,43 @@ describe("up --allow-cidr", () => {
 });
 
 describe("up --login", () => {
+  it("lets people of the server in by their browser, until one is banned, and nobody else", async () => {
+    const server = await startPeopleServer(stage);
+    const browser = await startChromium(stage);
+    const origin = await startHttpOrigin(stage);
+    const up = await spawnUp(stage, server.url, [`cat1:${origin.target}`], {
+      home: await createHome(stage),
+      env: { DUPLEXITY_TOKEN: ADMIN_TOKEN },
+      args: ["--login", "--log-requests"],
+    });
+    await up.nextLine("ready");
+    const page = `http://cat1.localhost:${server.port}/headers?x=1`;
+    expect((await visit(server.port, "cat1.localhost", "/headers")).status).toBe(401);
+
+    const ada = await newPerson(stage, browser);
+    const { inviteUrl } = await server.admin("/api/users", { name: "ada" });
+    await ada.page.goto(String(inviteUrl));
+    await fillIn(ada.page, { password: PASSWORD });
+    const answer = await ada.page.goto(page);
+    expect([answer?.status(), ada.page.url()]).toEqual([200, page]);
+    expect(await answer?.text()).not.toContain("__Host-");
+
+    // A stranger is asked by the server itself, and comes in once it is known who it is.
+    const stranger = await newPerson(stage, browser);
+    await stranger.page.goto(page);
+    expect(new URL(stranger.page.url()).origin).toBe(server.origin);
+    await fillIn(stranger.page, { name: "ada", password: PASSWORD });
+    await stranger.page.waitForURL(page);
+
+    await server.admin("/api/kick", { who: "ada", banMs: 60_000 });
+    expect((await ada.page.goto(page))?.status()).toBe(403);
+    expect((await stranger.page.goto(page))?.status()).toBe(403);
+    // The cookie is gone: what comes now is auth's word.
+    expect((await ada.page.goto(page))?.status()).toBe(403);
+    expect(new URL(ada.page.url()).origin).toBe(server.origin);
+    expect(up.printed() + server.process.printed()).not.toMatch(/code=|state=|__Host-/);
+  });
+
   it("is refused by a server without accounts, with what to do instead", async () => {
     const server = await startServer(stage);
     const home = await createHome(stage);
