@@ -377,6 +377,9 @@ describe("A clientId", () => {
     authenticator.add("ben", authenticator.person("ben"));
     const { ticket } = await client.discover(await client.openControl());
     await client.dial(ticket, ["cat1"]);
+    await poll(() => hub.own.unauthenticated === 0, 5_000, "the dialRequest", 2);
+    // Passes over everything that was said before it.
+    await client.discover();
     registry.release();
     expect(await client.registered()).toMatchObject({ pipes: [{ status: "registered" }] });
     await reach(hub, "cat1.test");

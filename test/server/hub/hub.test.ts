@@ -327,6 +327,21 @@ describe("Hub", () => {
       expect(await hub.client().up("cat1")).toMatchObject({ pipes: [{ code: "DPX_NAME_TAKEN" }] });
     });
 
+    it("registers nothing for a client that says goodbye meanwhile", async () => {
+      const registry = new SlowRegistry();
+      const hub = await startHub(stage, { registry });
+      const client = hub.client();
+      registry.hold("cat1.test");
+      const { closed } = await client.dial((await client.discover()).ticket, ["cat1"]);
+      await registry.held;
+      client.control?.send({ type: "clientDisconnectRequest", clientId: client.clientId, reason: "enough" });
+      await poll(() => hub.log.some((line) => line.includes("leaves: enough")), 5_000, "the goodbye", 2);
+      registry.release();
+      expect(await closed).toMatchObject({ code: "DPX_LINK_LOST", message: "The client has left" });
+      await hub.settled();
+      expect([await registry.locate("cat1.test"), client.sessions.length]).toEqual([null, 0]);
+    });
+
     it("lets only the newest of several dialers of a client go on", async () => {
       const registry = new SlowRegistry();
       const hub = await startHub(stage, { registry });
