@@ -168,7 +168,6 @@ describe("Exit status", () => {
     ["up", "--pipe", "cat1:ftp://localhost"],
     ["up", "--pipe", "cat1:localhost:99999"],
     ["up", "9090", "--server", "ftp://example.com"],
-    ["serve"],
     ["serve", "--no-auth", "--listen", "0.0.0.0:0"],
     ["serve", "--no-auth", "--listen", "127.0.0.1:0", "--internal-listen", "0.0.0.0:0"],
     ["serve", "--no-auth", "--tcp-ports", "9-1"],
@@ -327,7 +326,8 @@ describe("Output", () => {
   it("of --help and --version is on stdout with status 0", async () => {
     const help = await runDuplexity(stage, ["--help"]);
     expect(help.status).toBe(0);
-    for (const command of ["up", "down", "status", "list", "serve"]) expect(help.stdout).toContain(`  ${command} `);
+    for (const command of ["up", "down", "status", "list", "login", "kick", "user", "token", "serve"])
+      expect(help.stdout).toContain(`  ${command} `);
     const version = await runDuplexity(stage, ["--version"]);
     expect([version.status, version.stdout]).toEqual([0, "0.1.0\n"]);
   });
