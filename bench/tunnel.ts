@@ -36,6 +36,13 @@ export async function startServer(options: TunnelOptions, inspectorPort?: number
     "127.0.0.1:0",
     "--internal-listen",
     "127.0.0.1:0",
+    // All clients are this machine's, and that is one owner.
+    "--max-clients-per-owner",
+    "10000",
+    "--max-pipes-per-owner",
+    "20000",
+    "--max-connections-per-owner",
+    "20000",
   ];
   const { child, line } = await startCommand(options, "server", nodeFlags, args, "listening");
   return { child, url: String(line["public"]) };

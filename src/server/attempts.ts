@@ -44,8 +44,8 @@ export const DEFAULT_ATTEMPT_LIMITS: Readonly<Record<AttemptKind, AttemptLimit>>
   "user-code": { points: 10, durationMs: 300_000 },
   claim: { points: 20, durationMs: 300_000 },
   redeem: { points: 120, durationMs: 60_000 },
-  register: { points: 6_000, durationMs: 60_000 },
-  upgrade: { points: 12_000, durationMs: 60_000 },
+  register: { points: 15_000, durationMs: 60_000 },
+  upgrade: { points: 30_000, durationMs: 60_000 },
   visitor: { points: 30, durationMs: 60_000 },
 };
 

@@ -3,6 +3,6 @@
 export { senderOf } from "../sender-of.ts";
 export type { ClientRow } from "./client-rows.ts";
 export { Hub, type HubOptions, type HubStatistics, type HubUpgrade } from "./hub.ts";
-export { FOREVER, type Found, type Kick, type KickedClient } from "./kicks.ts";
+export type { Found, Kick, KickedClient } from "./kicks.ts";
 export { Lobby, type LobbyOptions, type LobbyPlace } from "./lobby.ts";
 export type { PortOpener } from "./registrar.ts";
