@@ -23,7 +23,7 @@ ${error === undefined ? null : html`<p class="alert" role="alert" id="error">${e
 <input class="code" id="user_code" name="user_code" autocomplete="off" autocapitalize="characters" spellcheck="false" maxlength="16" required autofocus${error === undefined ? null : html` aria-invalid="true" aria-describedby="error"`}>
 <button>Continue</button>
 </form>
-<p></p><small>Signed in as ${userName}</small>`,
+<p class="foot">Signed in as ${userName}. <a href="/auth/account">Not you?</a></p>`,
   };
 }
 

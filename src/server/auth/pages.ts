@@ -19,12 +19,14 @@ export interface SignInPageOptions {
   /** Nobody can sign in yet: the server's first admin is still to be made. */
   readonly isUnclaimed: boolean;
   readonly formTargets: readonly string[];
+  /** What the sign-in is for, if anything waits for it. */
+  readonly reason: string | null;
   readonly name?: string;
   readonly error?: string;
 }
 
 export function signInPage(options: SignInPageOptions): Page {
-  const { browser, next, hasLocalAccounts, outside, isUnclaimed, formTargets, name = "", error } = options;
+  const { browser, next, hasLocalAccounts, outside, isUnclaimed, formTargets, reason, name = "", error } = options;
   const kept = next === null ? null : html`<input type="hidden" name="next" value="${next}">`;
   const query = next === null ? "" : `?next=${encodeURIComponent(next)}`;
   const local = html`<form method="post" action="/auth/sign-in">
@@ -40,7 +42,7 @@ ${token(browser)}${kept}
     status: error === undefined ? 200 : 403,
     formTargets,
     body: html`<h1>Sign in</h1>
-${alert(error)}${isUnclaimed ? html`<p class="warn">Nobody has an account here yet. Whoever runs this server finds a link for the first one in its terminal.</p>` : null}
+${alert(error)}${reason === null ? null : html`<p>${reason}</p>`}${isUnclaimed ? html`<p class="warn">Nobody has an account here yet. Whoever runs this server finds a link for the first one in its terminal.</p>` : null}
 ${hasLocalAccounts ? local : null}
 ${hasLocalAccounts && outside !== null ? html`<p class="or">or</p>` : null}
 ${outside === null ? null : html`<a class="button${hasLocalAccounts ? " quiet" : ""}" href="/auth/outside${query}">Sign in with ${outside}</a>`}`,
@@ -117,7 +119,7 @@ export interface AccountPageOptions {
 export function accountPage({ browser, account, error, done }: AccountPageOptions): Page {
   const change = html`<h2>Change your password</h2>
 ${alert(error)}<form method="post" action="/auth/account">
-${token(browser)}<input type="hidden" name="name" value="${account.name}" autocomplete="username">
+${token(browser)}<input name="name" value="${account.name}" autocomplete="username" readonly hidden>
 <label for="old">Present password</label>
 <input id="old" name="old" type="password" autocomplete="current-password" required>
 ${newPassword}

@@ -175,7 +175,19 @@ export class SignIn {
     const path = given === null ? null : browser.keptPath(given);
     const next = path === null ? null : given;
     const isUnclaimed = hasLocalAccounts && accounts.all().length === 0;
+    const reason = path === null ? null : reasonFor(path);
     const formTargets = path === null ? [] : path.startsWith("/auth/visit?") ? pipeTargets : LOOPBACK_TARGETS;
-    return showPage(signInPage({ browser, next, hasLocalAccounts, outside, isUnclaimed, formTargets, ...failure }));
+    return showPage(
+      signInPage({ browser, next, hasLocalAccounts, outside, isUnclaimed, formTargets, reason, ...failure }),
+    );
   }
+}
+
+/** So that whoever is sent here sees what for. */
+function reasonFor(path: string): string | null {
+  const { pathname, searchParams } = new URL(path, "http://localhost");
+  if (pathname === "/auth/authorize") return "The command line on this computer asks for access.";
+  if (pathname === "/auth/device") return "To let a machine in.";
+  if (pathname === "/auth/visit") return `To open ${searchParams.get("hostname") ?? ""}.`;
+  return null;
 }

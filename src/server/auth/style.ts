@@ -58,6 +58,9 @@ a { color: var(--accent); }
 dl { display: grid; grid-template-columns: auto 1fr; gap: .35rem 1rem; margin: 0 0 1rem; }
 dt { color: var(--soft); }
 dd { margin: 0; overflow-wrap: anywhere; }
-small { color: var(--soft); font-size: .85rem; }
+small, .foot { color: var(--soft); font-size: .85rem; }
+.foot { margin-top: 1.25rem; }
+code { font-size: .95em; white-space: nowrap; }
+[hidden] { display: none; }
 @media (max-width: 28rem) { body { padding-top: 1.5rem; } main { padding: 1.25rem; } .both { grid-template-columns: 1fr; } }
 `;
