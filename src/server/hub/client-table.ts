@@ -91,6 +91,11 @@ export class ClientTable {
     return true;
   }
 
+  /** Resolves when those who have ended so far have given everything back. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#endings.values());
+  }
+
   /** Until `ending` is over, whoever comes under this clientId registers nothing. */
   waitFor(clientId: string, ending: Promise<void>): void {
     this.#endings.set(clientId, ending);

@@ -49,8 +49,6 @@ const USER_PREFIX = "user:";
 
 export class Kicks {
   readonly #options: KicksOptions;
-  /** Those under way: another one that finds nobody left of theirs is over when they are. */
-  readonly #running = new Set<Promise<unknown>>();
 
   constructor(options: KicksOptions) {
     this.#options = options;
@@ -90,12 +88,11 @@ export class Kicks {
     const error = new DuplexityError("DPX_KICKED", wordsOf(farewell));
     const rows = clients.map((client) => this.#row(client));
     // All of them in this turn: none may see the others go and come back before it is its own turn.
-    const endings = clients.map((client) => this.#options.lives.end(client, error, farewell));
+    for (const client of clients) void this.#options.lives.end(client, error, farewell);
     for (const { clientId, user } of rows)
       this.#options.log("info", `${clientId} of ${user} is ended: ${error.message}`);
-    const running = Promise.all([...this.#running, ...endings]);
-    this.#running.add(running);
-    await running.finally(() => this.#running.delete(running));
+    // Also of those who were ended a moment before, by the ban itself or by another one: their names go as well.
+    await this.#options.clients.settled();
     return rows;
   }
 

@@ -331,9 +331,8 @@ export class Lives {
       client.held = client.held.map((pipe) => (pipe.hostname === hostname ? { ...pipe, epoch } : pipe));
       return;
     }
-    // It left while it was being undone. One that was sent away comes back for no visitor who would wait.
-    const reason = this.#options.clients.farewellFor(clientId) === null ? "lost" : "left";
-    await this.#options.registry.remove(hostname, clientId, epoch, reason).catch(() => false);
+    // It left while it was being undone: no visitor is to wait for it.
+    await this.#options.registry.remove(hostname, clientId, epoch, "left").catch(() => false);
   }
 }
 

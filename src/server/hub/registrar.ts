@@ -186,11 +186,14 @@ export class Registrar {
       const isOld = client.held.some((pipe) => pipe.hostname === hostname && pipe.epoch === epoch);
       if (isOld) continue;
       if (replaced === null) await registry.remove(hostname, client.clientId, epoch, "left").catch(() => false);
-      else await this.#giveBack(replaced);
+      else await this.#giveBack(record, replaced);
     }
   }
 
-  async #giveBack(replaced: RegistryRecord): Promise<void> {
+  async #giveBack(record: RegistryRecord, replaced: RegistryRecord): Promise<void> {
+    // A third one of the same owner may have taken it meanwhile: then it is not ours to give.
+    const current = await this.#options.registry.locate(record.hostname).catch(() => null);
+    if (current?.clientId !== record.clientId || current.epoch !== record.epoch) return;
     const result = await this.#options.registry.register(replaced).catch(() => null);
     if (result?.status === "registered") await this.#options.onGivenBack(result.record);
   }

@@ -312,6 +312,25 @@ describe("Hub", () => {
       expect(routeTo(hub, "cat1.test")).toMatchObject({ clientId: newer.clientId, state: "up" });
     });
 
+    it("gives no name back that a third sister has taken meanwhile", async () => {
+      const registry = new SlowRegistry();
+      const hub = await startHub(stage, { registry });
+      const first = hub.client();
+      await upAndLive(first, "cat1");
+      const second = hub.client({ key: first.key });
+      registry.hold("dog1.test");
+      const { closed } = await second.dial((await second.discover()).ticket, ["cat1", "dog1"]);
+      await registry.held;
+      const third = hub.client({ key: first.key });
+      await upAndLive(third, "cat1");
+      registry.release();
+      expect(await closed).toMatchObject({ code: "DPX_REPLACED" });
+      // A kick, even of nobody, is over when all that has ended is undone.
+      await hub.hub.kick({ who: "nobody", by: "", reason: "", until: null });
+      expect(routeTo(hub, "cat1.test")).toMatchObject({ clientId: third.clientId, epoch: 3 });
+      await reach(hub, "cat1.test");
+    });
+
     it("registers nothing for a client that leaves meanwhile", async () => {
       const registry = new SlowRegistry();
       const hub = await startHub(stage, { registry });

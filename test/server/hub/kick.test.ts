@@ -31,7 +31,7 @@ async function hubWithPeople(...names: string[]) {
   return { hub, registry, authenticator };
 }
 
-/** A stream to `hostname`, and the error that ends it. */
+/** A stream to `hostname`, which must have been reached before, and the error that ends it. */
 function openStream(hub: HubStage, hostname: string): Promise<DuplexityError> {
   return new Promise((resolve) => {
     const handler = { onAccept() {}, onData() {}, onEnd() {}, onDrain() {}, onReset: resolve };
@@ -45,6 +45,7 @@ describe("Hub.kick", () => {
     const client = hub.client();
     await upAndLive(client, "cat1", "cat2");
     const { control, link } = client;
+    await reach(hub, "cat1.test");
     const reset = openStream(hub, "cat1.test");
     expect(await hub.hub.kick({ who: client.clientId, ...WHY })).toEqual([
       {
@@ -161,12 +162,13 @@ describe("Hub.kick", () => {
       await Promise.all(some.map((client, step) => upAndLive(client, `cat${index + step}`)));
     }
     const resets: string[] = [];
-    clients.forEach((_client, index) => {
+    for (const index of clients.keys()) {
       const hostname = `cat${index}.test`;
+      await reach(hub, hostname);
       const onReset = (error: DuplexityError) => resets.push(`${hostname} ${error.code}`);
       const handler = { onAccept() {}, onData() {}, onEnd() {}, onDrain() {}, onReset };
       hub.hub.routes.open(routeTo(hub, hostname), openRequest(hostname), handler);
-    });
+    }
     for (const [index, client] of clients.entries()) {
       const started = performance.now();
       const kicked = await hub.hub.kick({ who: client.clientId, ...WHY });
@@ -278,6 +280,7 @@ describe("Hub.kick", () => {
       const hub = await startHub(stage);
       const client = hub.client();
       await upAndLive(client, "cat1");
+      await reach(hub, "cat1.test");
       const reset = openStream(hub, "cat1.test");
       client.control?.send({ type: "clientDisconnectRequest", clientId: client.clientId, reason: "bye" });
       await poll(() => hub.hub.routes.locate("cat1.test") === null, 5_000, "the goodbye", 2);

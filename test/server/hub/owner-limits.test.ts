@@ -5,16 +5,24 @@ import { createAttempts } from "../../../src/server/attempts.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
-import { type HubStageOptions, startHub } from "./stage.ts";
+import { type HubStage, type HubStageOptions, startHub } from "./stage.ts";
 import { HANDLER, openRequest, reach, routeTo, upAndLive } from "./steps.ts";
 import { TokenBook } from "./token-book.ts";
 
 const stage = useStage();
+const ADMIN = new TokenBook().person("ana", { isAdmin: true });
 
 async function start(limits: Partial<typeof DEFAULT_LIMITS>, more: HubStageOptions = {}) {
   const authenticator = new TokenBook();
   for (const name of ["ben", "eva"]) authenticator.add(name, authenticator.person(name));
   return startHub(stage, { authenticator, limits: { ...DEFAULT_LIMITS, ...limits }, ...more });
+}
+
+/** Without a stream that would count. */
+function isLive(hub: HubStage, hostname: string): boolean {
+  return hub.hub
+    .list(ADMIN)
+    .some(({ pipes }) => pipes.some((pipe) => pipe.hostname === hostname && pipe.state === "up"));
 }
 
 describe("maxClientsPerOwner", () => {
@@ -87,6 +95,10 @@ describe("maxConnectionsPerOwner", () => {
       ["eva", "dog1"],
     ] as const) {
       await upAndLive(hub.client({ token }), name);
+    }
+    // Until each one works: a session is live a moment after its pipes are registered.
+    for (const name of ["cat1", "cat2", "dog1"]) {
+      await poll(() => isLive(hub, `${name}.test`), 5_000, name, 2);
     }
     const streams = [open("cat1.test"), open("cat2.test"), open("cat2.test")];
     for (const hostname of ["cat1.test", "cat2.test"]) {
