@@ -15,7 +15,7 @@ const isWanted = (/** @type {string} */ folder) => {
   return paths.length === 0 || paths.some(reaches);
 };
 if (isWanted("e2e")) ensurePrograms(["redis-server", "redis-cli", "chromium", "openssl"]);
-if (isWanted("server/store")) ensurePrograms(["redis-server", "redis-cli"]);
+if (isWanted("server/store") || isWanted("server/backend")) ensurePrograms(["redis-server", "redis-cli"]);
 ensureBuild();
 
 const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
