@@ -22,7 +22,7 @@ export interface Registration {
 }
 
 export interface RegistryRecord extends Registration {
-  /** Grows by one each time that the name changes hands from one client to another; never goes back. */
+  /** Grows each time that the name changes hands from one client or node to another; never goes back. */
   readonly epoch: number;
   readonly tcpPort?: number;
   readonly state: "up" | "away";

@@ -37,6 +37,17 @@ export class TcpPortPool {
     return port;
   }
 
+  /** The port that `hostname` has at this moment. */
+  portOf(hostname: string): number | null {
+    const port = this.#lastPorts.get(hostname);
+    return port !== undefined && this.#holders.get(port) === hostname ? port : null;
+  }
+
+  /** Who has a port at this moment. */
+  holders(): readonly string[] {
+    return [...this.#holders.values()];
+  }
+
   /** Frees `port`; its last holder is remembered until somebody else needs the port. */
   release(port: number): void {
     this.#holders.delete(port);

@@ -1,0 +1,79 @@
+// Sees that Redis has lost what it knew (FLUSHALL, a restart without a disk), and keeps names that seem to be nobody's
+// from being given out before those who hold them have said so. Holds no record.
+
+import { randomBytes } from "node:crypto";
+import { DuplexityError } from "../../protocol/index.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import type { RedisKeys } from "./redis-keys.ts";
+import { readTime } from "./redis-records.ts";
+import { BIRTH } from "./redis-scripts.ts";
+
+export interface BirthsOptions {
+  readonly connection: RedisConnection;
+  readonly keys: RedisKeys;
+  /** Every node renews what it holds within this time. */
+  readonly leaseMs: number;
+  /** The time to be taken for Redis's own; empty: its own. */
+  readonly now: () => string;
+}
+
+/** So many marks are tried to find one for each shard of a Redis Cluster. */
+const MAX_TAGS = 256;
+
+interface Mark {
+  readonly id: string;
+  /** Redis's time from which on all names are given out again. */
+  readonly closed: number;
+  readonly now: number;
+}
+
+export class Births {
+  readonly #options: BirthsOptions;
+  readonly #seen = new Map<number, string>();
+
+  constructor(options: BirthsOptions) {
+    this.#options = options;
+  }
+
+  /** Looks at every shard; answers whether one has lost what it knew since the last look. */
+  async check(): Promise<boolean> {
+    const looks = [...this.#tags().values()].map(async (tag) => {
+      const before = this.#seen.get(tag);
+      const { id } = await this.#look(tag);
+      return before !== undefined && before !== id;
+    });
+    return (await Promise.all(looks)).includes(true);
+  }
+
+  /** @throws {DuplexityError} `DPX_STORE` while a name that Redis knows nothing of may be somebody's. */
+  async checkOpen(hostname: string): Promise<void> {
+    const { connection, keys } = this.#options;
+    const shard = connection.shardOf(keys.name(hostname));
+    const { closed, now } = await this.#look(this.#tags().get(shard) ?? 0);
+    if (now >= closed) return;
+    const until = new Date(closed).toISOString();
+    const message = `Cannot register "${hostname}": Redis has lost its records, and until ${until} a name that is not in it may be another's`;
+    throw new DuplexityError("DPX_STORE", message, { hint: "Try again then." });
+  }
+
+  async #look(tag: number): Promise<Mark> {
+    const { connection, keys, leaseMs, now } = this.#options;
+    const newId = randomBytes(9).toString("base64url");
+    const reply = await connection.run(BIRTH, [keys.birth(tag)], [now(), newId, this.#seen.get(tag) ?? "", leaseMs]);
+    const [id, closed, at]: readonly unknown[] = Array.isArray(reply) ? reply : [];
+    const mark = { id: String(id), closed: readTime(closed), now: readTime(at) };
+    this.#seen.set(tag, mark.id);
+    return mark;
+  }
+
+  /** For each shard the first mark that lies on it. Slots move: so it is looked up each time. */
+  #tags(): ReadonlyMap<string, number> {
+    const { connection, keys } = this.#options;
+    const tags = new Map<string, number>();
+    for (let tag = 0; tag < (connection.isCluster ? MAX_TAGS : 1); tag += 1) {
+      const shard = connection.shardOf(keys.birth(tag));
+      if (!tags.has(shard)) tags.set(shard, tag);
+    }
+    return tags;
+  }
+}

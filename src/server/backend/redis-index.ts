@@ -1,0 +1,89 @@
+// Which names there are, and which are an owner's. Only a hint: who reads it looks at the records themselves, and what is
+// wrong in it is mended when it is read or when names are renewed.
+
+import { forEachAtMost } from "./at-most.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import type { RedisKeys } from "./redis-keys.ts";
+import { INDEX } from "./redis-scripts.ts";
+import type { RegistryRecord } from "./registry.ts";
+
+export interface RedisIndexOptions {
+  readonly connection: RedisConnection;
+  readonly keys: RedisKeys;
+  readonly leaseMs: number;
+  readonly graceMs: number;
+  /** The time to be taken for Redis's own; empty: its own. */
+  readonly now: () => string;
+  /** What the registry says of these names. */
+  readonly look: (hostnames: readonly string[]) => Promise<readonly (RegistryRecord | null)[]>;
+}
+
+/** Names read at once. */
+const PAGE = 250;
+/** Keys that are written at once. */
+const MAX_KEYS = 100;
+
+export class RedisIndex {
+  readonly #options: RedisIndexOptions;
+
+  constructor(options: RedisIndexOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {DuplexityError} `DPX_STORE` */
+  async add(records: readonly RegistryRecord[]): Promise<void> {
+    const { connection, keys, graceMs, leaseMs, now } = this.#options;
+    const members = new Map<string, RegistryRecord[]>();
+    for (const record of records) {
+      for (const key of [keys.namesOf(record.ownerId), keys.namesLike(record.hostname)]) {
+        const found = members.get(key);
+        if (found === undefined) members.set(key, [record]);
+        else found.push(record);
+      }
+    }
+    const lastsMs = leaseMs + graceMs;
+    await forEachAtMost(MAX_KEYS, [...members], async ([key, found]) => {
+      for (let at = 0; at < found.length; at += PAGE) {
+        const page = found.slice(at, at + PAGE);
+        const ends = Math.max(...page.map(({ expires }) => expires)) + graceMs;
+        const names = page.map(({ hostname }) => hostname);
+        await connection.run(INDEX, [key], [now(), ends, lastsMs, ...names]);
+      }
+    });
+  }
+
+  /** @throws {DuplexityError} `DPX_STORE` */
+  async remove({ ownerId, hostname }: RegistryRecord): Promise<void> {
+    const { connection, keys } = this.#options;
+    const found = [keys.namesOf(ownerId), keys.namesLike(hostname)];
+    await Promise.all(found.map((key) => connection.call("zrem", [key, hostname])));
+  }
+
+  /** At most `limit` records of one owner, or of all. @throws {DuplexityError} `DPX_STORE` */
+  async list(ownerId: string | null, limit: number): Promise<readonly RegistryRecord[]> {
+    const { keys } = this.#options;
+    const found: RegistryRecord[] = [];
+    for (const key of ownerId === null ? keys.allNames() : [keys.namesOf(ownerId)]) {
+      let start = 0;
+      for (;;) {
+        if (found.length >= limit) return found.slice(0, limit);
+        const { names, records } = await this.#page(key, start);
+        if (names.length === 0) break;
+        const isMeant = (record: RegistryRecord | null): record is RegistryRecord =>
+          record !== null && (ownerId === null || record.ownerId === ownerId);
+        found.push(...records.filter(isMeant));
+        const stale = names.filter((_, index) => !isMeant(records[index] ?? null));
+        if (stale.length > 0) await this.#options.connection.call("zrem", [key, ...stale]);
+        start += names.length - stale.length;
+      }
+    }
+    return found;
+  }
+
+  async #page(key: string, start: number) {
+    const { connection, look } = this.#options;
+    const reply = await connection.call("zrange", [key, start, start + PAGE - 1]);
+    const names = Array.isArray(reply) ? reply.filter((name) => typeof name === "string") : [];
+    return { names, records: names.length === 0 ? [] : await look(names) };
+  }
+}

@@ -1,0 +1,294 @@
+// The registry of a cluster: one key in Redis for each hostname, and every step on it a script, which is what makes it
+// atomic. Remembers what was registered here, so that it can be put back when Redis has lost it.
+
+import { isDeepStrictEqual } from "node:util";
+import { asDuplexityError } from "../../protocol/index.ts";
+import { type Clock, systemClock } from "../clock.ts";
+import { forEachAtMost } from "./at-most.ts";
+import { FollowedNames } from "./followed-names.ts";
+import { NodePorts } from "./node-ports.ts";
+import { Births } from "./redis-births.ts";
+import { claimName } from "./redis-claims.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import { RedisIndex } from "./redis-index.ts";
+import { RedisKeys } from "./redis-keys.ts";
+import { RedisSteps, type Registered, type Renewal, type Sight } from "./redis-steps.ts";
+import type { Holding, RegisterResult, Registration, Registry, RegistryRecord, RemoveReason } from "./registry.ts";
+import { RouteNews } from "./route-news.ts";
+import type { PortRange } from "./tcp-port-pool.ts";
+import type { RoutesMessage, Topics } from "./topics.ts";
+
+export interface RedisRegistryOptions {
+  readonly connection: RedisConnection;
+  /** Tells the other nodes of changes, and hears of theirs: the topic `routes` is the registry's. */
+  readonly topics: Topics;
+  /** Of all keys. @default "duplexity" */
+  readonly prefix?: string;
+  /** How long a registration holds without being renewed. @default 30_000 */
+  readonly leaseMs?: number;
+  /** How long a name stays its owner's after its client went. @default 86_400_000 */
+  readonly graceMs?: number;
+  /** The ports of each node; null: no TCP pipes. @default null */
+  readonly tcpPorts?: PortRange | null;
+  /** Whose time is taken instead of Redis's own, for tests. @default null */
+  readonly clock?: Clock | null;
+}
+
+/** How often the indexes are told of all names that are held here, whatever became of them. */
+const INDEX_EVERY_MS = 300_000;
+/** Batches that are renewed at once; in a Redis Cluster there is one for each slot. */
+const MAX_BATCHES = 100;
+/** Names of a batch that are put back at once. */
+const MAX_REVIVALS = 20;
+
+export class RedisRegistry implements Registry {
+  readonly #news: RouteNews;
+  readonly #keys: RedisKeys;
+  readonly #steps: RedisSteps;
+  readonly #births: Births;
+  readonly #index: RedisIndex;
+  readonly #ports: NodePorts;
+  readonly #followed: FollowedNames;
+  readonly #leaseMs: number;
+  readonly #graceMs: number;
+  readonly #endings: readonly (() => void)[];
+  /** The highest epoch that was seen here, of whatever name: none that is given out here is lower. */
+  #epochFloor = 0;
+  #indexedAt = performance.now();
+  #healing: Promise<void> | null = null;
+  #isLooking = false;
+
+  constructor(options: RedisRegistryOptions) {
+    const { connection, topics, prefix = "duplexity", clock = null } = options;
+    const { leaseMs = 30_000, graceMs = 86_400_000 } = options;
+    this.#leaseMs = leaseMs;
+    this.#graceMs = graceMs;
+    const keys = new RedisKeys(prefix, connection.isCluster);
+    const common = { connection, keys, leaseMs, graceMs, now: () => (clock === null ? "" : String(clock.now())) };
+    const steps = new RedisSteps(common);
+    this.#keys = keys;
+    this.#steps = steps;
+    this.#births = new Births(common);
+    this.#index = new RedisIndex({ ...common, look: async (names) => (await steps.look(names)).map(recordOf) });
+    this.#ports = new NodePorts(options.tcpPorts ?? null);
+    this.#followed = new FollowedNames({
+      clock: clock ?? systemClock,
+      onDue: (hostnames) => void this.#lookAgain(hostnames),
+    });
+    this.#news = new RouteNews(topics, (message) => this.#told(message));
+    this.#endings = [
+      () => this.#news.close(),
+      topics.onGap(() => void this.heal()),
+      connection.onReady(() => void this.heal()),
+    ];
+  }
+
+  async register(registration: Registration): Promise<RegisterResult> {
+    const { hostname } = registration;
+    const tcpPort = await this.#beginPort(registration);
+    try {
+      const [steps, births, floor] = [this.#steps, this.#births, this.#epochFloor];
+      const putBack = (): Promise<boolean> => this.#putBack(hostname);
+      const claim = await claimName(registration, { steps, births, tcpPort, floor, putBack });
+      if (claim.status === "taken") return claim;
+      const { status, record, replaced } = claim;
+      this.#keep(claim);
+      this.#news.tell(hostname, record.epoch, record);
+      await mended(this.#index.add([record]));
+      return { status, record, replaced };
+    } finally {
+      this.#ports.end(hostname);
+      this.#ports.settle(hostname, this.#followed.getOwn(hostname));
+    }
+  }
+
+  async renewAll<T extends Holding>(held: readonly T[]): Promise<readonly T[]> {
+    const lost = new Set<T>();
+    await forEachAtMost(MAX_BATCHES, this.#keys.batches(held), async (batch) => {
+      const { now, words } = await this.#steps.renew(batch);
+      await forEachAtMost(MAX_REVIVALS, batch, async (holding, index) => {
+        if (!(await this.#renewed(holding, words[index] ?? "lost", now))) lost.add(holding);
+      });
+    });
+    if (performance.now() - this.#indexedAt >= INDEX_EVERY_MS) await mended(this.#indexAll());
+    return held.filter((holding) => lost.has(holding));
+  }
+
+  async locate(hostname: string): Promise<RegistryRecord | null> {
+    const [sight] = await this.#steps.look([hostname]);
+    if (sight === undefined) return null;
+    if (sight.record === null && this.#followed.get(hostname)?.state === "up") {
+      if (await this.#putBack(hostname)) return this.#followed.getOwn(hostname);
+      // It was up a moment ago: that it is gone counts only if Redis still knows what it knew then.
+      await this.#births.checkOpen(hostname);
+    }
+    this.#see(sight);
+    return sight.record;
+  }
+
+  async remove(hostname: string, clientId: string, epoch: number, reason: RemoveReason): Promise<boolean> {
+    const removed = await this.#steps.remove({ hostname, clientId, epoch }, reason);
+    if (typeof removed === "string") return removed === "same";
+    const { record, now } = removed;
+    const own = this.#followed.getOwn(hostname);
+    if (record === null) this.#followed.delete(hostname);
+    else this.#followed.putOwn(record, record.expires - now);
+    this.#ports.settle(hostname, record);
+    this.#news.tell(hostname, epoch, record);
+    if (record === null && own !== null) await mended(this.#index.remove(own));
+    return true;
+  }
+
+  list(ownerId: string | null, limit: number): Promise<readonly RegistryRecord[]> {
+    return this.#index.list(ownerId, limit);
+  }
+
+  /** Also told of other nodes' changes, and of those that were missed while Redis or its messages could not be reached. */
+  watch(listener: (hostname: string, record: RegistryRecord | null) => void): () => void {
+    return this.#news.watch(listener);
+  }
+
+  /**
+   * Looks whether Redis has lost what it knew, and if so puts back what is held here.
+   *
+   * @throws {DuplexityError} `DPX_STORE` if Redis does not answer.
+   */
+  async check(): Promise<void> {
+    if (await this.#births.check()) await this.heal();
+  }
+
+  /** Renews what is held here, puts back what Redis has lost of it, and looks at all that is followed. Never rejects. */
+  heal(): Promise<void> {
+    this.#healing ??= this.#heal().finally(() => {
+      this.#healing = null;
+    });
+    return this.#healing;
+  }
+
+  async close(): Promise<void> {
+    for (const end of this.#endings) end();
+    this.#followed.clear();
+  }
+
+  /** A name that is up here and that Redis knows nothing of. */
+  async #putBack(hostname: string): Promise<boolean> {
+    const own = this.#followed.getOwn(hostname);
+    if (own?.state !== "up") return false;
+    const revived = await this.#steps.revive(own);
+    if (revived !== null) this.#keep(revived);
+    return revived !== null;
+  }
+
+  /** Answers whether the name is still its holder's. */
+  async #renewed(holding: Holding, word: Renewal, now: number): Promise<boolean> {
+    const own = this.#followed.getOwn(holding.hostname);
+    const record = own !== null && own.clientId === holding.clientId && own.epoch === holding.epoch ? own : null;
+    if (word === "lost") return false;
+    if (word === "absent") {
+      const revived = record === null ? null : await this.#steps.revive(record);
+      if (revived === null) return false;
+      this.#keep(revived);
+      this.#news.tell(holding.hostname, holding.epoch, revived.record);
+      return true;
+    }
+    // Registered over another node of the backend: from now on it is followed here.
+    const known = record ?? (await this.#steps.look([holding.hostname]))[0]?.record ?? null;
+    if (known === null || known.epoch !== holding.epoch) return false;
+    const renewed: RegistryRecord = { ...known, state: "up", expires: now + this.#leaseMs };
+    this.#followed.putOwn(renewed, this.#leaseMs);
+    if (word === "back") this.#news.tell(holding.hostname, holding.epoch, renewed);
+    return true;
+  }
+
+  #keep({ record, now }: Registered): void {
+    this.#epochFloor = Math.max(this.#epochFloor, record.epoch);
+    this.#followed.putOwn(record, record.expires - now);
+  }
+
+  /** What Redis says of a name; whoever watches is told if that is news. */
+  #see({ hostname, record, now }: Sight): void {
+    const told = this.#followed.get(hostname);
+    if (record === null) {
+      this.#followed.delete(hostname);
+      this.#ports.settle(hostname, null);
+      if (told !== null) this.#news.notify(hostname, null);
+      return;
+    }
+    // Redis has lost the newer one: its holder puts it back.
+    if (told !== null && record.epoch < told.epoch) return;
+    this.#epochFloor = Math.max(this.#epochFloor, record.epoch);
+    this.#follow(record, record.expires - now);
+    if (told !== null && !isSame(told, record)) this.#news.notify(hostname, record);
+  }
+
+  /** Another node has changed a record. */
+  #told({ hostname, epoch, record }: RoutesMessage): void {
+    const known = this.#followed.get(hostname);
+    if (known !== null && epoch < known.epoch) return;
+    this.#epochFloor = Math.max(this.#epochFloor, epoch);
+    if (record === null) this.#followed.delete(hostname);
+    else if (known !== null) this.#follow(record, record.state === "up" ? this.#leaseMs : this.#graceMs);
+    this.#ports.settle(hostname, record);
+    this.#news.notify(hostname, record);
+  }
+
+  /** What was registered over this node and still leads to the same one stays its own. */
+  #follow(record: RegistryRecord, inMs: number): void {
+    const own = this.#followed.getOwn(record.hostname);
+    if (own?.nodeId === record.nodeId) this.#followed.putOwn(record, inMs);
+    else this.#followed.putSeen(record);
+    this.#ports.settle(record.hostname, record);
+  }
+
+  async #lookAgain(hostnames: readonly string[]): Promise<void> {
+    if (this.#isLooking) return;
+    this.#isLooking = true;
+    // What fails is due again in a while.
+    await mended(this.#lookAt(hostnames));
+    this.#isLooking = false;
+  }
+
+  async #lookAt(hostnames: readonly string[]): Promise<void> {
+    for (const sight of await this.#steps.look(hostnames)) this.#see(sight);
+  }
+
+  async #heal(): Promise<void> {
+    // First: from then on no name is given out that Redis has lost.
+    await mended(this.#births.check());
+    const own = this.#followed.own().filter(({ state }) => state === "up");
+    await mended(this.renewAll(own));
+    await mended(this.#lookAt(this.#followed.hostnames()));
+    await mended(this.#indexAll());
+  }
+
+  async #indexAll(): Promise<void> {
+    this.#indexedAt = performance.now();
+    await this.#index.add(this.#followed.own());
+  }
+
+  /** Tries once more when names that are gone may still have the ports. */
+  async #beginPort(registration: Registration): Promise<number | null> {
+    try {
+      return this.#ports.begin(registration);
+    } catch (error) {
+      const holders = this.#ports.holdersOf(registration.nodeId);
+      if (asDuplexityError(error).code !== "DPX_TCP_PORTS" || holders.length === 0) throw error;
+      for (const { hostname, record } of await this.#steps.look(holders)) this.#ports.settle(hostname, record);
+      return this.#ports.begin(registration);
+    }
+  }
+}
+
+/** Waits for what may fail: an index, a second look. Whatever it missed is made right in a later round. */
+async function mended(work: Promise<unknown>): Promise<void> {
+  await work.catch(() => {});
+}
+
+function recordOf({ record }: Sight): RegistryRecord | null {
+  return record;
+}
+
+/** Whether a visitor would see no difference. */
+function isSame(one: RegistryRecord, other: RegistryRecord): boolean {
+  return isDeepStrictEqual({ ...one, expires: 0 }, { ...other, expires: 0 });
+}

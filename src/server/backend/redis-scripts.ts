@@ -1,0 +1,173 @@
+// The steps of the Redis registry, each atomic, each on the one key of a hostname: a hash. Those that take many keys are
+// the same step for each of them. Sends nothing.
+//
+// Fields: owner, ownerName, client, node, proto, reports, gate (JSON), port, epoch, since; `lease` (until when the client
+// is up), `ends` (until when the name is its owner's), `left` (1: the client said goodbye), `kept` (when Redis forgets
+// the key; never before `ends`). Times in ms, by Redis's own clock.
+
+import { scriptOf } from "./redis-connection.ts";
+
+/** In the order in which scripts answer them. */
+export const FIELDS = [
+  "owner",
+  "ownerName",
+  "client",
+  "node",
+  "proto",
+  "reports",
+  "gate",
+  "port",
+  "epoch",
+  "since",
+  "lease",
+  "ends",
+  "left",
+] as const;
+
+/**
+ * Redis may keep a key for so long after the name is free, so that its next epoch follows on the one before, and so that
+ * a renewal seldom has to say anew when the key ends.
+ */
+const KEPT_MS = 3_600_000;
+
+/** ARGV[1] is the time to be taken for now, empty: Redis's own. */
+const PRELUDE = `
+local fields = {${FIELDS.map((name) => `"${name}"`).join(", ")}}
+local now
+if ARGV[1] == "" then
+  local time = redis.call("TIME")
+  now = time[1] * 1000 + math.floor(time[2] / 1000)
+else
+  now = tonumber(ARGV[1])
+end
+local function text(number) return string.format("%.0f", number) end
+local function read(key)
+  local values = redis.call("HMGET", key, unpack(fields))
+  if not values[9] then return nil, values end
+  return {
+    owner = values[1], ownerName = values[2], client = values[3], node = values[4], epoch = tonumber(values[9]),
+    since = values[10], lease = tonumber(values[11]), ends = tonumber(values[12]), left = values[13] == "1",
+    isHeld = now < tonumber(values[12])
+  }, values
+end
+local function keep(key, ends)
+  redis.call("HSET", key, "kept", text(ends + ${KEPT_MS}))
+  redis.call("PEXPIRE", key, text(ends + ${KEPT_MS} - now))
+end
+local function isLive(record) return record and record.isHeld and not record.left end
+`;
+
+/** Of one registration, from ARGV[at] on. */
+const WRITE = `
+local function write(key, at, epoch, since, leaseMs, graceMs)
+  local lease = now + leaseMs
+  redis.call("HSET", key, "owner", ARGV[at], "ownerName", ARGV[at + 1], "client", ARGV[at + 2], "node", ARGV[at + 3],
+    "proto", ARGV[at + 4], "reports", ARGV[at + 5], "gate", ARGV[at + 6], "port", ARGV[at + 7],
+    "epoch", text(epoch), "since", since, "lease", text(lease), "ends", text(lease + graceMs), "left", "0")
+  keep(key, lease + graceMs)
+end
+`;
+
+/**
+ * ARGV: now, lease ms, grace ms, the highest epoch that the node knows, `new` if the name may be one that Redis knows
+ * nothing of; from 6 on the registration.
+ *
+ * An epoch is at least the time in ms: it is higher than all before also when Redis lost what it knew, as long as its
+ * clock is not set back by more than the loss took, and the node's own memory (the floor) covers that for the names that
+ * live.
+ *
+ * Answers `absent`; or `taken`, owner's name, since; or `registered`, now, record, the record before if it was another
+ * client's that had not left.
+ */
+export const REGISTER = scriptOf(`${PRELUDE}${WRITE}
+local old, before = read(KEYS[1])
+if not old and ARGV[5] ~= "new" then return {"absent"} end
+if old and old.isHeld and old.owner ~= ARGV[6] then return {"taken", old.ownerName, old.since} end
+local isSame = isLive(old) and old.client == ARGV[8]
+local epoch = math.max(now, tonumber(ARGV[4]) + 1, old and old.epoch + 1 or 1)
+if isSame and old.node == ARGV[9] then epoch = old.epoch end
+write(KEYS[1], 6, epoch, isSame and old.since or text(now), tonumber(ARGV[2]), tonumber(ARGV[3]))
+local after = redis.call("HMGET", KEYS[1], unpack(fields))
+if isLive(old) and not isSame then return {"registered", text(now), after, before} end
+return {"registered", text(now), after}`);
+
+/**
+ * ARGV: now, lease ms, grace ms; then for each key its client and epoch. Answers now and a word for each: `up` (as it
+ * was), `back` (it had been away), `lost` (somebody else's, or given up), `absent` (nobody's, or one that is older: then
+ * Redis has lost what it knew).
+ */
+export const RENEW = scriptOf(`${PRELUDE}
+local lease, ends = now + tonumber(ARGV[2]), now + tonumber(ARGV[2]) + tonumber(ARGV[3])
+local answer = {text(now)}
+for index, key in ipairs(KEYS) do
+  local old = redis.call("HMGET", key, "client", "epoch", "lease", "ends", "left", "kept")
+  local epoch = tonumber(ARGV[3 + 2 * index])
+  if not old[2] or tonumber(old[4]) <= now or tonumber(old[2]) < epoch then
+    answer[index + 1] = "absent"
+  elseif old[1] == ARGV[2 + 2 * index] and tonumber(old[2]) == epoch and old[5] ~= "1" then
+    redis.call("HSET", key, "lease", text(lease), "ends", text(ends))
+    if tonumber(old[6]) < ends then keep(key, ends) end
+    answer[index + 1] = tonumber(old[3]) > now and "up" or "back"
+  else
+    answer[index + 1] = "lost"
+  end
+end
+return answer`);
+
+/**
+ * Puts back what a node holds and Redis has lost, at the epoch that it had: what is newer there stays, whoever's it is, so
+ * that of two that believe to hold a name the newer one gets it, in whatever order they come.
+ *
+ * ARGV: now, lease ms, grace ms, epoch, since; from 6 on the registration. Answers `registered`, now, record; or `lost`.
+ */
+export const REVIVE = scriptOf(`${PRELUDE}${WRITE}
+local old = read(KEYS[1])
+local epoch = tonumber(ARGV[4])
+local isOwn = old and old.epoch == epoch and old.client == ARGV[8] and not old.left
+if old and old.epoch >= epoch and not isOwn then return {"lost"} end
+write(KEYS[1], 6, epoch, ARGV[5], tonumber(ARGV[2]), tonumber(ARGV[3]))
+return {"registered", text(now), redis.call("HMGET", KEYS[1], unpack(fields))}`);
+
+/** ARGV: now. Answers now and, for each key, its record's fields. */
+export const LOCATE = scriptOf(`${PRELUDE}
+local answer = {text(now)}
+for index, key in ipairs(KEYS) do answer[index + 1] = redis.call("HMGET", key, unpack(fields)) end
+return answer`);
+
+/**
+ * ARGV: now, grace ms, client, epoch, `left`, `lost`, or `undo`: as if it
+ * had never been, so that its epoch stands in nobody's way. Answers `none`; `same`
+ * (it was away already); or `changed`, now, record.
+ */
+export const REMOVE = scriptOf(`${PRELUDE}
+local old = read(KEYS[1])
+if not isLive(old) or old.client ~= ARGV[3] or old.epoch ~= tonumber(ARGV[4]) then return {"none"} end
+if ARGV[5] == "undo" then
+  redis.call("DEL", KEYS[1])
+  return {"changed", text(now), {}}
+end
+if ARGV[5] == "lost" and old.lease <= now then return {"same"} end
+local ends = now + tonumber(ARGV[2])
+local hasLeft = ARGV[5] == "lost" and "0" or "1"
+redis.call("HSET", KEYS[1], "lease", text(now), "ends", text(ends), "left", hasLeft)
+keep(KEYS[1], ends)
+return {"changed", text(now), redis.call("HMGET", KEYS[1], unpack(fields))}`);
+
+/** ARGV: now, when the names end, how long the index may stay; then the names. Those whose end has passed leave it. */
+export const INDEX = scriptOf(`${PRELUDE}
+for at = 4, #ARGV do redis.call("ZADD", KEYS[1], "GT", tonumber(ARGV[2]), ARGV[at]) end
+redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", text(now))
+redis.call("PEXPIRE", KEYS[1], ARGV[3])`);
+
+/**
+ * The mark by which a node sees that Redis has lost what it knew: it is gone, or it is another one.
+ *
+ * ARGV: now, a new id, the id that this node has seen (empty: none), lease ms. Answers the id, until when names that
+ * nobody is known to hold are not given out, and now.
+ */
+export const BIRTH = scriptOf(`${PRELUDE}
+local mark = redis.call("HMGET", KEYS[1], "id", "closed")
+local id, closed = mark[1] or ARGV[2], tonumber(mark[2] or "0")
+if ARGV[3] ~= "" and ARGV[3] ~= id then closed = math.max(closed, now + tonumber(ARGV[4])) end
+if not mark[1] or text(closed) ~= mark[2] then redis.call("HSET", KEYS[1], "id", id, "closed", text(closed)) end
+return {id, text(closed), text(now)}`);

@@ -1,0 +1,135 @@
+// The scripts of the registry as calls: arguments in, what Redis says of a name out. Remembers nothing.
+
+import { DuplexityError } from "../../protocol/index.ts";
+import { forEachAtMost } from "./at-most.ts";
+import type { RedisConnection } from "./redis-connection.ts";
+import type { RedisKeys } from "./redis-keys.ts";
+import { readKnownName, readTime, registrationArgs } from "./redis-records.ts";
+import { LOCATE, REGISTER, REMOVE, RENEW, REVIVE } from "./redis-scripts.ts";
+import type { Holding, RegisterResult, Registration, RegistryRecord, RemoveReason } from "./registry.ts";
+
+export interface RedisStepsOptions {
+  readonly connection: RedisConnection;
+  readonly keys: RedisKeys;
+  readonly leaseMs: number;
+  readonly graceMs: number;
+  /** The time to be taken for Redis's own; empty: its own. */
+  readonly now: () => string;
+}
+
+/** What Redis says of a name. */
+export interface Sight {
+  readonly hostname: string;
+  /** Redis's time. */
+  readonly now: number;
+  /** Null: nobody has it, or its client has left. */
+  readonly record: RegistryRecord | null;
+}
+
+/** A name that is registered. */
+export interface Registered {
+  readonly status: "registered";
+  readonly now: number;
+  readonly record: RegistryRecord;
+  readonly replaced: RegistryRecord | null;
+}
+
+/** `absent`: Redis knows nothing of the name, and nothing was done. */
+export type Claim = Registered | Extract<RegisterResult, { status: "taken" }> | { readonly status: "absent" };
+
+export interface ClaimOptions {
+  readonly tcpPort: number | null;
+  /** The epoch will be higher, unless the client keeps its own. */
+  readonly floor: number;
+  /** Whether a name may be registered of which Redis knows nothing. */
+  readonly mayBeNew: boolean;
+}
+
+/** `up`: as it was. `back`: it had been away. `lost`: somebody else's, or given up. `absent`: Redis has lost it. */
+export type Renewal = "up" | "back" | "lost" | "absent";
+
+/** Batches that are looked at at once; in a Redis Cluster there is one for each slot. */
+const MAX_BATCHES = 100;
+
+const RENEWALS: readonly Renewal[] = ["up", "back", "lost", "absent"];
+
+export class RedisSteps {
+  readonly #options: RedisStepsOptions;
+
+  constructor(options: RedisStepsOptions) {
+    this.#options = options;
+  }
+
+  async claim(registration: Registration, { tcpPort, floor, mayBeNew }: ClaimOptions): Promise<Claim> {
+    const { connection, keys, leaseMs, graceMs, now } = this.#options;
+    const { hostname } = registration;
+    const args = [now(), leaseMs, graceMs, floor, mayBeNew ? "new" : "", ...registrationArgs(registration, tcpPort)];
+    const [status, first, second, third] = listOf(await connection.run(REGISTER, [keys.name(hostname)], args));
+    if (status === "absent") return { status };
+    if (status === "taken") return { status, ownerName: String(first), since: readTime(second) };
+    const replaced = third === undefined ? null : readKnownName(hostname, third, readTime(first))?.record;
+    return { ...this.#registered(hostname, first, second), replaced: replaced ?? null };
+  }
+
+  /** Puts `record` back at its epoch. Null: there is a newer one. */
+  async revive(record: RegistryRecord): Promise<Registered | null> {
+    const { connection, keys, leaseMs, graceMs, now } = this.#options;
+    const { hostname, epoch, since, tcpPort = null } = record;
+    const args = [now(), leaseMs, graceMs, epoch, since, ...registrationArgs(record, tcpPort)];
+    const [status, at, known] = listOf(await connection.run(REVIVE, [keys.name(hostname)], args));
+    return status === "registered" ? this.#registered(hostname, at, known) : null;
+  }
+
+  /** @param held Of one batch of `RedisKeys`. Answers Redis's time, and a word for each. */
+  async renew(held: readonly Holding[]): Promise<{ readonly now: number; readonly words: readonly Renewal[] }> {
+    const { connection, keys, leaseMs, graceMs, now } = this.#options;
+    const args = held.flatMap(({ clientId, epoch }) => [clientId, epoch]);
+    const names = held.map(({ hostname }) => keys.name(hostname));
+    const [at, ...words] = listOf(await connection.run(RENEW, names, [now(), leaseMs, graceMs, ...args]));
+    return { now: readTime(at), words: words.map((word) => RENEWALS.find((known) => known === word) ?? "lost") };
+  }
+
+  /** In the order of `hostnames`. */
+  async look(hostnames: readonly string[]): Promise<readonly Sight[]> {
+    const { connection, keys, now } = this.#options;
+    const sights = new Map<string, Sight>();
+    const batches = keys.batches(hostnames.map((hostname) => ({ hostname })));
+    await forEachAtMost(MAX_BATCHES, batches, async (batch) => {
+      const names = batch.map(({ hostname }) => keys.name(hostname));
+      const [at, ...replies] = listOf(await connection.run(LOCATE, names, [now()]));
+      const time = readTime(at);
+      for (const [index, { hostname }] of batch.entries()) {
+        const record = readKnownName(hostname, replies[index], time)?.record ?? null;
+        sights.set(hostname, { hostname, now: time, record });
+      }
+    });
+    return hostnames.flatMap((hostname) => sights.get(hostname) ?? []);
+  }
+
+  /**
+   * @param reason Or `undo`: from now on the name is nobody's.
+   * @returns What changed; `none` if `holding` does not hold it, `same` if there was nothing to change.
+   */
+  async remove(
+    { hostname, clientId, epoch }: Holding,
+    reason: RemoveReason | "undo",
+  ): Promise<Sight | "none" | "same"> {
+    const { connection, keys, graceMs, now } = this.#options;
+    const args = [now(), graceMs, clientId, epoch, reason];
+    const [status, at, known] = listOf(await connection.run(REMOVE, [keys.name(hostname)], args));
+    if (status !== "changed") return status === "same" ? "same" : "none";
+    const time = readTime(at);
+    return { hostname, now: time, record: readKnownName(hostname, known, time)?.record ?? null };
+  }
+
+  #registered(hostname: string, at: unknown, reply: unknown): Registered {
+    const now = readTime(at);
+    const record = readKnownName(hostname, reply, now)?.record;
+    if (record !== undefined && record !== null) return { status: "registered", now, record, replaced: null };
+    throw new DuplexityError("DPX_STORE", `Cannot register "${hostname}": Redis answers with no record`);
+  }
+}
+
+function listOf(reply: unknown): readonly unknown[] {
+  return Array.isArray(reply) ? reply : [];
+}

@@ -1,0 +1,76 @@
+// Requests of this node that wait for other nodes' replies. Bounded in number and in time.
+
+import { randomBytes } from "node:crypto";
+import { DuplexityError } from "../../protocol/index.ts";
+import {
+  MAX_TOPIC_REQUESTS,
+  type NodeOutcome,
+  type Outcome,
+  type RequestOptions,
+  type RequestResult,
+  type TopicName,
+} from "./topics.ts";
+
+/** More nodes than a cluster has; further replies are dropped. */
+const MAX_REPLIES = 1_024;
+
+export interface PendingRequest<T extends TopicName> {
+  readonly id: string;
+  readonly result: Promise<RequestResult<T>>;
+  reply(nodeId: string, outcome: Outcome<T>): void;
+  /** Waits no longer. */
+  end(): void;
+}
+
+export class TopicRequests {
+  /** By its id: takes a reply as it came over the network. */
+  readonly #waiting = new Map<string, { take(nodeId: string, body: unknown): void; end(): void }>();
+
+  /**
+   * @param read What a reply that comes over the network is; what it throws is thrown by `take`.
+   * @throws {DuplexityError} `DPX_LIMIT` if `MAX_TOPIC_REQUESTS` wait already.
+   */
+  begin<T extends TopicName>(
+    { nodes, timeoutMs }: RequestOptions,
+    read: ((body: unknown) => Outcome<T>) | null = null,
+  ): PendingRequest<T> {
+    if (this.#waiting.size >= MAX_TOPIC_REQUESTS) {
+      throw new DuplexityError("DPX_LIMIT", `Cannot ask the other nodes: ${MAX_TOPIC_REQUESTS} requests wait already`);
+    }
+    const id = randomBytes(9).toString("base64url");
+    const replies = new Map<string, NodeOutcome<T>>();
+    const missing = new Set(nodes);
+    let resolve: () => void = () => {};
+    const isOver = new Promise<void>((done) => {
+      resolve = done;
+    });
+    const timer = setTimeout(() => end(), timeoutMs);
+    const end = (): void => {
+      clearTimeout(timer);
+      this.#waiting.delete(id);
+      resolve();
+    };
+    const reply = (nodeId: string, outcome: Outcome<T>): void => {
+      if (replies.size < MAX_REPLIES) replies.set(nodeId, { nodeId, outcome });
+      missing.delete(nodeId);
+      if (missing.size === 0) end();
+    };
+    const take = (nodeId: string, body: unknown): void => {
+      if (read !== null) reply(nodeId, read(body));
+    };
+    this.#waiting.set(id, { take, end });
+    if (missing.size === 0) end();
+    const result = isOver.then(() => ({ replies: [...replies.values()], missing: [...missing] }));
+    return { id, result, reply, end };
+  }
+
+  /** A reply that nobody waits for any more is dropped. */
+  take(id: string, nodeId: string, body: unknown): void {
+    this.#waiting.get(id)?.take(nodeId, body);
+  }
+
+  /** Nobody waits any longer. */
+  close(): void {
+    for (const { end } of [...this.#waiting.values()]) end();
+  }
+}

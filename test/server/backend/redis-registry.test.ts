@@ -1,0 +1,333 @@
+// The registry in Redis: the contract, and what is its own, on a real redis-server.
+
+import { beforeAll, describe, expect, it } from "vitest";
+import { MemoryTopics } from "../../../src/server/backend/memory-topics.ts";
+import type { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
+import { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
+import type { Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
+import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
+import { useFileStage, useStage } from "../../support/stage.ts";
+import { poll } from "../../support/wait.ts";
+import { connectTo, freshPrefix, openRegistryOn, registryUnderTest } from "./redis-stage.ts";
+import { EVE, register, registration } from "./registration.ts";
+import { describeRegistry } from "./registry-contract.ts";
+
+/** "Within about one second", on a machine that has other work too. */
+const SOON_MS = 2_500;
+
+const stage = useStage();
+const fileStage = useFileStage();
+let port = 0;
+let connection: RedisConnection;
+
+beforeAll(async () => {
+  port = await startRedis(fileStage);
+  connection = await connectTo(fileStage, port);
+});
+
+describeRegistry("RedisRegistry", async () => registryUnderTest(connection));
+
+/** Commands that clients have sent so far; those inside scripts are not among them. */
+async function scriptCalls(): Promise<number> {
+  const stats = await redisCli(port, ["INFO", "commandstats"]);
+  return ["eval", "evalsha"].reduce(
+    (sum, name) => sum + Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0),
+    0,
+  );
+}
+
+describe("RedisRegistry on many nodes", () => {
+  it("gives a name that 1,000 claim at once to one owner, and says to all others whose it is", async () => {
+    const prefix = freshPrefix();
+    const registries = await Promise.all(
+      [1, 2, 3].map(async () => openRegistryOn(stage, { connection: await connectTo(stage, port), prefix })),
+    );
+    const claims = Array.from({ length: 1_000 }, (_, index) => {
+      const owner = { clientId: `client-${index}`, ownerId: `owner-${index}`, ownerName: `owner ${index}` };
+      return registries[index % 3]?.register(registration("cat1.test", { ...owner, nodeId: `node-${index % 3}` }));
+    });
+    const results = await Promise.all(claims);
+    const won = results.flatMap((result) => (result?.status === "registered" ? [result.record] : []));
+    expect(won).toHaveLength(1);
+    const ownerName = won[0]?.ownerName;
+    expect(results.filter((result) => result?.status === "taken" && result.ownerName === ownerName)).toHaveLength(999);
+  });
+
+  it("counts leases in Redis's own time, and lets a name that nobody renews go away", async () => {
+    const registry = openRegistryOn(stage, { connection, prefix: freshPrefix(), leaseMs: 150 });
+    const seen: string[] = [];
+    registry.watch((_hostname, record) => seen.push(record?.state ?? "gone"));
+    const record = await register(registry, registration("cat1.test"));
+    const [seconds = "0"] = (await redisCli(port, ["TIME"])).split("\n");
+    expect(Math.abs(record.since - Number(seconds) * 1_000)).toBeLessThan(5_000);
+    expect(record.expires - record.since).toBe(150);
+    await poll(() => seen.includes("away"), 5_000, "the lease's end", 5);
+    expect(seen).toEqual(["up", "away"]);
+  });
+
+  it("renews 1,000 names of as many clients with a handful of calls", async () => {
+    const registry = openRegistryOn(stage, { connection, prefix: freshPrefix() });
+    const held = await Promise.all(
+      Array.from({ length: 1_000 }, (_, index) =>
+        register(registry, registration(`cat${index}.test`, { clientId: `client-${index}`, ownerId: `o-${index}` })),
+      ),
+    );
+    const before = await scriptCalls();
+    expect(await registry.renewAll(held)).toEqual([]);
+    expect((await scriptCalls()) - before).toBeLessThanOrEqual(4);
+  });
+
+  it("gives each node ports of its own, and the old node's back when the name has moved", async () => {
+    const topics = new MemoryTopics("node-1");
+    const registry = openRegistryOn(stage, {
+      ...{ connection, topics, prefix: freshPrefix(), tcpPorts: { from: 20_000, to: 20_000 } },
+    });
+    const db = { protocol: "tcp" as const };
+    expect(await register(registry, registration("a.test", db))).toMatchObject({ tcpPort: 20_000 });
+    const other = { ...db, nodeId: "node-2", clientId: "client-b" };
+    expect(await register(registry, registration("b.test", other))).toMatchObject({ tcpPort: 20_000 });
+    await expect(registry.register(registration("c.test", db))).rejects.toMatchObject({ code: "DPX_TCP_PORTS" });
+    // Another node of the backend moves it, and this one hears of it.
+    const elsewhere = { ...registration("a.test", { ...db, nodeId: "node-3" }), tcpPort: 20_000, state: "up" as const };
+    const record: RegistryRecord = { ...elsewhere, epoch: Number.MAX_SAFE_INTEGER - 1, since: 1, expires: 2 };
+    await topics.publish("routes", { hostname: "a.test", epoch: record.epoch, record });
+    expect(await register(registry, registration("c.test", db))).toMatchObject({ tcpPort: 20_000 });
+  });
+
+  it("renews what was registered over another node of the backend, and follows it from then on", async () => {
+    const prefix = freshPrefix();
+    const one = openRegistryOn(stage, { connection, prefix });
+    const two = openRegistryOn(stage, { connection, prefix });
+    const record = await register(one, registration("cat1.test"));
+    expect(await two.renewAll([record])).toEqual([]);
+    await redisCli(port, ["DEL", `${prefix}:{cat1.test}`]);
+    expect(await two.renewAll([record])).toEqual([]);
+    expect(await one.locate("cat1.test")).toMatchObject({ epoch: record.epoch, clientId: "client-a" });
+  });
+
+  it("does not serve a record that others have tampered with", async () => {
+    const prefix = freshPrefix();
+    const registry = openRegistryOn(stage, { connection, prefix });
+    await register(registry, registration("cat1.test", { gate: { login: true } }));
+    for (const [field, value] of [
+      ["gate", "{}"],
+      ["epoch", "many"],
+    ] as const) {
+      await redisCli(port, ["HSET", `${prefix}:{cat1.test}`, field, value]);
+      await expect(registry.locate("cat1.test")).rejects.toMatchObject({
+        code: "DPX_STORE",
+        message: 'Cannot read "cat1.test" in Redis: it is not as duplexity wrote it',
+      });
+    }
+  });
+});
+
+describe("RedisRegistry's index", () => {
+  async function hostnamesOf(registry: Registry): Promise<readonly string[]> {
+    const lists = [await registry.list("ben-id", 10), await registry.list(null, 10)];
+    expect(lists[0]).toEqual(lists[1]);
+    return (lists[0] ?? []).map(({ hostname }) => hostname);
+  }
+
+  it("is whole again after its keys were lost", async () => {
+    const prefix = freshPrefix();
+    const registry = openRegistryOn(stage, { connection, prefix });
+    await register(registry, registration("cat1.test"));
+    const keys = (await redisCli(port, ["KEYS", `${prefix}:names:*`])).split("\n");
+    expect(keys).toHaveLength(2);
+    await redisCli(port, ["DEL", ...keys]);
+    expect(await hostnamesOf(registry)).toEqual([]);
+    await registry.heal();
+    expect(await hostnamesOf(registry)).toEqual(["cat1.test"]);
+  });
+
+  it("loses names that are nobody's or another's when it is read", async () => {
+    const prefix = freshPrefix();
+    const registry = openRegistryOn(stage, { connection, prefix });
+    await register(registry, registration("cat1.test"));
+    const [key = ""] = (await redisCli(port, ["KEYS", `${prefix}:names:{owner-*`])).split("\n");
+    await redisCli(port, ["ZADD", key, "9999999999999", "dog1.test"]);
+    expect(await hostnamesOf(registry)).toEqual(["cat1.test"]);
+    expect(await redisCli(port, ["ZRANGE", key, "0", "-1"])).toBe("cat1.test");
+  });
+});
+
+describe("RedisRegistry when Redis has lost what it knew", () => {
+  const LEASE_MS = 1_000;
+
+  async function flushed() {
+    const ownPort = await startRedis(stage);
+    const [one, two] = await Promise.all(
+      ["node-1", "node-2"].map(async () => {
+        const registry = openRegistryOn(stage, { connection: await connectTo(stage, ownPort), leaseMs: LEASE_MS });
+        await registry.check();
+        return registry;
+      }),
+    );
+    if (one === undefined || two === undefined) throw new Error("There are no registries");
+    const record = await register(one, registration("cat1.test"));
+    const flush = (): Promise<string> => redisCli(ownPort, ["FLUSHALL"]);
+    return { port: ownPort, one, two, record, flush };
+  }
+
+  it("puts a name back at its epoch when it is renewed", async () => {
+    const { one, two, record, flush } = await flushed();
+    await flush();
+    expect(await one.renewAll([record])).toEqual([]);
+    expect(await two.locate("cat1.test")).toMatchObject({ epoch: record.epoch, clientId: "client-a", state: "up" });
+    expect(await two.list("ben-id", 10)).toHaveLength(0);
+    await one.heal();
+    expect(await two.list("ben-id", 10)).toHaveLength(1);
+  });
+
+  it("does so by itself when it looks", async () => {
+    const { one, two, record, flush } = await flushed();
+    await flush();
+    await one.check();
+    expect(await two.locate("cat1.test")).toMatchObject({ epoch: record.epoch, state: "up" });
+  });
+
+  it("gives the name to nobody else before all had the time to say what they hold", async () => {
+    const { two, one, flush } = await flushed();
+    await flush();
+    await expect(two.register(registration("cat1.test", EVE))).rejects.toMatchObject({
+      code: "DPX_STORE",
+      message: expect.stringMatching(/^Cannot register "cat1.test": Redis has lost its records, and until 20/),
+    });
+    await one.check();
+    expect(await two.register(registration("cat1.test", EVE))).toMatchObject({ status: "taken", ownerName: "ben" });
+    const isTaken = async (): Promise<boolean> => {
+      const result = await two.register(registration("dog1.test", EVE)).catch(() => null);
+      return result?.status === "registered";
+    };
+    expect(await isTaken()).toBe(false);
+    await poll(isTaken, 10_000, "names to be given out again", 50);
+  });
+
+  it("gives the name to its owner at a higher epoch, over the node that held it", async () => {
+    const { one, record, flush } = await flushed();
+    await flush();
+    const next = await register(one, registration("cat1.test", { clientId: "client-b" }));
+    expect(next.epoch).toBeGreaterThan(record.epoch);
+    expect(await one.renewAll([record])).toEqual([record]);
+  });
+
+  it.each(["older", "newer"])("lets the newer of two holders have it, when the %s one comes first", async (first) => {
+    const { one, two, record, flush } = await flushed();
+    const newer = await register(two, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
+    await flush();
+    const renewOlder = () => one.renewAll([record]);
+    const renewNewer = () => two.renewAll([newer]);
+    if (first === "older") await renewOlder();
+    expect(await renewNewer()).toEqual([]);
+    expect(await renewOlder()).toEqual([record]);
+    expect(await one.locate("cat1.test")).toMatchObject({ epoch: newer.epoch, clientId: "client-b" });
+  });
+
+  it("never goes back to an epoch that a node has seen, also when Redis's clock was set back", async () => {
+    const { port: ownPort, one, two, record } = await flushed();
+    const ahead = record.epoch + 86_400_000;
+    await redisCli(ownPort, ["HSET", "duplexity:{cat1.test}", "epoch", String(ahead)]);
+    await two.locate("cat1.test");
+    await redisCli(ownPort, ["DEL", "duplexity:{cat1.test}"]);
+    const next = await register(two, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
+    expect(next.epoch).toBeGreaterThan(ahead);
+    expect(await one.renewAll([record])).toEqual([record]);
+  });
+
+  it("does not say that a route is gone which was there a moment ago", async () => {
+    const { one, two, flush } = await flushed();
+    expect(await two.locate("cat1.test")).toMatchObject({ state: "up" });
+    await flush();
+    await expect(two.locate("cat1.test")).rejects.toMatchObject({ code: "DPX_STORE" });
+    expect(await one.locate("cat1.test")).toMatchObject({ state: "up" });
+    expect(await two.locate("cat1.test")).toMatchObject({ state: "up" });
+    await flush();
+    expect(await two.locate("cat9.test")).toBeNull();
+  });
+});
+
+describe("RedisRegistry when Redis does not answer", () => {
+  it("fails within about a second, whatever is asked, and goes on when it answers again", async () => {
+    const redis = await startRedisServer(stage);
+    const frozen = await connectTo(stage, redis.port);
+    const topics = await RedisTopics.open({ connection: frozen, nodeId: "node-1" });
+    stage.defer(() => topics.close());
+    const registry = openRegistryOn(stage, { connection: frozen, topics });
+    const record = await register(registry, registration("cat1.test"));
+    redis.signal("SIGSTOP");
+    const began = performance.now();
+    const calls = [
+      registry.register(registration("cat2.test")),
+      registry.renewAll([record]),
+      registry.locate("cat1.test"),
+      registry.remove("cat1.test", "client-a", record.epoch, "left"),
+      registry.list(null, 10),
+      registry.check(),
+      topics.publish("websockets", { type: "judge" }),
+      topics.request("websockets", { type: "judge" }, { timeoutMs: 60_000, nodes: ["node-2"] }),
+    ];
+    for (const result of await Promise.allSettled(calls)) {
+      expect(result).toMatchObject({ status: "rejected", reason: { code: "DPX_STORE" } });
+    }
+    expect(performance.now() - began).toBeLessThan(SOON_MS);
+    redis.signal("SIGCONT");
+    // It may have been removed meanwhile: nobody knows, and it does not matter.
+    const again = await poll(() => register(registry, registration("cat1.test")).catch(() => null), 10_000, "Redis");
+    expect(await registry.renewAll([again])).toEqual([]);
+  });
+
+  it("puts back what it holds when Redis was killed and comes back empty", async () => {
+    const redis = await startRedisServer(stage);
+    const registry = openRegistryOn(stage, { connection: await connectTo(stage, redis.port) });
+    await registry.check();
+    const record = await register(registry, registration("cat1.test"));
+    await redis.end();
+    const began = performance.now();
+    await expect(registry.locate("cat1.test")).rejects.toMatchObject({ code: "DPX_STORE" });
+    expect(performance.now() - began).toBeLessThan(SOON_MS);
+    await startRedisServer(stage, { port: redis.port });
+    const other = openRegistryOn(stage, { connection: await connectTo(stage, redis.port) });
+    const found = await poll(() => other.locate("cat1.test"), 10_000, "the name to be back");
+    expect(found).toMatchObject({ epoch: record.epoch, state: "up" });
+  });
+});
+
+describe("RedisRegistry's watch", () => {
+  async function twoNodes() {
+    const prefix = freshPrefix();
+    const open = async (nodeId: string) => {
+      const own = await connectTo(stage, port);
+      const topics = await RedisTopics.open({ connection: own, nodeId, prefix });
+      stage.defer(() => topics.close());
+      const registry = openRegistryOn(stage, { connection: own, topics, prefix });
+      const seen: string[] = [];
+      registry.watch((hostname, record) => seen.push(`${hostname} ${record?.state ?? "gone"}`));
+      return { registry, seen };
+    };
+    return { prefix, one: await open("node-1"), two: await open("node-2") };
+  }
+
+  it("tells what other nodes do, and what this one does once", async () => {
+    const { one, two } = await twoNodes();
+    const { epoch } = await register(one.registry, registration("cat1.test"));
+    await poll(() => two.seen.length === 1, 5_000, "the registration", 2);
+    await one.registry.remove("cat1.test", "client-a", epoch, "lost");
+    await poll(() => two.seen.length === 2, 5_000, "the loss", 2);
+    await register(two.registry, registration("cat1.test", { nodeId: "node-2" }));
+    await poll(() => one.seen.length === 3, 5_000, "the return", 2);
+    for (const { seen } of [one, two]) expect(seen).toEqual(["cat1.test up", "cat1.test away", "cat1.test up"]);
+  });
+
+  it("looks again at what is followed when messages may have been missed", async () => {
+    const { prefix, one, two } = await twoNodes();
+    await register(one.registry, registration("cat1.test"));
+    await poll(() => two.seen.length === 1, 5_000, "the registration", 2);
+    await two.registry.locate("cat1.test");
+    await one.registry.close();
+    // Nobody tells of it.
+    await redisCli(port, ["HSET", `${prefix}:{cat1.test}`, "left", "1"]);
+    await redisCli(port, ["CLIENT", "KILL", "TYPE", "pubsub"]);
+    await poll(() => two.seen.includes("cat1.test gone"), 10_000, "the second look", 10);
+  });
+});
