@@ -1,6 +1,10 @@
-// The registry of hostnames and its HTTP API on the internal listener. The rest of the server sees `Registry` only.
+// The registry of hostnames and its HTTP API on the internal listener, what nodes tell each other, and which there are.
+// The rest of the server sees `Registry`, `Topics` and `Presence` only.
 
 export { type BackendApiOptions, createBackendApi } from "./http-api.ts";
 export { MemoryRegistry, type MemoryRegistryOptions } from "./memory-registry.ts";
+export { type OpenedRegistry, type OpenRegistryOptions, openRegistry } from "./open-registry.ts";
+export type { NodeRecord, NodeRole, Presence, PresenceChange } from "./presence.ts";
 export type * from "./registry.ts";
 export type { PortRange } from "./tcp-port-pool.ts";
+export type * from "./topics.ts";

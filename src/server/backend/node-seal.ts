@@ -1,0 +1,27 @@
+// Proves that a node's record was made by somebody who knows the cluster's secret, so that whoever can only write to Redis
+// sends no node to an address of theirs.
+
+import { createHmac, timingSafeEqual } from "node:crypto";
+import type { NodeRecord } from "./presence.ts";
+
+/** Empty without a secret: then nothing is proved. */
+export function sealOf(node: NodeRecord, secrets: readonly string[]): string {
+  const [newest] = secrets;
+  return newest === undefined ? "" : seal(node, newest).toString("base64url");
+}
+
+/** Whether one of `secrets` made it: two, while one takes the other's place. */
+export function isSealed(node: NodeRecord, text: string, secrets: readonly string[]): boolean {
+  if (secrets.length === 0) return true;
+  const given = Buffer.from(text, "base64url");
+  return secrets.some((secret) => {
+    const wanted = seal(node, secret);
+    return wanted.length === given.length && timingSafeEqual(wanted, given);
+  });
+}
+
+function seal({ nodeId, internalUrl, roles }: NodeRecord, secret: string): Buffer {
+  return createHmac("sha256", secret)
+    .update(JSON.stringify(["duplexity node", nodeId, internalUrl, roles]))
+    .digest();
+}

@@ -1,0 +1,32 @@
+// Which nodes there are, and where each can be reached by the others.
+
+/** A node as it tells the others of itself. */
+export interface NodeRecord {
+  readonly nodeId: string;
+  /** `http://10.0.0.7:7070`: its internal listener. */
+  readonly internalUrl: string;
+  readonly roles: readonly NodeRole[];
+}
+
+export type NodeRole = "auth" | "backend" | "hub" | "proxy";
+
+export const NODE_ROLES: readonly NodeRole[] = ["auth", "backend", "hub", "proxy"];
+
+export interface Presence {
+  /** This node is there from now on. @throws {DuplexityError} `DPX_STORE` if the others cannot be told. */
+  join(node: NodeRecord): Promise<void>;
+  /** This node goes. Never rejects: without the word it is gone when its lease ends. */
+  leave(): Promise<void>;
+  /** Those that are there, this one too, as of the last beat. No I/O. */
+  nodes(): readonly NodeRecord[];
+  /** The internal URL of a node that is there: nothing else says where a node is. No I/O. */
+  urlOf(nodeId: string): string | null;
+  /** Calls `listener` with who came and who went. */
+  onChange(listener: (change: PresenceChange) => void): () => void;
+  close(): Promise<void>;
+}
+
+export interface PresenceChange {
+  readonly came: readonly NodeRecord[];
+  readonly went: readonly NodeRecord[];
+}

@@ -1,0 +1,105 @@
+// Hears channels of Redis, over one connection after another: when one ends the next is made, and it is told that
+// messages may have been missed meanwhile. Reads no message.
+
+import type { Redis } from "ioredis";
+import { DuplexityError } from "../../protocol/index.ts";
+import { connected, type RedisConnection } from "./redis-connection.ts";
+
+export interface RedisSubscriptionOptions {
+  readonly connection: RedisConnection;
+  /** All of one slot. */
+  readonly channels: readonly [string, ...string[]];
+  readonly onMessage: (channel: string, text: string) => void;
+  /** Heard again, after a time without. */
+  readonly onGap: () => void;
+}
+
+const CONNECT_MS = 3_000;
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 1_000;
+
+export class RedisSubscription {
+  readonly #options: RedisSubscriptionOptions;
+  #client: Redis | null = null;
+  #attempts = 0;
+  #retry: NodeJS.Timeout | undefined;
+  #isClosed = false;
+
+  constructor(options: RedisSubscriptionOptions) {
+    this.#options = options;
+  }
+
+  /** @throws {DuplexityError} `DPX_STORE` if the first connection fails; later ones are tried until one does not. */
+  async open(): Promise<void> {
+    await this.#connect();
+  }
+
+  /** Whether it hears, as far as is known. */
+  get isOpen(): boolean {
+    return this.#client !== null;
+  }
+
+  /** This connection is not to be relied on: the next one. */
+  restart(): void {
+    if (this.#client !== null) this.#lost(this.#client);
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
+    this.#client?.disconnect();
+    this.#client = null;
+  }
+
+  async #connect(): Promise<void> {
+    const { connection, channels, onMessage } = this.#options;
+    const [first] = channels;
+    const { isSharded } = connection;
+    const client = connection.subscriber(first);
+    client.on(isSharded ? "smessage" : "message", (channel: string, text: string) => {
+      if (!this.#isClosed) onMessage(channel, text);
+    });
+    try {
+      await connected(client, connection.address, performance.now() + CONNECT_MS);
+      await client.call(isSharded ? "ssubscribe" : "subscribe", [...channels]);
+      if (client.status !== "ready") throw new DuplexityError("DPX_STORE", "The connection has ended at once");
+    } catch (error) {
+      client.disconnect();
+      throw error instanceof DuplexityError ? error : connection.unavailable(error);
+    }
+    if (this.#isClosed) {
+      client.disconnect();
+      return;
+    }
+    this.#client = client;
+    this.#attempts = 0;
+    client.once("end", () => {
+      if (this.#client === client) this.#lost(client);
+    });
+  }
+
+  #lost(client: Redis): void {
+    this.#client = null;
+    // A peer that is gone without a word does not answer a polite end: the next connection does not wait for that.
+    client.disconnect();
+    this.#again();
+  }
+
+  #again(): void {
+    if (this.#isClosed) return;
+    const delayMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(this.#attempts, 10), MAX_RETRY_MS);
+    this.#attempts += 1;
+    this.#retry = setTimeout(
+      () => {
+        this.#connect().then(
+          () => {
+            if (this.isOpen) this.#options.onGap();
+          },
+          () => this.#again(),
+        );
+      },
+      delayMs * (0.5 + Math.random() / 2),
+    );
+    this.#retry.unref();
+  }
+}

@@ -1,0 +1,136 @@
+// Which nodes there are, on a real redis-server.
+
+import { beforeAll, describe, expect, it } from "vitest";
+import { MemoryPresence } from "../../../src/server/backend/memory-presence.ts";
+import type { NodeRecord, PresenceChange } from "../../../src/server/backend/presence.ts";
+import type { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
+import { RedisPresence, type RedisPresenceOptions } from "../../../src/server/backend/redis-presence.ts";
+import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
+import { useFileStage, useStage } from "../../support/stage.ts";
+import { poll } from "../../support/wait.ts";
+import { connectTo, freshPrefix } from "./redis-stage.ts";
+
+const stage = useStage();
+const fileStage = useFileStage();
+let port = 0;
+let connection: RedisConnection;
+
+beforeAll(async () => {
+  port = await startRedis(fileStage);
+  connection = await connectTo(fileStage, port);
+});
+
+function nodeRecord(number: number): NodeRecord {
+  return { nodeId: `node-${number}`, internalUrl: `http://127.0.0.1:${7_000 + number}`, roles: ["hub", "proxy"] };
+}
+
+function presenceOn(options: Partial<RedisPresenceOptions> & { readonly prefix: string }) {
+  const presence = new RedisPresence({ connection, leaseMs: 600, beatMs: 20, ...options });
+  stage.defer(() => presence.close());
+  const changes: PresenceChange[] = [];
+  presence.onChange((change) => changes.push(change));
+  const ids = (): readonly string[] =>
+    presence
+      .nodes()
+      .map(({ nodeId }) => nodeId)
+      .sort();
+  return { presence, changes, ids };
+}
+
+describe("RedisPresence", () => {
+  it("shows each node all that are there, and where each is", async () => {
+    const prefix = freshPrefix();
+    const nodes = [1, 2, 3].map(() => presenceOn({ prefix }));
+    for (const [index, { presence }] of nodes.entries()) await presence.join(nodeRecord(index + 1));
+    for (const { presence, ids } of nodes) {
+      await poll(() => ids().length === 3, 5_000, "all nodes", 5);
+      expect(presence.nodes()).toContainEqual(nodeRecord(2));
+      expect(presence.urlOf("node-3")).toBe("http://127.0.0.1:7003");
+      expect(presence.urlOf("node-4")).toBeNull();
+    }
+  });
+
+  it("misses a node at once when it says goodbye, and within its lease when it does not", async () => {
+    const prefix = freshPrefix();
+    const [watcher, polite, dead] = [presenceOn({ prefix }), presenceOn({ prefix }), presenceOn({ prefix })];
+    await polite.presence.join(nodeRecord(2));
+    // It never beats again.
+    const silent = new RedisPresence({ connection, prefix, leaseMs: 600, beatMs: 1_000_000 });
+    stage.defer(() => silent.close());
+    await silent.join(nodeRecord(3));
+    await watcher.presence.join(nodeRecord(1));
+    await poll(() => watcher.ids().length === 3, 5_000, "all nodes", 5);
+    await polite.presence.leave();
+    await poll(() => !watcher.ids().includes("node-2"), 400, "the goodbye to be heard", 5);
+    await poll(() => watcher.ids().length === 1, 5_000, "the lease's end", 5);
+    await poll(() => watcher.changes.length >= 3, 5_000, "the changes", 5);
+    expect(watcher.changes.flatMap(({ went }) => went)).toEqual([nodeRecord(2), nodeRecord(3)]);
+    expect(dead.ids()).toEqual([]);
+  });
+
+  it("keeps the others through a FLUSHALL, and while Redis does not answer for less than a lease", async () => {
+    const redis = await startRedisServer(stage);
+    const own = await connectTo(stage, redis.port);
+    const prefix = freshPrefix();
+    const options = { prefix, connection: own, leaseMs: 10_000 };
+    const [one, two] = [presenceOn(options), presenceOn(options)];
+    await one.presence.join(nodeRecord(1));
+    await two.presence.join(nodeRecord(2));
+    await poll(() => one.ids().length === 2, 5_000, "both nodes", 5);
+    await redisCli(redis.port, ["FLUSHALL"]);
+    await poll(async () => (await redisCli(redis.port, ["HLEN", `${prefix}:{nodes}`])) === "2", 5_000, "the lines", 5);
+    expect(one.ids()).toEqual(["node-1", "node-2"]);
+    expect(one.presence.isFresh).toBe(true);
+    expect(one.changes.flatMap(({ went }) => went)).toEqual([]);
+    redis.signal("SIGSTOP");
+    await expect(one.presence.join(nodeRecord(1))).rejects.toMatchObject({ code: "DPX_STORE" });
+    expect(one.ids()).toEqual(["node-1", "node-2"]);
+    redis.signal("SIGCONT");
+  });
+
+  it("takes no node for one that does not know the cluster's secret, and takes two secrets while they change", async () => {
+    const prefix = freshPrefix();
+    const warnings: string[] = [];
+    const warn = (message: string) => warnings.push(message);
+    const old = presenceOn({ prefix, secrets: ["old"] });
+    const both = presenceOn({ prefix, secrets: ["new", "old"], warn });
+    const fresh = presenceOn({ prefix, secrets: ["new"] });
+    const stranger = presenceOn({ prefix, secrets: ["wrong"] });
+    const nodes = [old, both, fresh, stranger];
+    for (const [index, { presence }] of nodes.entries()) await presence.join(nodeRecord(index + 1));
+    await poll(() => both.ids().length === 3 && fresh.ids().length === 2, 5_000, "the nodes", 5);
+    expect(both.ids()).toEqual(["node-1", "node-2", "node-3"]);
+    expect(old.ids()).toEqual(["node-1"]);
+    expect(fresh.ids()).toEqual(["node-2", "node-3"]);
+    await poll(() => warnings.length > 0, 5_000, "the warning", 5);
+    expect(warnings[0]).toBe("A node is ignored: node-4 does not know the cluster's secret");
+    expect(stranger.ids()).toEqual(["node-4"]);
+  });
+
+  it.each([
+    ["{"],
+    [JSON.stringify({ ...nodeRecord(9), internalUrl: "http://user@127.0.0.1:1" })],
+    [JSON.stringify({ ...nodeRecord(9), internalUrl: "http://127.0.0.1:1/path" })],
+    [JSON.stringify({ ...nodeRecord(9), internalUrl: "ftp://127.0.0.1:1" })],
+    [JSON.stringify({ ...nodeRecord(9), nodeId: "a b" })],
+    [JSON.stringify({ ...nodeRecord(9), roles: ["x".repeat(5_000)] })],
+  ])("ignores the line %s", async (line) => {
+    const prefix = freshPrefix();
+    await connection.call("hset", [`${prefix}:{nodes}`, "node-9", `9999999999999 ${line}`]);
+    const { presence, ids } = presenceOn({ prefix });
+    await presence.join(nodeRecord(1));
+    expect(ids()).toEqual(["node-1"]);
+  });
+});
+
+describe("MemoryPresence", () => {
+  it("shows the node itself while it is there", async () => {
+    const presence = new MemoryPresence();
+    expect(presence.nodes()).toEqual([]);
+    await presence.join(nodeRecord(1));
+    expect(presence.nodes()).toEqual([nodeRecord(1)]);
+    expect([presence.urlOf("node-1"), presence.urlOf("node-2")]).toEqual(["http://127.0.0.1:7001", null]);
+    await presence.close();
+    expect(presence.nodes()).toEqual([]);
+  });
+});
