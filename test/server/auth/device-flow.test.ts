@@ -4,7 +4,7 @@ import * as client from "openid-client";
 import { describe, expect, it } from "vitest";
 import { useStage } from "../../support/stage.ts";
 import { discover, errorOf } from "./cli.ts";
-import { type StartedAuth, startAuth } from "./stage.ts";
+import { addPerson, type StartedAuth, startAuth } from "./stage.ts";
 import { hiddenFields, TestBrowser } from "./test-browser.ts";
 
 const stage = useStage();
@@ -87,16 +87,26 @@ describe("The device flow of the auth service", () => {
     expect(await redeem()).toBe("authorization_pending");
   });
 
-  it("lets nobody guess: ten codes, then a wait", async () => {
+  it.each([
+    [
+      "an account, from many addresses",
+      (started: StartedAuth, tries: number) => Object.assign(started, { address: `192.0.2.${tries}` }),
+    ],
+    ["an address, as many people", () => {}],
+  ])("lets nobody guess: ten codes of %s, then a wait", async (name, prepare) => {
     const started = await startAuth(stage);
     const { device } = await start(started);
+    await addPerson(started.accounts, "eve");
     const browser = new TestBrowser(started);
     await browser.signIn();
     for (let tries = 0; tries < 10; tries += 1) {
+      prepare(started, tries);
       const wrong = await typeCode(browser, "BBBB-BBBB");
       expect([wrong.status, wrong.body.includes("There is no such code")]).toEqual([400, true]);
     }
-    const late = await typeCode(browser, device.user_code);
+    const last = name.startsWith("an account") ? browser : new TestBrowser(started);
+    if (last !== browser) await last.signIn("eve");
+    const late = await typeCode(last, device.user_code);
     expect([late.status, late.body.includes("DPX_RATE_LIMIT")]).toEqual([429, true]);
   });
 

@@ -64,6 +64,19 @@ describe("The sign-in page", () => {
     expect((await eve.get("/auth/account")).status).toBe(303);
   });
 
+  it("ends the session before when somebody signs in over it", async () => {
+    const started = await startAuth(stage);
+    await addPerson(started.accounts, "eve");
+    const [browser, copy] = [new TestBrowser(started), new TestBrowser(started)];
+    const page = await browser.get("/auth/sign-in");
+    await browser.signIn("ben");
+    for (const [name, value] of browser.cookies) copy.cookies.set(name, value);
+    expect((await copy.get("/auth/account")).status).toBe(200);
+    await browser.post("/auth/sign-in", { ...hiddenFields(page.body), name: "eve", password: PASSWORD });
+    expect((await browser.get("/auth/account")).body).toContain("<dd>eve</dd>");
+    expect((await copy.get("/auth/account")).status).toBe(303);
+  });
+
   it("tells a banned person so, and lets them in nowhere", async () => {
     const started = await startAuth(stage);
     const browser = new TestBrowser(started);

@@ -93,6 +93,7 @@ describe("The refresh tokens of the auth service", () => {
     expect(changed.body).toContain("The password is changed.");
     expect((await mine.get("/auth/account")).status).toBe(200);
     expect((await other.get("/auth/account")).status).toBe(303);
+    expect((await other.get((await begin(configuration)).path)).location).toContain("/auth/sign-in?");
     expect(await errorOf(client.refreshTokenGrant(configuration, tokens.refresh_token ?? ""))).toBe("invalid_grant");
     expect((await started.audit.read(1))[0]).toMatchObject({ action: "password-change", by: "ben" });
   });
