@@ -3,12 +3,18 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { setImmediate as nextTurn } from "node:timers/promises";
+import { describe, expect, it, vi } from "vitest";
 import { FolderLock } from "../../../src/server/store/folder-lock.ts";
 import { FolderStore } from "../../../src/server/store/folder-store.ts";
+import { seededRandom } from "../../support/seeded.ts";
 import { type Stage, useStage } from "../../support/stage.ts";
+import { deferred } from "../../support/wait.ts";
+import { fileMethods } from "./faulty-files.ts";
 
 const stage = useStage();
+/** More turns of the event loop than one takes for the lock. */
+const MAX_TURNS = 60;
 const NONCE = "0123456789abcdef";
 
 /** A process that does nothing until the stage ends, or is killed. */
@@ -37,6 +43,13 @@ async function pidOfDead(): Promise<number> {
   const { pid, end } = await startIdle(stage);
   await end();
   return pid;
+}
+
+/** The lock as a process of another container sees it, where there is no process of that pid. */
+async function replaceLock(path: string): Promise<void> {
+  const text = JSON.stringify({ pid: await pidOfDead(), started: null, nonce: NONCE });
+  await writeFile(join(path, "other"), text);
+  await rename(join(path, "other"), join(path, "lock"));
 }
 
 function refusedBy(path: string, pid: number) {
@@ -119,11 +132,16 @@ describe("FolderLock", () => {
     },
   );
 
-  it("goes to exactly one of many who take over a dead process's at once", async () => {
+  it("goes to exactly one of many who take over a dead process's, however their steps fall together", async () => {
     const pid = await pidOfDead();
-    for (let round = 0; round < 50; round++) {
+    const random = seededRandom(7);
+    const takeLater = async (path: string): Promise<FolderLock> => {
+      for (let turns = Math.floor(random() * MAX_TURNS); turns > 0; turns--) await nextTurn();
+      return FolderLock.take(path);
+    };
+    for (let round = 0; round < 150; round++) {
       const path = await folderWithLock({ pid, started: null, nonce: NONCE });
-      const taken = await Promise.allSettled(Array.from({ length: 8 }, () => FolderLock.take(path)));
+      const taken = await Promise.allSettled(Array.from({ length: 6 }, () => takeLater(path)));
       const locks = taken.flatMap((result) => (result.status === "fulfilled" ? [result.value] : []));
       expect(locks).toHaveLength(1);
       await locks[0]?.checkHeld();
@@ -137,9 +155,7 @@ describe("FolderLock", () => {
     const first = await FolderStore.open({ path });
     stage.defer(() => first.close());
     await first.put("a", "first");
-    // As a process of another container sees it: there is no process of that pid.
-    await writeFile(join(path, "lock.other"), JSON.stringify({ pid: await pidOfDead(), started: null, nonce: NONCE }));
-    await rename(join(path, "lock.other"), join(path, "lock"));
+    await replaceLock(path);
     const second = await FolderStore.open({ path });
     stage.defer(() => second.close());
     const lost = { code: "DPX_STORE", message: `Cannot write the store "${path}": another process has taken it over` };
@@ -153,6 +169,32 @@ describe("FolderLock", () => {
       { key: "a", value: "first" },
       { key: "b", value: "second" },
     ]);
+    await third.close();
+  });
+
+  it("keeps what a store that was taken for dead still writes out of the other's files", async () => {
+    const methods = await fileMethods(stage);
+    const path = await stage.folder("lock");
+    const first = await FolderStore.open({ path });
+    stage.defer(() => first.close());
+    await first.put("a", "first");
+    const { write } = methods;
+    const released = deferred<undefined>();
+    vi.spyOn(methods, "write").mockImplementationOnce(async function (this: typeof methods, ...args: unknown[]) {
+      await released.promise;
+      return Reflect.apply(write, this, args);
+    });
+    const late = expect(first.put("a", "late")).rejects.toMatchObject({ code: "DPX_STORE" });
+    await vi.waitFor(() => expect(methods.write).toHaveBeenCalled());
+    await replaceLock(path);
+    const second = await FolderStore.open({ path });
+    await second.put("b", "second");
+    released.resolve(undefined);
+    await late;
+    await second.put("c", "second");
+    await second.close();
+    const third = await FolderStore.open({ path });
+    expect((await third.list("")).map(({ value }) => value)).toEqual(["first", "second", "second"]);
     await third.close();
   });
 
