@@ -5,7 +5,6 @@ export { openStore, type StoreOptions } from "./open-store.ts";
 export {
   MAX_KEY_CHARS,
   MAX_LISTED,
-  MAX_LOG_ENTRIES,
   MAX_VALUE_BYTES,
   type PutOptions,
   type Store,
