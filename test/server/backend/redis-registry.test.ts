@@ -3,6 +3,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { MemoryTopics } from "../../../src/server/backend/memory-topics.ts";
 import type { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
+import { RedisKeys } from "../../../src/server/backend/redis-keys.ts";
+import { RedisSteps } from "../../../src/server/backend/redis-steps.ts";
 import { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
 import type { Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
@@ -10,7 +12,7 @@ import { useFileStage, useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
 import { connectTo, freshPrefix, openRegistryOn, registryUnderTest } from "./redis-stage.ts";
 import { EVE, register, registration } from "./registration.ts";
-import { describeRegistry } from "./registry-contract.ts";
+import { describeRegistry, GRACE_MS } from "./registry-contract.ts";
 
 /** "Within about one second", on a machine that has other work too. */
 const SOON_MS = 2_500;
@@ -233,6 +235,46 @@ describe("RedisRegistry when Redis has lost what it knew", () => {
     const next = await register(two, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
     expect(next.epoch).toBeGreaterThan(ahead);
     expect(await one.renewAll([record])).toEqual([record]);
+  });
+
+  it("puts nothing back over a newer record, also when it had seemed to be lost", async () => {
+    const { port: ownPort, two, record } = await flushed();
+    const newer = await register(two, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
+    const own = await connectTo(stage, ownPort);
+    const keys = new RedisKeys("duplexity", false);
+    const steps = new RedisSteps({ connection: own, keys, leaseMs: LEASE_MS, graceMs: GRACE_MS, now: () => "" });
+    expect(await steps.revive(record)).toBeNull();
+    expect(await steps.revive(newer)).toMatchObject({ record: { epoch: newer.epoch, clientId: "client-b" } });
+    await two.remove("cat1.test", "client-b", newer.epoch, "left");
+    expect((await steps.renew([newer])).words).toEqual(["lost"]);
+    expect(await steps.revive(newer)).toBeNull();
+  });
+
+  it("tells watchers no older record than the one they know", async () => {
+    const topics = new MemoryTopics("node-1");
+    const registry = openRegistryOn(stage, { connection, topics, prefix: freshPrefix() });
+    const record = await register(registry, registration("cat1.test"));
+    const seen: number[] = [];
+    registry.watch((_hostname, now) => seen.push(now?.epoch ?? 0));
+    const newer = { ...record, epoch: record.epoch + 5, nodeId: "node-2" };
+    await topics.publish("routes", { hostname: "cat1.test", epoch: newer.epoch, record: newer });
+    await topics.publish("routes", { hostname: "cat1.test", epoch: record.epoch, record });
+    // A failover has lost the newer one: its holder will put it back.
+    await registry.locate("cat1.test");
+    expect(seen).toEqual([newer.epoch]);
+  });
+
+  it("undoes a claim that came too early, so that the holder's older epoch is not in its way", async () => {
+    const { port: ownPort, one, record, flush } = await flushed();
+    const own = await connectTo(stage, ownPort);
+    const keys = new RedisKeys("duplexity", false);
+    const steps = new RedisSteps({ connection: own, keys, leaseMs: LEASE_MS, graceMs: GRACE_MS, now: () => "" });
+    await flush();
+    const early = await steps.claim(registration("cat1.test", EVE), { tcpPort: null, floor: 0, mayBeNew: true });
+    if (early.status !== "registered") throw new Error(`The claim is ${early.status}`);
+    await steps.remove(early.record, "undo");
+    expect(await one.renewAll([record])).toEqual([]);
+    expect(await one.locate("cat1.test")).toMatchObject({ epoch: record.epoch, ownerId: "ben-id" });
   });
 
   it("does not say that a route is gone which was there a moment ago", async () => {
