@@ -4,13 +4,14 @@ import type { ServerResponse } from "node:http";
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import { type DuplexityError, ERRORS } from "../protocol/index.ts";
+import { outwardOf } from "./outward.ts";
 
 /** How long a peer may take to read a refusal. */
 const LINGER_MS = 2_000;
 
 /** `{"error":{"code","message","hint"}}`, as every API of the server says no. */
 export function errorBody(error: DuplexityError): string {
-  const { code, message, hint } = error;
+  const { code, message, hint } = outwardOf(error);
   return `${JSON.stringify({ error: { code, message, ...(hint === undefined ? {} : { hint }) } })}\n`;
 }
 

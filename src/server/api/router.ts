@@ -62,6 +62,7 @@ export class ApiRouter {
     } else if (error instanceof HttpRefusal) {
       answerError(response, error.error, { status: error.status });
     } else if (error instanceof DuplexityError) {
+      if (error.code === "DPX_STORE") this.#options.log("error", `The API failed: ${error.message}`);
       answerError(response, error, { headers: challengeFor(error, this.#options.authenticator) });
     } else {
       // What a defect of ours says is for our own log.

@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { asDuplexityError, DuplexityError, ERRORS } from "../../protocol/index.ts";
 import { answerError } from "../http-answer.ts";
 import { isLoopbackHost } from "../identity/index.ts";
+import { outwardOf } from "../outward.ts";
 import type { Browsers } from "./browsers.ts";
 import type { Answer, Handler } from "./exchange.ts";
 import type { AuthServiceOptions } from "./options.ts";
@@ -125,7 +126,9 @@ export class Front {
     }
     // What a defect says is for the log.
     const isDefect = error.code === "DPX_INTERNAL";
-    const shown = isDefect ? new DuplexityError("DPX_INTERNAL", "Cannot go on: this server has failed") : error;
+    const shown = isDefect
+      ? new DuplexityError("DPX_INTERNAL", "Cannot go on: this server has failed")
+      : outwardOf(error);
     const options = { ...(status === undefined ? {} : { status }), ...(headers === undefined ? {} : { headers }) };
     if (MACHINE_PATHS.has(path)) answerMachine(response, shown);
     else if (/\btext\/html\b/.test(request.headers.accept ?? "")) {

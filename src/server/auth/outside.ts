@@ -7,6 +7,7 @@ import { DuplexityError } from "../../protocol/index.ts";
 import type { Accounts, AuditLog } from "../accounts/index.ts";
 import type { Attempts } from "../attempts.ts";
 import { isLoopbackHost } from "../identity/index.ts";
+import { senderOf } from "../sender-of.ts";
 import type { Store } from "../store/index.ts";
 import { type Answer, type Exchange, redirectTo, showPage } from "./exchange.ts";
 import { OUTSIDE_SIGN_IN_S } from "./lifetimes.ts";
@@ -49,7 +50,7 @@ export class Outside {
   /** GET /auth/outside */
   async begin({ query, browser, address }: Exchange): Promise<Answer> {
     const { attempts, store } = this.#options;
-    await attempts.count("sign-in", address);
+    await attempts.count("sign-in", senderOf(address));
     const configuration = await this.#configuration();
     const state = client.randomState();
     const entry = { browser: hashOf(browser.id), next: query.get("next") };

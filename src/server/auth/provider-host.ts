@@ -5,6 +5,7 @@ import type { IncomingMessage } from "node:http";
 import type { JSONWebKeySet } from "jose";
 import type { Provider } from "oidc-provider";
 import type { Attempts } from "../attempts.ts";
+import { senderOf } from "../sender-of.ts";
 import { checkSameOrigin } from "./browsers.ts";
 import { type Answer, type Exchange, redirectTo } from "./exchange.ts";
 import type { KeyRing } from "./key-ring.ts";
@@ -74,7 +75,7 @@ export class ProviderHost {
    */
   async serve(exchange: Exchange, path: string): Promise<Answer | null> {
     const { request, response, query, address } = exchange;
-    if (path === ROUTES.device_authorization) await this.#options.attempts.count("device", address);
+    if (path === ROUTES.device_authorization) await this.#options.attempts.count("device", senderOf(address));
     if (path === ROUTES.code_verification) {
       const refusal = await this.#checkDevicePage(exchange);
       if (refusal !== null) return refusal;
@@ -97,7 +98,7 @@ export class ProviderHost {
     if (request.method !== "POST") return null;
     checkSameOrigin(request, origin.origin);
     await attempts.count("user-code", account.userId);
-    await attempts.count("user-code", address);
+    await attempts.count("user-code", senderOf(address));
     return null;
   }
 

@@ -3,6 +3,7 @@
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Account, Accounts, AuditLog } from "../accounts/index.ts";
 import type { Attempts } from "../attempts.ts";
+import { senderOf } from "../sender-of.ts";
 import { type Answer, type Exchange, readForm, redirectTo, showPage } from "./exchange.ts";
 import { accountPage, bannedPage, messagePage, signInPage } from "./pages.ts";
 import type { People } from "./people.ts";
@@ -48,7 +49,7 @@ export class SignIn {
       throw new DuplexityError("DPX_FORBIDDEN", "Cannot sign in by password: this server has none");
     const name = form.field("name").trim();
     const known = accounts.byName(name)?.name ?? null;
-    await attempts.count("sign-in", exchange.address);
+    await attempts.count("sign-in", senderOf(exchange.address));
     await attempts.count("sign-in-account", known ?? name.toLowerCase());
     const account = await accounts.checkPassword(name, form.field("password"));
     if (account === null) {

@@ -4,6 +4,7 @@
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Account, Accounts, AuditLog } from "../accounts/index.ts";
 import type { Attempts } from "../attempts.ts";
+import { senderOf } from "../sender-of.ts";
 import { type Answer, type Exchange, type Form, readForm, showPage } from "./exchange.ts";
 import { claimPage, codePage, invitePage } from "./pages.ts";
 import type { People } from "./people.ts";
@@ -94,7 +95,7 @@ export class Welcome {
 
   async #read(exchange: Exchange): Promise<{ readonly form: Form; readonly code: string }> {
     const form = await readForm(exchange);
-    await this.#options.attempts.count("claim", exchange.address);
+    await this.#options.attempts.count("claim", senderOf(exchange.address));
     return { form, code: form.field("code").trim() };
   }
 

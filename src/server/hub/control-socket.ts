@@ -15,6 +15,7 @@ import {
   Liveness,
 } from "../../protocol/index.ts";
 import type { Identity } from "../identity/index.ts";
+import { outwardOf } from "../outward.ts";
 import { RateBound } from "./rate.ts";
 
 /** Messages that may come at once, and in a second in the long run: a client that works sends one a link. */
@@ -80,7 +81,7 @@ export class ControlSocket {
 
   /** Says why in an `error` message, then closes. */
   refuse(error: DuplexityError): void {
-    const { code, message, hint } = error;
+    const { code, message, hint } = outwardOf(error);
     this.send({ type: "error", code, message, ...(hint === undefined ? {} : { hint }) });
     this.close(code, message);
   }

@@ -51,6 +51,18 @@ describe("The sign-in page", () => {
     await expect.poll(async () => (await new TestBrowser(started).signIn()).status, { timeout: 5_000 }).toBe(200);
   });
 
+  it("counts a whole IPv6 /64 as one address, since one customer has all of that", async () => {
+    const started = await startAuth(stage, { limits: { "sign-in": { points: 3, durationMs: 60_000 } } });
+    for (let tries = 0; tries < 3; tries += 1) {
+      started.address = `2001:db8:0:1::${tries}`;
+      expect((await new TestBrowser(started).signIn(`ben${tries}`, "not the password")).status).not.toBe(429);
+    }
+    started.address = "2001:db8:0:1:ffff::1";
+    expect((await new TestBrowser(started).signIn()).status).toBe(429);
+    started.address = "2001:db8:0:2::1";
+    expect((await new TestBrowser(started).signIn()).status).toBe(200);
+  });
+
   it("makes a new session for each sign-in, so that one that was planted is worth nothing", async () => {
     const started = await startAuth(stage);
     await addPerson(started.accounts, "eve");
