@@ -1,5 +1,6 @@
 // The wire: messages, packets, frames, sessions, streams, errors. Imports node: only.
 
+export type { Carried, Carrier } from "./carrier.ts";
 export { closeReason, errorOfClose } from "./close-reason.ts";
 export * from "./errors.ts";
 export * from "./gate.ts";
@@ -13,6 +14,8 @@ export * as fields from "./message-fields.ts";
 export { readGate } from "./message-gate.ts";
 export * from "./messages.ts";
 export * from "./names.ts";
+export { type PacketHeader, PacketKind, readPacketHeader } from "./packet.ts";
+export { type OutgoingPacket, packetForAnotherLink, packetToPassOn } from "./packet-builder.ts";
 // The dialer's own WebSocket: `acceptUpgrade` (hub) or `dialUpgrade` (client), then `WebSocketConnection` for the texts
 // of the beginning, then `createPacketLink(connection)`. The control socket is one of `ws`.
 export { createPacketLink } from "./packet-link.ts";

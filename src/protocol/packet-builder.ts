@@ -137,6 +137,27 @@ export class PacketBuilder {
   }
 }
 
+/**
+ * A packet that came, to be sent on as it is. What is short is copied into one piece, which costs less than a vectored
+ * write; the buffers of a longer one are only referred to, and never written.
+ */
+export function packetToPassOn(packet: Buffer, rest: readonly Buffer[]): OutgoingPacket {
+  if (rest.length === 0 && packet.length <= MAX_COPIED_BYTES) {
+    const part = Buffer.allocUnsafe(LINK_HEADROOM_BYTES + packet.length);
+    packet.copy(part, LINK_HEADROOM_BYTES);
+    return { seq: 0, parts: [part], byteLength: packet.length };
+  }
+  let byteLength = packet.length;
+  for (const piece of rest) byteLength += piece.length;
+  return { seq: 0, parts: [Buffer.allocUnsafe(LINK_HEADROOM_BYTES), packet, ...rest], byteLength };
+}
+
+/** The same packet, for a link whose framing must not touch what another link may still be writing. */
+export function packetForAnotherLink(packet: OutgoingPacket): OutgoingPacket {
+  const [first = NO_REGION, ...rest] = packet.parts;
+  return { ...packetToPassOn(first.subarray(LINK_HEADROOM_BYTES), rest), seq: packet.seq };
+}
+
 /** A packet that has no sequence number and is not kept: an ACK, a RESUME, a CLOSE, or frames of the link. */
 export function barePacket(header: Readonly<PacketHeader>, body: Buffer = NO_REGION): OutgoingPacket {
   const part = Buffer.allocUnsafe(PREFIX_BYTES + body.length);

@@ -1,6 +1,7 @@
 // One link with what its sessions share: liveness, round-trip time, dispatch by
 // session id, back-pressure. Looks into no frame of a session.
 
+import type { Carried, Carrier } from "./carrier.ts";
 import type { ErrorCode } from "./errors.ts";
 import { DuplexityError } from "./errors.ts";
 import { decodeUint32, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from "./frame.ts";
@@ -27,15 +28,15 @@ const MAX_UINT32 = 4_294_967_295;
 /** Weight of a new sample in the smoothed round trip, as TCP has it (RFC 6298 §2). */
 const RTT_GAIN = 1 / 8;
 
-export class SessionLink {
+export class SessionLink implements Carrier {
   /** Smoothed round trip; null until the first PONG. */
   rttMs: number | null = null;
   isOpen = true;
 
   readonly #link: Link;
   readonly #options: SessionLinkOptions;
-  readonly #sessions = new Map<number, Session>();
-  readonly #carried = new WeakSet<Session>();
+  readonly #sessions = new Map<number, Carried>();
+  readonly #carried = new WeakSet<Carried>();
   readonly #header: PacketHeader = { kind: PacketKind.link, session: 0, seq: 0, ack: 0 };
   readonly #liveness: Liveness;
   #pingedAt = 0;
@@ -60,9 +61,18 @@ export class SessionLink {
     this.#liveness.ping();
   }
 
-  /** Whether so much waits in the link that DATA has to wait, too. */
   get isCongested(): boolean {
     return this.#link.bufferedBytes > LINK_HIGH_WATER_BYTES;
+  }
+
+  /** Sessions that it carries. */
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
+  /** Bytes that wait in it. */
+  get bufferedBytes(): number {
+    return this.#link.bufferedBytes;
   }
 
   /** Announces that this side will close the link within `deadlineMs`. */
@@ -82,18 +92,18 @@ export class SessionLink {
 
   // ── What sessions call ─────────────────────────────────────────────────
 
-  add(session: Session): void {
+  add(session: Carried): void {
     this.#sessions.set(session.id, session);
     this.#carried.add(session);
   }
 
-  /** Whether the session is or was on this link: it resumes on a link once, so that its answer can be told from an older one's. */
-  hasCarried(session: Session): boolean {
+  hasCarried(session: Carried): boolean {
     return this.#carried.has(session);
   }
 
-  forget(session: Session): void {
-    this.#sessions.delete(session.id);
+  forget(session: Carried): void {
+    // Another one may have its id: a session that comes again from the same node.
+    if (this.#sessions.get(session.id) === session) this.#sessions.delete(session.id);
   }
 
   send(packet: OutgoingPacket): void {

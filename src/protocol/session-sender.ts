@@ -1,6 +1,7 @@
 // What a session sends: gathers frames into packets, keeps each until it is
 // acknowledged, and gives its streams their turns. Knows nothing of resuming.
 
+import type { Carrier } from "./carrier.ts";
 import type { DuplexityError, ErrorCode } from "./errors.ts";
 import { encodeOpen, encodeReport, encodeReset, FrameType } from "./frame.ts";
 import {
@@ -19,7 +20,6 @@ import { PacketKind } from "./packet.ts";
 import { barePacket, PacketBuilder } from "./packet-builder.ts";
 import { ReplayBuffer } from "./replay-buffer.ts";
 import type { SessionLimits } from "./session.ts";
-import type { SessionLink } from "./session-link.ts";
 import type { SessionStream, StreamCarrier } from "./session-stream.ts";
 import { MAX_COPIED_BYTES, type OpenRequest, type RequestReport, type Stream, type StreamHandler } from "./stream.ts";
 import { StreamTable } from "./stream-table.ts";
@@ -42,7 +42,7 @@ export class SessionSender implements StreamCarrier {
   readonly #replay = new ReplayBuffer();
   readonly #ready: SessionStream[] = [];
   /** The link while it carries data; null between links. */
-  #link: SessionLink | null = null;
+  #link: Carrier | null = null;
   #isClosed = false;
   #isFlushScheduled = false;
   #isPumping = false;
@@ -93,7 +93,7 @@ export class SessionSender implements StreamCarrier {
   // ── What the session calls ─────────────────────────────────────────────
 
   /** The link carries data from now on. Sends again what the peer, which expects `nextForPeer`, has not got. */
-  goLive(link: SessionLink, nextForPeer: number): void {
+  goLive(link: Carrier, nextForPeer: number): void {
     // Streams that have ended stay known: the peer is about to send again what it wrote before it saw their ends.
     this.#replay.acknowledge(nextForPeer);
     this.#link = link;

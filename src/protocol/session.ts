@@ -2,6 +2,7 @@
 // its links: what was not acknowledged is sent again on the next one.
 
 import { randomBytes } from "node:crypto";
+import type { Carried, Carrier } from "./carrier.ts";
 import { asDuplexityError, DuplexityError, ERRORS, type ErrorCode, errorCodeOf } from "./errors.ts";
 import { dispatchFrames, dispatchPieces } from "./frame-dispatch.ts";
 import { FrameReceiver } from "./frame-receiver.ts";
@@ -15,7 +16,6 @@ import {
 } from "./limits.ts";
 import { PACKET_HEADER_BYTES, type PacketHeader, PacketKind } from "./packet.ts";
 import { barePacket, closePacket } from "./packet-builder.ts";
-import type { SessionLink } from "./session-link.ts";
 import { SessionSender } from "./session-sender.ts";
 import type { OpenRequest, RequestReport, Stream, StreamHandler } from "./stream.ts";
 
@@ -57,17 +57,17 @@ export function newSessionId(): number {
 
 type SessionState =
   | { readonly phase: "detached" }
-  | { readonly phase: "resuming"; readonly link: SessionLink }
-  | { readonly phase: "live"; readonly link: SessionLink }
+  | { readonly phase: "resuming"; readonly link: Carrier }
+  | { readonly phase: "live"; readonly link: Carrier }
   | { readonly phase: "closed" };
 
-/** RESUME of the opener says which one it is: u32, from 1. */
+/** RESUME says which one of the session it is, and the answer to it repeats that: u32, from 1. */
 const RESUME_BODY_BYTES = 4;
 
 const DETACHED: SessionState = { phase: "detached" };
 const CLOSED: SessionState = { phase: "closed" };
 
-export class Session {
+export class Session implements Carried {
   readonly id: number;
   readonly role: "opener" | "acceptor";
   /** When the last packet came, in ms since the epoch. */
@@ -127,13 +127,11 @@ export class Session {
   }
 
   /** Opener: goes on over `link`, wherever it was before. A link that is gone, or that it was on before, is not taken. */
-  attach(link: SessionLink): void {
+  attach(link: Carrier): void {
     if (this.#state.phase === "closed" || !link.isOpen || link.hasCarried(this)) return;
     this.#moveTo(link);
     this.#resumes += 1;
-    const body = Buffer.allocUnsafe(RESUME_BODY_BYTES);
-    body.writeUInt32BE(this.#resumes, 0);
-    this.#sendResume(link, body);
+    this.#sendResume(link);
   }
 
   /**
@@ -165,7 +163,7 @@ export class Session {
    * A packet of this session came over `link`, its header in `packet`, and more of it in `rest` if it is of DATA. What
    * breaks the protocol, or a defect in a handler, closes the session.
    */
-  receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {
+  receive(link: Carrier, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {
     try {
       this.#receive(link, header, packet, rest);
     } catch (error) {
@@ -176,7 +174,7 @@ export class Session {
   }
 
   /** The link that it ran over is gone. */
-  linkLost(link: SessionLink, error: DuplexityError): void {
+  linkLost(link: Carrier, error: DuplexityError): void {
     if (!this.#isOver(link)) return;
     this.#state = DETACHED;
     this.#sender.detach();
@@ -191,7 +189,7 @@ export class Session {
 
   // ── Packets ────────────────────────────────────────────────────────────
 
-  #receive(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {
+  #receive(link: Carrier, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {
     switch (header.kind) {
       case PacketKind.data:
         if (this.#isCarriedBy(link)) this.#receiveData(header.seq, header.ack, packet, rest);
@@ -210,12 +208,12 @@ export class Session {
     }
   }
 
-  #isOver(link: SessionLink): boolean {
+  #isOver(link: Carrier): boolean {
     return (this.#state.phase === "live" || this.#state.phase === "resuming") && this.#state.link === link;
   }
 
   /** A link that the session has left may still have packets under way: the new link brings them again. */
-  #isCarriedBy(link: SessionLink): boolean {
+  #isCarriedBy(link: Carrier): boolean {
     if (!this.#isOver(link)) return false;
     if (this.isLive) return true;
     throw new DuplexityError("DPX_SEQUENCE", "A packet came on a link before the RESUME that goes ahead of all others");
@@ -257,7 +255,7 @@ export class Session {
 
   // ── Links come and go ──────────────────────────────────────────────────
 
-  #moveTo(link: SessionLink): void {
+  #moveTo(link: Carrier): void {
     if (this.#state.phase === "live" || this.#state.phase === "resuming") this.#state.link.forget(this);
     // From here on nothing of the old link counts, so that what we say we expect stays true.
     this.#sender.detach();
@@ -265,20 +263,26 @@ export class Session {
     this.#state = { phase: "resuming", link };
   }
 
-  #sendResume(link: SessionLink, body?: Buffer): void {
+  #sendResume(link: Carrier): void {
     const { firstKept, expected } = this.#sender;
+    const body = Buffer.allocUnsafe(RESUME_BODY_BYTES);
+    body.writeUInt32BE(this.#resumes, 0);
     link.send(barePacket({ kind: PacketKind.resume, session: this.id, seq: firstKept, ack: expected }, body));
   }
 
-  #receiveResume(link: SessionLink, header: Readonly<PacketHeader>, packet: Buffer): void {
-    if (this.role === "acceptor" ? link.hasCarried(this) : this.isLive && this.#isOver(link)) {
-      throw new DuplexityError("DPX_SEQUENCE", "A second RESUME came on one link");
-    }
+  #receiveResume(link: Carrier, header: Readonly<PacketHeader>, packet: Buffer): void {
+    const count = resumeCountOf(packet);
     if (this.role === "acceptor") {
-      if (!this.#isNewestResume(packet)) return;
+      // A slow way brings it after a later one: the session must not go back there.
+      if (count <= this.#resumes) return;
+      this.#resumes = count;
+      // Maybe the link that it is on: what lay beyond that has changed.
       this.#moveTo(link);
-    } else if (!this.#isOver(link)) {
-      return;
+    } else {
+      if (!this.#isOver(link)) return;
+      if (this.isLive) throw new DuplexityError("DPX_SEQUENCE", "A second RESUME came on one link");
+      // The answer to an earlier one, which a hub brings that the session has come back to.
+      if (count !== this.#resumes) return;
     }
     const { expected, firstKept, nextSeq } = this.#sender;
     const { seq, ack } = header;
@@ -296,20 +300,6 @@ export class Session {
     // Sending may have been the link's end.
     if (this.isLive) this.#options.onLive?.();
     this.#sender.pump();
-  }
-
-  /** Acceptor: a RESUME that a slow link brings after a later one must not take the session back to that link. */
-  #isNewestResume(packet: Buffer): boolean {
-    if (packet.length !== PACKET_HEADER_BYTES + RESUME_BODY_BYTES) {
-      throw new DuplexityError(
-        "DPX_PACKET_INVALID",
-        `RESUME has ${packet.length} bytes, expected ${PACKET_HEADER_BYTES + RESUME_BODY_BYTES}`,
-      );
-    }
-    const count = packet.readUInt32BE(PACKET_HEADER_BYTES);
-    if (count <= this.#resumes) return false;
-    this.#resumes = count;
-    return true;
   }
 
   /** Runs until the session is live: a link that does not resume is none. */
@@ -338,4 +328,12 @@ export class Session {
     this.#sender.close(error);
     this.#options.onClose(error);
   }
+}
+
+function resumeCountOf(packet: Buffer): number {
+  if (packet.length === PACKET_HEADER_BYTES + RESUME_BODY_BYTES) return packet.readUInt32BE(PACKET_HEADER_BYTES);
+  throw new DuplexityError(
+    "DPX_PACKET_INVALID",
+    `RESUME has ${packet.length} bytes, expected ${PACKET_HEADER_BYTES + RESUME_BODY_BYTES}`,
+  );
 }

@@ -235,7 +235,7 @@ describe("Hostile packets", () => {
       links += 1;
       // Something to have streams for: what becomes of it does not matter.
       if (links % 8 === 0) void visit(server.port, `${name}.localhost`, "/x", { limitMs: 60_000 }).catch(() => {});
-      if (link.session >= 0) link.socket.send(fuzzer.resume(link.session));
+      if (link.session >= 0) link.socket.send(fuzzer.resume(link.session, link.resumes));
       let hasSentClose = false;
       while (link.socket.readyState === WebSocket.OPEN && sent < count) {
         const packet = fuzzer.next(link.session, link.packets);

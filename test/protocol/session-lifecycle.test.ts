@@ -288,6 +288,32 @@ describe("Session", () => {
     peer.dispose();
   });
 
+  it("goes on over the link that it is on when its opener comes another way to the same hub", () => {
+    const peer = RawPeer.live({ role: "acceptor", onOpen: (stream) => stream.accept() });
+    peer.send(frames.open(1));
+    pass(20);
+    peer.resume(1, peer.received, 2);
+    // The way before may bring what was under way there, but nothing that is older than this.
+    peer.resume(0, 0, 1);
+    const answers = peer.packets.filter((packet) => packet[0] === PacketKind.resume);
+    expect(answers.map((packet) => packet.readUInt32BE(20))).toEqual([1, 2]);
+    peer.send(frames.data(1, 3));
+    expect([peer.closed, peer.session.isLive, peer.session.bytesIn]).toEqual([null, true, 3]);
+    peer.dispose();
+  });
+
+  it("waits for the answer to its newest RESUME: an older one's says what is true no more", () => {
+    const peer = new RawPeer({ role: "opener" });
+    peer.session.attach(peer.carrier);
+    peer.reconnect();
+    peer.session.attach(peer.carrier);
+    peer.resume(0, 0, 1);
+    expect([peer.closed, peer.session.isLive]).toEqual([null, false]);
+    peer.resume(0, 0, 2);
+    expect(peer.session.isLive).toBe(true);
+    peer.dispose();
+  });
+
   it("lets no acknowledgement overtake what was written before", () => {
     const streams: Stream[] = [];
     const peer = RawPeer.live({ role: "acceptor", onOpen: (stream) => streams.push(stream) });

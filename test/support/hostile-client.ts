@@ -34,6 +34,8 @@ export interface HostileLink {
   readonly socket: WebSocket;
   /** The session that the server began on this link. */
   readonly session: number;
+  /** Which RESUME of the session that was. */
+  readonly resumes: number;
   /** Every packet that the server sent. */
   readonly packets: Buffer[];
   /** Close code, once closed. */
@@ -83,11 +85,14 @@ export class HostileClient {
     const { dataPlaneUri, ticket } = await within(discovered, 10_000, "discoveryResponse");
     const socket = await this.#open(String(dataPlaneUri), { "duplexity-ticket": String(ticket) });
     const packets: Buffer[] = [];
+    let resumes = 0;
     const begun = new Promise<number>((resolve) => {
       socket.on("message", (data: Buffer, isBinary: boolean) => {
         if (!isBinary) return;
         if (packets.length < 64) packets.push(data);
-        if (data[0] === 3) resolve(data.readUIntBE(2, 6));
+        if (data[0] !== 3) return;
+        resumes = data.readUInt32BE(20);
+        resolve(data.readUIntBE(2, 6));
       });
     });
     const closed = once(socket, "close").then(([code]) => Number(code));
@@ -103,7 +108,7 @@ export class HostileClient {
     for (const packet of early) socket.send(packet);
     await within(Promise.race([registered, closed]), 10_000, "pipesAreRegisteredResponse");
     const session = await within(Promise.race([begun, closed.then(() => -1)]), 10_000, "the session's first packet");
-    return { socket, session, packets, closed };
+    return { socket, session, resumes, packets, closed };
   }
 
   close(): void {

@@ -19,10 +19,12 @@ export class PacketFuzzer {
     this.#noise = seededBytes(seed, 1_048_576);
   }
 
-  /** The packet that a well-behaved client answers the server's RESUME with. Starts the numbering anew. */
-  resume(session: number): Buffer {
+  /** The packet that a well-behaved client answers the server's RESUME of that count with. Starts the numbering anew. */
+  resume(session: number, count: number): Buffer {
     this.#seq = 0;
-    return header(KINDS.resume, session, 0, 0);
+    const body = Buffer.alloc(4);
+    body.writeUInt32BE(count, 0);
+    return Buffer.concat([header(KINDS.resume, session, 0, 0), body]);
   }
 
   /** The next packet for `session`: some valid, most mutated, some noise. `seen`: what the server sent, as material. */
@@ -37,7 +39,7 @@ export class PacketFuzzer {
     const choice = this.#random();
     const ack = this.#below(3);
     if (choice < 0.1) return header(KINDS.ack, session, 0, ack);
-    if (choice < 0.15) return header(KINDS.resume, session, 0, ack);
+    if (choice < 0.15) return Buffer.concat([header(KINDS.resume, session, 0, ack), Buffer.from([0, 0, 0, 1])]);
     if (choice < 0.17) return Buffer.concat([header(KINDS.close, session, 0, 0), this.#take(2 + this.#below(20))]);
     if (choice < 0.35) return Buffer.concat([header(KINDS.link, 0, 0, 0), this.#frame(this.#pick(LINK_FRAMES) ?? 16)]);
     const frames = Array.from({ length: 1 + this.#below(4) }, () => this.#frame(this.#pick(SESSION_FRAMES) ?? 3));

@@ -103,11 +103,10 @@ export class RawPeer {
     this.carrier = this.#connect();
   }
 
-  /** Sends RESUME as the session's peer would: with a count if it is the opener. */
+  /** Sends RESUME as the session's peer would, with the count of the present link. */
   resume(seq = 0, ack = 0, count = this.#resumes + 1): void {
     this.#resumes = count;
-    const body = this.session.role === "acceptor" ? uint32(count) : Buffer.alloc(0);
-    this.sendRaw(Buffer.concat([header(3, ID, seq, ack), body]));
+    this.sendRaw(Buffer.concat([header(3, ID, seq, ack), uint32(count)]));
   }
 
   /** Sends the next DATA packet, acknowledging all that has come. */
