@@ -15,6 +15,8 @@ export const TICKET_HEADER = "duplexity-ticket";
 
 /** In `DiscoveryResponse.features`: the server keeps visitors out as `PipeRequest.gate` says. */
 export const GATES_FEATURE = "gates";
+/** The same: sessions of other nodes come over the link as well, so that one that waits is not over when another starts. */
+export const RELAY_FEATURE = "relay";
 
 export type PipeProtocol = "http" | "tcp";
 
@@ -67,8 +69,11 @@ export interface DialRequest {
   readonly type: "dialRequest";
   readonly clientId: string;
   readonly pipes: readonly PipeRequest[];
-  /** `requests`: send a REPORT frame for each request that passed. */
-  readonly wants: readonly "requests"[];
+  /**
+   * `requests`: send a REPORT frame for each request that passed. `second-link`: the pipes are registered over another hub
+   * of the cluster; register nothing.
+   */
+  readonly wants: readonly ("requests" | "second-link")[];
 }
 
 export type PipeResult =

@@ -8,18 +8,24 @@ import type { WebSocketConnection, WebSocketHandler } from "./websocket-connecti
 
 const DEAF: LinkHandler = { onPacket() {}, onDrain() {}, onClose() {} };
 
-/** Takes over a connection on which no more texts are expected: one closes the link with DPX_PROTOCOL. */
-export function createPacketLink(connection: WebSocketConnection): Link {
-  return new PacketLink(connection);
+/**
+ * Takes over a connection.
+ *
+ * @param onText What to do with a text. Left out: none is expected, and one closes the link with DPX_PROTOCOL.
+ */
+export function createPacketLink(connection: WebSocketConnection, onText?: (text: string) => void): Link {
+  return new PacketLink(connection, onText);
 }
 
 class PacketLink implements Link, WebSocketHandler {
   handler: LinkHandler = DEAF;
   readonly #connection: WebSocketConnection;
+  readonly #onText: ((text: string) => void) | undefined;
   #isClosed = false;
 
-  constructor(connection: WebSocketConnection) {
+  constructor(connection: WebSocketConnection, onText: ((text: string) => void) | undefined) {
     this.#connection = connection;
+    this.#onText = onText;
     connection.handler = this;
   }
 
@@ -45,8 +51,10 @@ class PacketLink implements Link, WebSocketHandler {
     this.#connection.terminate();
   }
 
-  onText(): void {
-    this.close("DPX_PROTOCOL", "A text came on a link that carries packets");
+  onText(text: string): void {
+    if (this.#isClosed) return;
+    if (this.#onText === undefined) this.close("DPX_PROTOCOL", "A text came on a link that carries packets");
+    else this.#onText(text);
   }
 
   onBinary(message: Buffer, rest: readonly Buffer[]): void {

@@ -65,9 +65,9 @@ export class SessionLink implements Carrier {
     return this.#link.bufferedBytes > LINK_HIGH_WATER_BYTES;
   }
 
-  /** Sessions that it carries. */
-  get sessionCount(): number {
-    return this.#sessions.size;
+  /** Whether it carries as many sessions as it may. */
+  get isFull(): boolean {
+    return this.#sessions.size >= MAX_SESSIONS_PER_LINK;
   }
 
   /** Bytes that wait in it. */
@@ -80,6 +80,11 @@ export class SessionLink implements Carrier {
     const payload = Buffer.allocUnsafe(4);
     payload.writeUInt32BE(Math.min(Math.max(0, deadlineMs), MAX_UINT32), 0);
     this.#sendFrame(FrameType.goAway, payload);
+  }
+
+  /** Ends a session at the peer that nobody here carries on with. */
+  closeSession(id: number, code: ErrorCode, reason: string): void {
+    if (!this.#sessions.has(id)) this.send(closePacket(id, code, reason));
   }
 
   close(code: ErrorCode, reason: string): void {
@@ -172,8 +177,7 @@ export class SessionLink implements Carrier {
   #startSession(header: PacketHeader, packet: Buffer): void {
     // An opener starts sessions itself: this answers a RESUME of one that has left the link since.
     if (this.#options.acceptSession === undefined) return;
-    const isFull = this.#sessions.size >= MAX_SESSIONS_PER_LINK;
-    const session = isFull ? null : this.#options.acceptSession(header.session);
+    const session = this.isFull ? null : this.#options.acceptSession(header.session);
     if (session !== null && !session.isClosed) session.receive(this, header, packet, NO_MORE);
     else if (this.isCongested) throw new DuplexityError("DPX_LINK_QUEUE", "The peer asks for more than it reads");
     else this.send(closePacket(header.session, "DPX_SESSION_UNKNOWN", `Session ${header.session} is not known here`));

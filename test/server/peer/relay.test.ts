@@ -1,0 +1,105 @@
+// What a hub passes on, byte for byte, and how little of it may wait there.
+
+import { afterEach, describe, expect, it } from "vitest";
+import { DuplexityError } from "../../../src/protocol/index.ts";
+import { PEER_QUEUE_BYTES, RELAY_WINDOW_BYTES } from "../../../src/server/peer/limits.ts";
+import { Relay } from "../../../src/server/peer/relay.ts";
+import { fakeSessionLink, packetOf } from "./fake-link.ts";
+
+const endings: (() => void)[] = [];
+afterEach(() => {
+  for (const end of endings.splice(0)) end();
+});
+
+function start(id = 77) {
+  const peer = fakeSessionLink();
+  const client = fakeSessionLink();
+  const credits: number[] = [];
+  const ended: DuplexityError[] = [];
+  const relay = new Relay({
+    ...{ id, peer: peer.link, resumeWindowMs: 30_000 },
+    onCredit: (bytes) => credits.push(bytes),
+    onEnded: (error) => ended.push(error),
+  });
+  relay.start(client.link);
+  const over = new DuplexityError("DPX_CANCELLED", "The test is over");
+  endings.push(() => {
+    peer.link.abort(over);
+    client.link.abort(over);
+  });
+  return { peer, client, credits, ended, relay };
+}
+
+describe("Relay", () => {
+  it("passes packets of its session on as they are, both ways, in pieces or whole", () => {
+    const { peer, client } = start();
+    const small = packetOf(1, 77, 100);
+    const large = packetOf(1, 77, 100_000);
+    peer.link.onPacket(small);
+    peer.link.onPacket(large.subarray(0, 70), [large.subarray(70, 500), large.subarray(500)]);
+    expect(client.fake.sent).toEqual([small, large]);
+    client.link.onPacket(small);
+    client.link.onPacket(large.subarray(0, 70), [large.subarray(70)]);
+    client.link.onPacket(packetOf(2, 77));
+    expect(peer.fake.sent).toEqual([small, large, packetOf(2, 77)]);
+  });
+
+  it("passes nothing on of a session that the client names and that is not on its link", () => {
+    const mine = start(77);
+    const other = start(78);
+    for (const kind of [1, 2, 4]) mine.client.link.onPacket(packetOf(kind, 78, kind === 4 ? 2 : 0));
+    expect([mine.peer.fake.sent, other.peer.fake.sent]).toEqual([[], []]);
+    mine.peer.link.onPacket(packetOf(1, 78));
+    expect([mine.client.fake.sent, other.client.fake.sent]).toEqual([[], []]);
+  });
+
+  it("gives credit for what has gone on, in pieces of a quarter of the window", () => {
+    const { peer, credits } = start();
+    for (let count = 0; count < 10; count += 1) peer.link.onPacket(packetOf(1, 77, 65_516));
+    expect(credits).toEqual([131_072, 131_072, 131_072, 131_072, 131_072]);
+  });
+
+  it("gives none while the client's link is slow, and all of it when that has drained", () => {
+    const { peer, client, credits } = start();
+    client.fake.bufferedBytes = 300_000;
+    for (let count = 0; count < 8; count += 1) peer.link.onPacket(packetOf(1, 77, 65_516));
+    expect(credits).toEqual([]);
+    client.fake.bufferedBytes = 0;
+    client.link.onDrain();
+    expect(credits).toEqual([RELAY_WINDOW_BYTES]);
+  });
+
+  it("ends when the node sends more than was agreed on", () => {
+    const { peer, client, ended } = start();
+    client.fake.bufferedBytes = 300_000;
+    for (let count = 0; count < 20; count += 1) peer.link.onPacket(packetOf(1, 77, 65_516));
+    expect(ended).toMatchObject([{ code: "DPX_LINK_QUEUE" }]);
+    expect(client.fake.sent.length * 65_536).toBeLessThanOrEqual(RELAY_WINDOW_BYTES + 524_288);
+    expect(client.fake.closed).toBeNull();
+  });
+
+  it("ends when too much waits for the node, and leaves the client's link to the others", () => {
+    const { peer, client, ended } = start();
+    peer.fake.bufferedBytes = PEER_QUEUE_BYTES + 1;
+    client.link.onPacket(packetOf(1, 77, 10));
+    expect(ended).toMatchObject([{ code: "DPX_LINK_QUEUE" }]);
+    expect([peer.fake.sent, client.fake.closed]).toEqual([[], null]);
+  });
+
+  it("tells why the client's link went, and passes nothing on from then on", () => {
+    const { peer, client, ended } = start();
+    client.link.abort(new DuplexityError("DPX_KICKED", "out"));
+    expect(ended).toMatchObject([{ code: "DPX_KICKED" }]);
+    peer.link.onPacket(packetOf(1, 77));
+    expect(client.fake.sent).toEqual([]);
+  });
+
+  it("tells the round trip again when it has changed by more than a quarter", () => {
+    const { client, credits, relay } = start();
+    client.link.rttMs = 100;
+    relay.updateRtt();
+    client.link.rttMs = 120;
+    relay.updateRtt();
+    expect(credits).toEqual([0]);
+  });
+});
