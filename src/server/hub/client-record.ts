@@ -30,6 +30,8 @@ export class ClientRecord {
   /** The client said goodbye: nothing new, what runs may finish. */
   isLeaving = false;
   leavingTimer: NodeJS.Timeout | undefined;
+  /** Runs while its session goes another way than over this hub. */
+  awayTimer: NodeJS.Timeout | undefined;
   /** Why it is out of the table for good: whatever still runs for it must undo itself. */
   ended: DuplexityError | null = null;
   /** Counts its dialers: only the newest one may go on. */

@@ -3,6 +3,7 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { WebSocketServer } from "ws";
 import {
   asDuplexityError,
@@ -14,13 +15,16 @@ import {
   GATES_FEATURE,
   MAX_MESSAGE_BYTES,
   MAX_PACKET_BYTES,
+  RELAY_FEATURE,
+  type Session,
   SUBPROTOCOL,
   TICKET_HEADER,
   type TokenRefresh,
 } from "../../protocol/index.ts";
 import type { Ban } from "../accounts/index.ts";
 import type { Attempts } from "../attempts.ts";
-import type { Registry } from "../backend/registry.ts";
+import type { Registry, RegistryRecord } from "../backend/registry.ts";
+import { refuseSocket } from "../http-answer.ts";
 import type { Admission, Authenticator, Identity } from "../identity/index.ts";
 import type { ServeLimits } from "../index.ts";
 import type { Route, Routes } from "../routes.ts";
@@ -35,8 +39,10 @@ import { type Found, type Kick, type KickedClient, Kicks } from "./kicks.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { Lives } from "./lives.ts";
 import type { LobbyPlace } from "./lobby.ts";
+import { NodeSessions } from "./node-sessions.ts";
 import { OwnerStreams } from "./owner-streams.ts";
 import type { PortOpener } from "./registrar.ts";
+import { type ClusterOptions, Relays } from "./relays.ts";
 import { RouteTable } from "./route-table.ts";
 import { type Ticket, TicketStore } from "./tickets.ts";
 
@@ -56,6 +62,8 @@ export interface HubOptions {
   readonly limits: Omit<ServeLimits, "maxUnauthenticated">;
   /** Null: no TCP pipes. */
   readonly ports: PortOpener | null;
+  /** The other nodes. Null: there are none. @default null */
+  readonly cluster?: ClusterOptions | null;
   /** Whether visitors can sign in with this server: else a pipe that asks for it is refused. @default false */
   readonly canSignIn?: boolean;
   /** A route came, changed or (null) went. */
@@ -77,6 +85,12 @@ export interface HubStatistics {
   readonly tickets: number;
   readonly routes: number;
   readonly waiters: number;
+  /** Sessions with clients whose link is at another hub. */
+  readonly remoteSessions: number;
+  /** Sockets to and from other nodes. */
+  readonly peers: number;
+  /** Other nodes' sessions that are passed on here. */
+  readonly relays: number;
 }
 
 /** A request for one of the hub's sockets, whose sender is known. The place in the lobby is left with its first message. */
@@ -99,6 +113,8 @@ export class Hub {
   readonly #tickets: TicketStore;
   readonly #routes: RouteTable;
   readonly #doors: Doors;
+  /** Sessions over other hubs, and other nodes' sessions over this one. */
+  readonly #relays: Relays | null;
   readonly #lives: Lives;
   readonly #kicks: Kicks;
   readonly #leases: LeaseKeeper;
@@ -128,22 +144,32 @@ export class Hub {
     const streams = new OwnerStreams({ clients, limits });
     this.#routes = new RouteTable({
       registry,
-      sessionOf: (clientId) => clients.get(clientId)?.session ?? null,
+      asks: (options.cluster ?? null) !== null,
+      sessionOf: (record) => this.#sessionOf(record),
+      onRecord: (record) => this.#relays?.onRecord(record),
+      onClientGone: (clientId) => this.#relays?.onClientGone(clientId),
       openOn: (session, clientId, request, handler) => streams.open(session, clientId, request, handler),
       // HTTP and TCP hold so many each.
       maxWaiters: 2 * limits.maxHeld,
       ...(onRouteChange === undefined ? {} : { onChange: onRouteChange }),
     });
+    const sessions = new NodeSessions(limits);
     const lives = new Lives({
       ...options,
-      ...{ clients, doors: this.#doors },
+      ...{ clients, sessions, doors: this.#doors },
+      takeBack: (client) => this.#relays?.takeBack(client) ?? null,
+      onLinked: (client) => this.#relays?.onLinked(client),
+      onAway: (client) => this.#relays?.onAway(client),
       onLive: (client) => {
-        for (const { hostname } of client.held) this.#routes.wake(hostname);
+        for (const hostname of client.hostnames) this.#routes.wake(hostname);
       },
       onEnd: (client, error) => this.#refuseDialers(client, error),
     });
     this.#lives = lives;
     this.#kicks = new Kicks({ clients, lives, nodeId, domain, log });
+    const { cluster = null } = options;
+    const parts = { clients, sessions, lives, limits, nodeId, log, routes: this.#routes };
+    this.#relays = cluster === null ? null : new Relays({ ...parts, ...cluster });
     this.#leases = new LeaseKeeper({
       registry,
       everyMs: options.renewEveryMs ?? 10_000,
@@ -166,6 +192,7 @@ export class Hub {
       tickets: this.#tickets.size,
       routes: this.#routes.size,
       waiters: this.#routes.waiterCount,
+      ...(this.#relays?.statistics ?? { remoteSessions: 0, peers: 0, relays: 0 }),
     };
   }
 
@@ -220,7 +247,7 @@ export class Hub {
         const client = this.#clientOf(ticket, message.clientId);
         this.#doors.checkClient(client.identity, client.clientId);
         void this.#lives
-          .dial(dialer, client, message.pipes, message.wants.includes("requests"))
+          .dial(dialer, client, message.pipes, message.wants)
           .catch((error: unknown) => {
             this.#options.log("error", `The dialer of ${client.clientId} failed: ${asDuplexityError(error).message}`);
             dialer.refuse(new DuplexityError("DPX_INTERNAL", "The server failed to take the dialer"));
@@ -261,10 +288,17 @@ export class Hub {
     for (const client of this.#clients.all()) this.#judge(client);
   }
 
+  /** Takes an upgrade request for `PEER_PATH` over: another node's, on the internal listener. Answers it whatever it is. */
+  acceptPeer(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#relays !== null) this.#relays.accept(request, socket, head);
+    else refuseSocket(socket, new DuplexityError("DPX_FORBIDDEN", "This node is in no cluster"));
+  }
+
   /** Tells all clients that this node ends, and takes no new ones. Those that are here may still resume. */
   drain(deadlineMs: number): void {
     this.#isDraining = true;
-    for (const control of this.#controls.keys()) control.send({ type: "drainRequest", deadlineMs, dataPlaneUris: [] });
+    const dataPlaneUris = this.#relays?.alternatives() ?? [];
+    for (const control of this.#controls.keys()) control.send({ type: "drainRequest", deadlineMs, dataPlaneUris });
     for (const client of this.#clients.all()) client.link?.goAway(deadlineMs);
   }
 
@@ -273,11 +307,19 @@ export class Hub {
     this.#isDraining = true;
     this.#leases.close();
     this.#lives.close();
+    this.#relays?.close();
     const error = new DuplexityError("DPX_DRAINING", "This node is shutting down");
     for (const control of [...this.#controls.keys()]) control.close(error.code, error.message);
     for (const dialer of [...this.#dialers]) dialer.refuse(error);
     this.#routes.close();
     this.#webSockets.close();
+  }
+
+  #sessionOf(record: RegistryRecord): Session | null {
+    const client = this.#clients.get(record.clientId);
+    // Another owner's client may have come here with the same id while this one's is at another hub, or away.
+    const session = client?.identity.ownerId === record.ownerId ? client.session : null;
+    return session ?? this.#relays?.sessionOf(record) ?? null;
   }
 
   #onMessage(control: ControlSocket, message: ControlMessage): void {
@@ -335,7 +377,7 @@ export class Hub {
     control.send({
       type: "discoveryResponse",
       dataPlaneUri: dataPlaneUri(control.host),
-      alternatives: [],
+      alternatives: this.#relays?.alternatives() ?? [],
       protocolVersion,
       nodeId,
       software,
@@ -346,7 +388,7 @@ export class Hub {
       heartbeat: { idleMs: limits.heartbeatIdleMs, timeoutMs: limits.heartbeatTimeoutMs },
       resumeWindowMs: limits.resumeWindowMs,
       limits: { maxPipes: limits.maxPipes, maxStreams: limits.maxStreams, maxPacketBytes: MAX_PACKET_BYTES },
-      features: [GATES_FEATURE],
+      features: this.#relays === null ? [GATES_FEATURE] : [GATES_FEATURE, RELAY_FEATURE],
     });
   }
 

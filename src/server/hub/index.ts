@@ -1,8 +1,10 @@
 // The hub: clients' sockets, sessions and registrations. The proxy sees its `routes` only.
 
+export { PEER_PATH } from "../peer/index.ts";
 export { senderOf } from "../sender-of.ts";
 export type { ClientRow } from "./client-rows.ts";
 export { Hub, type HubOptions, type HubStatistics, type HubUpgrade } from "./hub.ts";
 export type { Found, Kick, KickedClient } from "./kicks.ts";
 export { Lobby, type LobbyOptions, type LobbyPlace } from "./lobby.ts";
 export type { PortOpener } from "./registrar.ts";
+export type { ClusterOptions } from "./relays.ts";

@@ -4,12 +4,12 @@
 import {
   asDuplexityError,
   createPacketLink,
+  type DialRequest,
   DuplexityError,
   type ForceDisconnectRequest,
-  newSessionId,
   type PipeRequest,
   type PipeResult,
-  Session,
+  type Session,
   SessionLink,
 } from "../../protocol/index.ts";
 import type { Attempts } from "../attempts.ts";
@@ -19,18 +19,27 @@ import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
 import type { DialerSocket } from "./dialer-socket.ts";
 import type { Doors } from "./doors.ts";
+import type { NodeSessions, SessionHolder } from "./node-sessions.ts";
 import { checkOwnerPipes, hostnamesOf } from "./owner-pipes.ts";
 import { type RegisterOutcome, Registrar, type RegistrarOptions, refusalOf } from "./registrar.ts";
+import { see } from "./second-links.ts";
 
 export interface LivesOptions extends Omit<RegistrarOptions, "onGivenBack" | "maxPipes" | "check"> {
   readonly registry: Registry;
   readonly clients: ClientTable;
+  readonly sessions: NodeSessions;
   readonly doors: Doors;
   readonly attempts: Attempts;
   readonly limits: Pick<
     ServeLimits,
-    "maxPipes" | "maxPipesPerOwner" | "maxStreams" | "resumeWindowMs" | "heartbeatIdleMs" | "heartbeatTimeoutMs"
+    "maxPipes" | "maxPipesPerOwner" | "resumeWindowMs" | "heartbeatIdleMs" | "heartbeatTimeoutMs"
   >;
+  /** A client's link comes: this node's session with it, if that went another way until now. */
+  readonly takeBack: (client: ClientRecord) => Session | null;
+  /** A client has a link here. */
+  readonly onLinked: (client: ClientRecord) => void;
+  /** A client's link is gone, and it may come back. */
+  readonly onAway: (client: ClientRecord) => void;
   /** A client's session has a link: who waits for one of its names may try. */
   readonly onLive: (client: ClientRecord) => void;
   /** A client was ended: what of it is not a link yet has to go as well. */
@@ -61,7 +70,7 @@ export class Lives {
     dialer: DialerSocket,
     client: ClientRecord,
     pipes: readonly PipeRequest[],
-    wantsReports: boolean,
+    wants: DialRequest["wants"],
   ): Promise<void> {
     client.dials += 1;
     const dial = client.dials;
@@ -69,8 +78,10 @@ export class Lives {
     client.wanted = hostnamesOf(pipes, this.#options.domain);
     return client.inTurn(async () => {
       if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
-      await this.#dial(dialer, client, pipes, wantsReports);
-      if (client.dials === dial && !client.isLeaving) client.wanted = [];
+      const isSecond = wants.includes("second-link");
+      if (isSecond) await this.#dialSecond(dialer, client, pipes);
+      else await this.#dial(dialer, client, pipes, wants.includes("requests"));
+      if (client.dials === dial && !client.isLeaving && !isSecond) client.wanted = [];
     });
   }
 
@@ -108,6 +119,7 @@ export class Lives {
     const { session, link, control } = client;
     const { code, message } = error;
     clearTimeout(client.leavingTimer);
+    clearTimeout(client.awayTimer);
     client.session = null;
     client.link = null;
     client.control = null;
@@ -129,6 +141,14 @@ export class Lives {
 
   /** The registry says that a name of this client is somebody else's, or nobody's. */
   lostName(client: ClientRecord, hostname: string, current: RegistryRecord | null): void {
+    if (current?.ownerId === client.identity.ownerId && current.clientId === client.clientId) {
+      // The name was given back to it over another hub, or it has come to another one: what is said here is only old.
+      const isHere = current.nodeId === this.#options.nodeId;
+      const others = client.held.filter((pipe) => pipe.hostname !== hostname);
+      client.held = isHere ? withEpoch(client.held, current) : others;
+      this.dropIfUnused(client);
+      return;
+    }
     const isSister = current?.ownerId === client.identity.ownerId && current.clientId !== client.clientId;
     if (isSister) {
       this.#endReplaced(client, `${hostname} was opened elsewhere by the same owner`);
@@ -137,6 +157,25 @@ export class Lives {
     const reason = `${hostname} is not registered for this client any more`;
     this.#options.log("warn", `${client.clientId}: ${reason}`);
     void this.end(client, new DuplexityError("DPX_EPOCH_STALE", reason));
+  }
+
+  /**
+   * Gives the session of a client without a link away: it goes on over another hub. This hub keeps its lease for as long
+   * as the client may come back, and then ends that and nothing else.
+   */
+  giveAway(client: ClientRecord): Session | null {
+    const { session } = client;
+    if (session === null || client.link !== null || client.isLeaving || client.ended !== null) return null;
+    client.session = null;
+    clearTimeout(client.awayTimer);
+    client.awayTimer = setTimeout(() => {
+      void client.inTurn(async () => {
+        if (client.session === null && client.link === null) await this.#release(client, "lost");
+        this.dropIfUnused(client);
+      });
+    }, this.#options.limits.resumeWindowMs);
+    client.awayTimer.unref();
+    return session;
   }
 
   /** A client without sockets, session and names has nothing to come back to. */
@@ -186,6 +225,20 @@ export class Lives {
     this.#attach(client, dialer);
     const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
     await this.#registrar.release(client, dropped, "left");
+  }
+
+  /** The client's first link is at another hub, which has registered its pipes: here is only another way to it. */
+  async #dialSecond(dialer: DialerSocket, client: ClientRecord, pipes: readonly PipeRequest[]): Promise<void> {
+    const seen = await see(this.#options, client, pipes);
+    const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
+    const refusals = seen.filter(({ status }) => status === "refused");
+    if (gone !== null) dialer.refuse(gone);
+    else if (refusals.length > 0) this.#refuse(dialer, client, refusals);
+    else {
+      this.#tell(client, seen);
+      this.#attach(client, dialer);
+    }
+    this.dropIfUnused(client);
   }
 
   /** Null: the dialer is refused already. */
@@ -256,23 +309,28 @@ export class Lives {
     made = link;
     // What came early may have been its end: then the session waits for another one.
     client.link = link.isOpen ? link : null;
-    client.session ??= this.#startSession(client);
+    clearTimeout(client.awayTimer);
+    client.session ??= this.#takeBack(client) ?? this.#options.sessions.start(this.#holderFor(client));
+    // First of all on this link: so the client knows which session is its hub's.
     client.session.attach(link);
     previous?.close("DPX_LINK_LOST", "A newer dialer took its place");
+    if (client.link !== null) this.#options.onLinked(client);
   }
 
-  #startSession(client: ClientRecord): Session {
-    const { resumeWindowMs, maxStreams } = this.#options.limits;
-    const session: Session = new Session({
-      role: "opener",
-      id: newSessionId(),
-      resumeWindowMs,
-      limits: { maxStreams },
+  #holderFor(client: ClientRecord): SessionHolder {
+    return {
       onLive: () => this.#options.onLive(client),
+      onDetached: () => {},
       onClose: (error) => {
-        if (client.session === session) this.#sessionClosed(client, error);
+        // Else it was ended with its client.
+        if (client.session !== null) this.#sessionClosed(client, error);
       },
-    });
+    };
+  }
+
+  #takeBack(client: ClientRecord): Session | null {
+    const session = this.#options.takeBack(client);
+    if (session !== null) this.#options.sessions.pass(session, this.#holderFor(client));
     return session;
   }
 
@@ -281,6 +339,7 @@ export class Lives {
     client.link = null;
     this.#options.log("debug", `The link of ${client.clientId} is gone: ${error.message}`);
     if (client.isLeaving) void this.end(client, left());
+    else this.#options.onAway(client);
   }
 
   /** The session is over by itself. A client that comes back gets a new one; until then its names are away. */
@@ -325,15 +384,21 @@ export class Lives {
 
   /** A name that a sister took, and was refused with, is this client's again. */
   async #givenBack(record: RegistryRecord): Promise<void> {
-    const { clientId, hostname, epoch } = record;
+    const { clientId, hostname, epoch, nodeId } = record;
     const client = this.#options.clients.get(clientId);
     if (client?.held.some((pipe) => pipe.hostname === hostname) === true) {
-      client.held = client.held.map((pipe) => (pipe.hostname === hostname ? { ...pipe, epoch } : pipe));
+      client.held = withEpoch(client.held, record);
       return;
     }
+    // Its own hub hears of it at the next renewal.
+    if (nodeId !== this.#options.nodeId) return;
     // It left while it was being undone: no visitor is to wait for it.
     await this.#options.registry.remove(hostname, clientId, epoch, "left").catch(() => false);
   }
+}
+
+function withEpoch(held: readonly HeldPipe[], { hostname, epoch }: RegistryRecord): readonly HeldPipe[] {
+  return held.map((pipe) => (pipe.hostname === hostname ? { ...pipe, epoch } : pipe));
 }
 
 function left(): DuplexityError {

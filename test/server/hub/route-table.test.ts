@@ -1,8 +1,8 @@
 // The table that the proxy asks: synchronous, replaced whole, and a bounded number who wait for a change.
 
 import { afterEach, describe, expect, it } from "vitest";
-import { newSessionId, Session } from "../../../src/protocol/index.ts";
-import { MemoryRegistry } from "../../../src/server/backend/index.ts";
+import { DuplexityError, newSessionId, Session } from "../../../src/protocol/index.ts";
+import { MemoryRegistry, type Registry } from "../../../src/server/backend/index.ts";
 import { RouteTable } from "../../../src/server/hub/route-table.ts";
 import type { Route } from "../../../src/server/routes.ts";
 
@@ -29,7 +29,7 @@ function make(maxWaiters = 2) {
   const session = new Session({ role: "opener", id: newSessionId(), onClose: () => {} });
   const table = new RouteTable({
     registry,
-    sessionOf: (clientId) => (clientId === "client-a" ? session : null),
+    sessionOf: ({ clientId }) => (clientId === "client-a" ? session : null),
     maxWaiters,
     onChange: (previous, next) => changes.push([previous, next]),
   });
@@ -40,6 +40,97 @@ function make(maxWaiters = 2) {
   });
   return { registry, table, changes, session };
 }
+
+function known(table: RouteTable, hostname: string): Route {
+  const route = table.locate(hostname);
+  if (route === null || route instanceof Promise) throw new Error(`no route to ${hostname}`);
+  return route;
+}
+
+/** One that has to ask, and a registry whose watch tells nothing. */
+function makeAsking() {
+  const registry = new MemoryRegistry();
+  const asked: string[] = [];
+  let isDown = false;
+  let now = 0;
+  const silent: Registry = {
+    register: (registration) => registry.register(registration),
+    renewAll: (held) => registry.renewAll(held),
+    locate: async (hostname) => {
+      asked.push(hostname);
+      await Promise.resolve();
+      if (isDown) throw new DuplexityError("DPX_STORE", "The registry cannot be reached");
+      return registry.locate(hostname);
+    },
+    remove: (...args) => registry.remove(...args),
+    list: (ownerId, limit) => registry.list(ownerId, limit),
+    watch: () => () => {},
+    close: () => registry.close(),
+  };
+  const table = new RouteTable({
+    ...{ registry: silent, asks: true, maxWaiters: 2, now: () => now },
+    sessionOf: () => null,
+  });
+  endings.push(() => {
+    table.close();
+    void registry.close();
+  });
+  return {
+    ...{ registry, table, asked },
+    pass: (ms: number) => {
+      now += ms;
+    },
+    goDown: () => {
+      isDown = true;
+    },
+  };
+}
+
+describe("RouteTable that asks", () => {
+  it("asks once for a name that many want, and answers it at once from then on", async () => {
+    const { registry, table, asked } = makeAsking();
+    await registry.register(CAT);
+    const located = await Promise.all(Array.from({ length: 100 }, () => table.locate("cat1.test")));
+    expect(new Set(located)).toEqual(new Set([expect.objectContaining({ clientId: "client-a" })]));
+    expect(table.locate("cat1.test")).toBe(located[0]);
+    expect(asked).toEqual(["cat1.test"]);
+  });
+
+  it("does not ask for a name that nobody holds again within a second, however often it is wanted", async () => {
+    const { table, asked, pass } = makeAsking();
+    for (let index = 0; index < 1_000; index += 1) expect(await table.locate("dog1.test")).toBeNull();
+    expect(asked).toHaveLength(1);
+    pass(1_000);
+    expect(await table.locate("dog1.test")).toBeNull();
+    expect(asked).toHaveLength(2);
+  });
+
+  it("asks again after 10 s and answers what it knows meanwhile", async () => {
+    const { registry, table, asked, pass } = makeAsking();
+    await registry.register(CAT);
+    const route = await table.locate("cat1.test");
+    await registry.remove("cat1.test", "client-a", 1, "left");
+    pass(9_999);
+    expect(table.locate("cat1.test")).toBe(route);
+    expect(asked).toHaveLength(1);
+    pass(1);
+    expect(table.locate("cat1.test")).toBe(route);
+    await new Promise(setImmediate);
+    expect([asked.length, table.size, table.locate("cat1.test")]).toEqual([2, 0, null]);
+  });
+
+  it("does without a registry that cannot be reached for two minutes, and then says so", async () => {
+    const { registry, table, pass, goDown } = makeAsking();
+    await registry.register(CAT);
+    const route = await table.locate("cat1.test");
+    goDown();
+    pass(119_999);
+    expect(table.locate("cat1.test")).toBe(route);
+    await new Promise(setImmediate);
+    pass(1);
+    await expect(table.locate("cat1.test")).rejects.toMatchObject({ code: "DPX_STORE" });
+  });
+});
 
 describe("RouteTable", () => {
   it("replaces a route when its gate changes, and not when the same one comes again", async () => {
@@ -92,7 +183,7 @@ describe("RouteTable", () => {
   it("tells the port that a route had when it ends", async () => {
     const { registry, table, changes } = make();
     await registry.register({ ...CAT, protocol: "tcp" });
-    const { tcpPort } = table.locate("cat1.test") ?? {};
+    const { tcpPort } = known(table, "cat1.test");
     expect(tcpPort).toBeGreaterThanOrEqual(20_000);
     await registry.remove("cat1.test", "client-a", 1, "left");
     expect(changes.at(-1)).toEqual([expect.objectContaining({ tcpPort }), null]);
@@ -101,8 +192,7 @@ describe("RouteTable", () => {
   it("opens nothing while there is no route, no session or no link", async () => {
     const { registry, table, session } = make();
     await registry.register(CAT);
-    const route = table.locate("cat1.test");
-    if (route === null) throw new Error("no route");
+    const route = known(table, "cat1.test");
     const away = expect.objectContaining({
       code: "DPX_CLIENT_AWAY",
       message: 'The client of "cat1.test" is not connected at the moment',

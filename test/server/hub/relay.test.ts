@@ -1,0 +1,331 @@
+// Sessions over another node's hub: with real sockets between the nodes, real clients, and ways that are cut.
+
+import { describe, expect, it } from "vitest";
+import { forward, newClientKey, type Tunnel } from "../../../src/client/index.ts";
+import type { DuplexityError, Stream, StreamHandler } from "../../../src/protocol/index.ts";
+import { seededBytes, seededSha256, sha256 } from "../../support/seeded.ts";
+import { useStage } from "../../support/stage.ts";
+import { startTcpOrigin } from "../../support/tcp-origin.ts";
+import { deferred, poll, within } from "../../support/wait.ts";
+import { type Cluster, type ClusterNode, type ClusterOptions, SECRET, startCluster } from "./cluster.ts";
+
+const stage = useStage();
+const HOST = "cat1.test";
+const MIB = 1_048_576;
+
+interface Download {
+  readonly handler: StreamHandler;
+  readonly done: Promise<string>;
+  bytes: number;
+  stream: Stream | null;
+}
+
+/** A visitor that reads all and answers its sha256. */
+function download(onBytes: (bytes: number) => void = () => {}): Download {
+  const hash = sha256();
+  const { promise, resolve, reject } = deferred<string>();
+  promise.catch(() => {});
+  const made: Download = {
+    bytes: 0,
+    stream: null,
+    done: promise,
+    handler: {
+      onAccept() {},
+      onData(chunk) {
+        hash.update(chunk);
+        made.bytes += chunk.length;
+        made.stream?.consume(chunk.length);
+        onBytes(made.bytes);
+      },
+      onEnd: () => resolve(hash.digest("hex")),
+      onDrain() {},
+      onReset: (error: DuplexityError) => reject(error),
+    },
+  };
+  return made;
+}
+
+async function visit(node: ClusterNode, made: Download): Promise<Stream> {
+  const stream = await node.open(HOST, made.handler);
+  made.stream = stream;
+  return stream;
+}
+
+async function clientAt(node: ClusterNode, port: number, links: 1 | 2 = 1): Promise<Tunnel> {
+  const options = { server: node.url, name: "cat1", key: newClientKey(), links };
+  const tunnel = await forward(`http://127.0.0.1:${port}`, options);
+  stage.defer(() => tunnel.close());
+  return tunnel;
+}
+
+/** Whether the only client has a link here: its ticket is used, its dialer has become one. */
+function hasLink({ hub }: ClusterNode): boolean {
+  const { clients, tickets, dialers } = hub.statistics;
+  return clients === 1 && tickets === 0 && dialers === 0;
+}
+
+async function cluster(
+  options: ClusterOptions = {},
+): Promise<Cluster & { readonly a: ClusterNode; readonly b: ClusterNode }> {
+  const made = await startCluster(stage, options);
+  const [a, b] = made.nodes;
+  if (a === undefined || b === undefined) throw new Error("a cluster has two nodes");
+  return { ...made, a, b };
+}
+
+/** Sends `size` seeded bytes to whoever connects. */
+function sender(size: number) {
+  const bytes = seededBytes(7, size);
+  return startTcpOrigin(stage, (socket) => {
+    socket.resume();
+    socket.end(bytes);
+  });
+}
+
+describe("Hub in a cluster", () => {
+  it("reaches a client over the hub that has its link", async () => {
+    const { a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    await clientAt(a, origin.port);
+    const made = download();
+    const stream = await visit(b, made);
+    stream.write("meow");
+    stream.end();
+    expect(await within(made.done, 5_000, "the echo")).toBe(sha256().update("meow").digest("hex"));
+    expect(a.hub.statistics).toMatchObject({ clients: 1, remoteSessions: 0, peers: 1, relays: 1 });
+    expect(b.hub.statistics).toMatchObject({ clients: 0, remoteSessions: 1, peers: 1, relays: 0 });
+  });
+
+  it.each([
+    ["the visitor's own", "node-2"],
+    ["a third one", "node-3"],
+  ])(
+    "brings a download through while the client's hub is killed and the client comes to %s",
+    async (_which, alternative) => {
+      const { nodes, a, b } = await cluster({ nodes: 3, alternative });
+      const size = 48 * MIB;
+      const origin = await sender(size);
+      await clientAt(a, origin.port);
+      let isKilled = false;
+      const made = download((bytes) => {
+        if (bytes < size / 3 || isKilled) return;
+        isKilled = true;
+        a.kill();
+      });
+      await visit(b, made);
+      expect(await within(made.done, 20_000, "the download")).toBe(seededSha256(7, size));
+      expect(isKilled).toBe(true);
+      expect(nodes.find(({ nodeId }) => nodeId === alternative)?.hub.statistics.clients).toBe(1);
+      expect(b.hub.statistics.remoteSessions).toBe(alternative === b.nodeId ? 0 : 1);
+    },
+  );
+
+  it("ends streams whose client has left while it had no way to it", async () => {
+    const { registry, a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.write("open"));
+    const tunnel = await clientAt(a, origin.port);
+    const opened = deferred<void>();
+    const made = download(() => opened.resolve());
+    await visit(b, made);
+    await opened.promise;
+    a.peerProxy.isRefusing = true;
+    a.peerProxy.cutAll();
+    await poll(() => b.log.some((line) => line.includes("The way to")), 5_000, "the way's end", 5);
+    const record = await registry.locate(HOST);
+    await registry.remove(HOST, tunnel.clientId, record?.epoch ?? 0, "left");
+    await expect(within(made.done, 5_000, "the stream's end")).rejects.toMatchObject({ code: "DPX_CLIENT_AWAY" });
+  });
+
+  it("brings an upload through while the client's hub is killed", async () => {
+    const { a, b } = await cluster({ nodes: 3, alternative: "node-3" });
+    const size = 48 * MIB;
+    const hash = sha256();
+    const received = deferred<string>();
+    let bytes = 0;
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.on("data", (chunk: Buffer) => {
+        hash.update(chunk);
+        bytes += chunk.length;
+        if (bytes > size / 3) a.kill();
+      });
+      socket.on("end", () => received.resolve(hash.digest("hex")));
+    });
+    await clientAt(a, origin.port);
+    const content = seededBytes(9, size);
+    let offset = 0;
+    let stream: Stream | null = null;
+    const pump = (): void => {
+      while (stream !== null && offset < size) {
+        const chunk = Buffer.from(content.subarray(offset, offset + 65_536));
+        offset += chunk.length;
+        if (!stream.write(chunk)) return;
+      }
+      stream?.end();
+      stream = null;
+    };
+    stream = await b.open(HOST, { ...download().handler, onDrain: pump });
+    pump();
+    expect(await within(received.promise, 20_000, "the upload")).toBe(seededSha256(9, size));
+  });
+
+  it("goes on over the same link of the client when the socket between the nodes is cut", async () => {
+    const { a, b } = await cluster();
+    const size = 32 * MIB;
+    const origin = await sender(size);
+    await clientAt(a, origin.port);
+    let cuts = 0;
+    const made = download((bytes) => {
+      if (cuts < 4 && bytes > (size / 6) * (cuts + 1)) {
+        cuts += 1;
+        a.peerProxy.cutAll();
+      }
+    });
+    await visit(b, made);
+    expect(await within(made.done, 20_000, "the download")).toBe(seededSha256(7, size));
+    expect([cuts, a.hub.statistics.clients, b.hub.statistics.clients]).toEqual([4, 1, 0]);
+  });
+
+  it("goes on with a node's own session when its client moves to another hub, and back", async () => {
+    const { a, b } = await cluster();
+    const size = 48 * MIB;
+    const origin = await sender(size);
+    await clientAt(a, origin.port);
+    let cuts = 0;
+    const made = download((bytes) => {
+      if (cuts === 0 && bytes > size / 4) {
+        cuts += 1;
+        a.clientProxy.cutAll();
+      } else if (cuts === 1 && bytes > size / 2) {
+        cuts += 1;
+        b.clientProxy.cutAll();
+      }
+    });
+    await visit(a, made);
+    expect(await within(made.done, 20_000, "the download")).toBe(seededSha256(7, size));
+    expect(cuts).toBe(2);
+  });
+
+  it("ends its session with a client that was kicked at its hub, and the visitors' streams with it", async () => {
+    const { a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.write("open"));
+    const tunnel = await clientAt(a, origin.port);
+    const opened = deferred<void>();
+    const made = download(() => opened.resolve());
+    await visit(b, made);
+    await opened.promise;
+    const closed = deferred<Error | null>();
+    tunnel.on("close", closed.resolve);
+    await a.hub.kick({ who: "cat1", by: "ana", reason: "maintenance", until: null });
+    await expect(within(made.done, 5_000, "the stream's end")).rejects.toMatchObject({ code: "DPX_KICKED" });
+    expect(await closed.promise).toMatchObject({ code: "DPX_KICKED" });
+    await poll(() => b.hub.statistics.remoteSessions === 0, 5_000, "the session's end", 5);
+    expect(a.hub.statistics.relays).toBe(0);
+  });
+
+  it("keeps a client's other sessions when a node with one is gone", async () => {
+    const { a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    const tunnel = await clientAt(a, origin.port);
+    await visit(b, download());
+    b.hub.close();
+    const made = download();
+    const stream = await visit(a, made);
+    stream.write("still here");
+    stream.end();
+    await within(made.done, 5_000, "the echo");
+    expect(tunnel.status.state).toBe("up");
+  });
+
+  it("opens nothing to another owner's client that has taken the same clientId elsewhere", async () => {
+    const { a, b, registry } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    const tunnel = await clientAt(a, origin.port);
+    // Its own streams are opened.
+    await visit(a, download());
+    await poll(() => origin.sockets.length === 1, 5_000, "the client's own stream", 2);
+    const record = await registry.locate(HOST);
+    if (record === null) throw new Error("cat1 is not registered");
+    // As if the name were another owner's, whose client said that it is called so.
+    await registry.remove(HOST, tunnel.clientId, record.epoch, "left");
+    await registry.register({ ...record, hostname: "dog1.test", ownerId: "eve", ownerName: "eve" });
+    for (const node of [a, b]) {
+      const request = { hostname: "dog1.test", protocol: "http", visitor: "", isTls: false } as const;
+      expect(() => node.hub.routes.open(node.routeTo("dog1.test"), request, download().handler)).toThrow(
+        expect.objectContaining({ code: "DPX_CLIENT_AWAY" }),
+      );
+    }
+    await poll(() => b.log.some((line) => line.includes("is not at this hub")), 5_000, "the hub's refusal", 5);
+    expect(origin.sockets).toHaveLength(1);
+  });
+
+  it("refuses a node that does not know the secret, and is refused by it", async () => {
+    const { a, b } = await cluster({ secretsOf: (nodeId) => [`${nodeId} has a secret of its own`] });
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    await clientAt(a, origin.port);
+    const request = { hostname: HOST, protocol: "http", visitor: "", isTls: false } as const;
+    expect(() => b.hub.routes.open(b.routeTo(HOST), request, download().handler)).toThrow(/not connected/);
+    await poll(() => a.log.some((line) => /^warn A peer was refused: .*secret/.test(line)), 5_000, "the refusal", 5);
+    expect([a.hub.statistics.peers, origin.sockets.length]).toEqual([0, 0]);
+  });
+
+  it("takes either of two secrets while they are changed", async () => {
+    const next = "the next secret of this cluster";
+    const secretsOf = (nodeId: string) => (nodeId === "node-1" ? [SECRET, next] : [next, SECRET]);
+    const { a, b } = await cluster({ secretsOf });
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    await clientAt(a, origin.port);
+    const made = download();
+    const stream = await visit(b, made);
+    stream.end();
+    await within(made.done, 5_000, "the stream's end");
+  });
+
+  it("holds the client's links to two hubs, and a visitor at a third sees neither of them go", async () => {
+    const { nodes, a, b } = await cluster({ nodes: 3 });
+    const c = nodes[2];
+    if (c === undefined) throw new Error("there is no third node");
+    const size = 64 * MIB;
+    const origin = await sender(size);
+    const tunnel = await clientAt(a, origin.port, 2);
+    const states: string[] = [];
+    tunnel.on("status", ({ state }) => states.push(state));
+    const second = await poll(() => [b, c].find(hasLink), 5_000, "the second link", 5);
+    const third = second === b ? c : b;
+    let isKilled = false;
+    const made = download((bytes) => {
+      if (isKilled || bytes < size / 2) return;
+      isKilled = true;
+      second.kill();
+    });
+    await visit(third, made);
+    expect(await within(made.done, 20_000, "the download")).toBe(seededSha256(7, size));
+    expect([isKilled, states, tunnel.status.state]).toEqual([true, [], "up"]);
+  });
+
+  it("frees a name at both hubs when the client says goodbye", async () => {
+    const { registry, a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    const tunnel = await clientAt(a, origin.port, 2);
+    await poll(() => hasLink(b), 5_000, "the second link", 5);
+    await tunnel.close();
+    await poll(async () => (await registry.locate(HOST)) === null, 5_000, "the name to be free", 5);
+    await poll(() => a.hub.statistics.clients + b.hub.statistics.clients === 0, 5_000, "empty hubs", 5);
+  });
+
+  it("drains a hub without a moment in which the client has no link", async () => {
+    const { a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    const tunnel = await clientAt(a, origin.port, 2);
+    const states: string[] = [];
+    tunnel.on("status", ({ state }) => states.push(state));
+    await poll(() => hasLink(b), 5_000, "the second link", 5);
+    a.hub.drain(1_000);
+    a.hub.close();
+    const made = download();
+    const stream = await visit(b, made);
+    stream.write("still here");
+    stream.end();
+    await within(made.done, 5_000, "the echo");
+    expect([states, tunnel.status.state]).toEqual([[], "up"]);
+  });
+});
