@@ -10,6 +10,8 @@ import type { Credential } from "./credential.ts";
 import { isFinal, wasRefused } from "./dial-errors.ts";
 import { drained } from "./drain.ts";
 import type { SealedPipe } from "./gate.ts";
+import { SecondLink } from "./second-link.ts";
+import { Servers } from "./servers.ts";
 import { SessionSet } from "./session-set.ts";
 import { TokenRenewal } from "./token-renewal.ts";
 import type { Tunnel, TunnelEvents, TunnelPipe, TunnelStatistics, TunnelStatus } from "./tunnel.ts";
@@ -22,6 +24,8 @@ export interface ClientTunnelOptions {
   readonly credential: Credential;
   readonly wantsReports: boolean;
   readonly connectTimeoutMs: number;
+  /** How many hubs to hold a link to at once, where there are several: 1 or 2. */
+  readonly maxLinks: number;
 }
 
 /** How long requests on pipes that are closed may go on. */
@@ -33,7 +37,9 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
 
   readonly #options: ClientTunnelOptions;
   readonly #sessions: SessionSet;
+  readonly #servers: Servers;
   readonly #uplink: Uplink;
+  readonly #second: SecondLink;
   readonly #renewal: TokenRenewal;
   readonly #backoff = new Backoff();
   /** Ends every wait and dial of this tunnel. */
@@ -63,25 +69,41 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#sessions = new SessionSet({
       connectTimeoutMs: options.connectTimeoutMs,
       onReport: (report) => this.#reported(report),
-      onSessionEnd: (error) => this.#sessionEnded(error),
     });
-    this.#uplink = new Uplink({
-      url: options.url,
+    this.#servers = new Servers(options.url);
+    const shared = {
       clientId: this.clientId,
-      pipes: options.pipes,
       wantsReports: options.wantsReports,
       sessions: this.#sessions,
       credential: options.credential,
+      onForceDisconnect: (error: DuplexityError) => this.#finish(error),
+      onSessionEnd: (uplink: Uplink, error: DuplexityError) => this.#sessionEnded(uplink, error),
+    };
+    this.#uplink = new Uplink({
+      ...shared,
+      servers: this.#servers,
+      pipes: options.pipes,
+      isSecond: false,
       onLost: (error) => this.#lost(error),
       // Control and link may go one after the other.
       onDrain: () => {
         this.#freeRetries = 2;
       },
-      onForceDisconnect: (error) => this.#finish(error),
+    });
+    this.#second = new SecondLink({
+      uplink: shared,
+      pipes: () => this.#uplink.pipes,
+      others: () => this.#servers.alternatives,
+      refresh: () => this.#uplink.refreshAlternatives(),
+      onUp: () => this.#secondUp(),
+      onLost: (error) => this.#secondLost(error),
     });
     this.#renewal = new TokenRenewal({
       credential: options.credential,
-      onToken: (token) => this.#uplink.refreshToken(token),
+      onToken: (token) => {
+        this.#uplink.refreshToken(token);
+        this.#second.refreshToken(token);
+      },
       onRefused: (error) => this.#finish(error),
     });
   }
@@ -95,7 +117,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   }
 
   get status(): TunnelStatus {
-    return this.#status.state === "up" ? { ...this.#status, rttMs: this.#uplink.rttMs } : this.#status;
+    return this.#status.state === "up" ? { ...this.#status, rttMs: this.#rttMs } : this.#status;
   }
 
   get statistics(): TunnelStatistics {
@@ -107,9 +129,17 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       openStreams: sessions.openStreams,
       bytesIn: sessions.bytesIn,
       bytesOut: sessions.bytesOut,
-      rttMs: this.#uplink.rttMs,
+      rttMs: this.#rttMs,
       lastByteAt: lastByteAt === null ? null : new Date(lastByteAt),
     };
+  }
+
+  get #hasLink(): boolean {
+    return this.#uplink.hasLink || this.#second.hasLink;
+  }
+
+  get #rttMs(): number | null {
+    return this.#uplink.hasLink ? this.#uplink.rttMs : this.#second.rttMs;
   }
 
   /**
@@ -151,7 +181,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     if (this.#closing !== null) return this.#closing;
     if (closed.length === this.#pipes.length) return this.close({ drainMs });
     this.#pipes = this.#pipes.filter((pipe) => !closed.includes(pipe));
-    await this.#uplink.closePipes(names);
+    await Promise.all([this.#uplink.closePipes(names), this.#second.closePipes(names)]);
     const hostnames = new Set(closed.map(({ hostname }) => hostname));
     await drained(() => this.#sessions.countOpen(hostnames), drainMs, this.#life.signal);
     this.#sessions.closePipes(hostnames, "DPX_CANCELLED");
@@ -163,17 +193,17 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     if (this.#life.signal.aborted) return;
     if (this.#closing !== null) {
       // What was to finish has lost its way; to come back would take the names again. The control socket is the hub's to close.
-      if (!this.#uplink.hasLink) this.#drain?.abort();
+      if (!this.#hasLink) this.#drain?.abort();
       return;
     }
     if (this.#isFinal(error)) {
       this.#finish(error);
       return;
     }
-    if (!this.#uplink.hasLink && this.#upAt > 0) this.#linkLostAt ??= performance.now();
+    if (!this.#hasLink && this.#upAt > 0) this.#linkLostAt ??= performance.now();
     if (this.#isConnecting) {
       // Until now only control was missed, which nobody had to be told.
-      const isNews = !this.#uplink.hasLink && this.#status.state === "up";
+      const isNews = !this.#hasLink && this.#status.state === "up";
       if (isNews) this.#setStatus({ state: "reconnecting", attempt: 1, delayMs: 0, code: error.code });
       return;
     }
@@ -195,9 +225,11 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   async #reconnect(cause: DuplexityError): Promise<void> {
     let error = cause;
     for (let attempt = 1; !this.#life.signal.aborted; attempt += 1) {
+      // Whatever became of the server there: another one may be well.
+      if (!this.#uplink.hasControl) this.#servers.turn(this.#second.url);
       const delayMs = this.#freeRetries > 0 ? 0 : this.#backoff.next(wasRefused(error));
       this.#freeRetries = Math.max(0, this.#freeRetries - 1);
-      if (!this.#uplink.hasLink) this.#setStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
+      if (!this.#hasLink) this.#setStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#wait(delayMs);
       if (this.#life.signal.aborted) return;
       try {
@@ -220,10 +252,23 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     const registered = await this.#uplink.establish(attempt.signal);
     // There may have been no way to say it before.
     if (this.#closing !== null) this.#uplink.sayGoodbye(GOODBYE);
+    if (this.#uplink.nodeId === this.#second.nodeId) this.#second.move();
+    if (this.#options.maxLinks > 1 && this.#uplink.isInCluster) this.#second.start();
     this.#upAt = performance.now();
     this.#bytesWhenUp = this.#movedBytes;
     this.#renewal.arm();
     if (registered !== null) this.#registered(registered);
+  }
+
+  #secondUp(): void {
+    if (this.#closing !== null) this.#second.sayGoodbye(GOODBYE);
+    // All visitors came over the first link that is lost now: from here on they come over this one.
+    if (this.#status.state === "reconnecting") this.#isUpAgain();
+  }
+
+  #secondLost(error: DuplexityError): void {
+    if (this.#isFinal(error)) this.#finish(error);
+    else if (this.#isConnecting) this.#lost(error);
   }
 
   get #movedBytes(): number {
@@ -233,7 +278,11 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   #registered(results: readonly Registered[]): void {
     if (this.#life.signal.aborted) return;
     this.#pipes = this.#uplink.pipes.map((pipe) => tunnelPipe(pipe, results));
-    this.#setStatus({ state: "up", since: new Date(), rttMs: null });
+    this.#isUpAgain();
+  }
+
+  #isUpAgain(): void {
+    if (this.#status.state !== "up") this.#setStatus({ state: "up", since: new Date(), rttMs: null });
     if (this.#linkLostAt === null) return;
     const outageMs = Math.round(performance.now() - this.#linkLostAt);
     this.#linkLostAt = null;
@@ -241,9 +290,9 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   }
 
   /** The link may live on without its session: only a new dial gets a new one. */
-  #sessionEnded(error: DuplexityError): void {
+  #sessionEnded(uplink: Uplink, error: DuplexityError): void {
     if (this.#isFinal(error)) this.#finish(error);
-    else this.#uplink.abort(error);
+    else uplink.abort(error);
   }
 
   /** After sleep the sockets look alive and are not. */
@@ -253,6 +302,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     const error = new DuplexityError("DPX_LINK_DEAD", "This machine slept");
     this.#hurry?.abort();
     this.#attempt.abort(error);
+    this.#second.abort(error);
     this.#uplink.abort(error);
   }
 
@@ -267,8 +317,9 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
 
   async #close(drainMs: number): Promise<void> {
     if (this.#status.state === "closed") return;
-    const isUp = this.#uplink.hasLink;
+    const isUp = this.#hasLink;
     this.#uplink.sayGoodbye(GOODBYE);
+    this.#second.sayGoodbye(GOODBYE);
     if (drainMs > 0 && isUp) {
       this.#setStatus({ state: "draining" });
       this.#sessions.drain();
@@ -303,7 +354,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     const status: TunnelStatus = { state: "closed", error };
     this.#status = status;
     this.#sessions.close(reason.code, reason.message);
-    await this.#uplink.close(reason);
+    await Promise.all([this.#uplink.close(reason), this.#second.close(reason)]);
     this.emit("status", status);
     this.emit("close", error);
   }

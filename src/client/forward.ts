@@ -38,6 +38,7 @@ export async function forward(first: string | number | ForwardOptions, second?: 
     credential: new Credential(identity),
     wantsReports: options.reports === true,
     connectTimeoutMs,
+    maxLinks: options.links ?? 2,
   });
   const abort = (): void => {
     void tunnel.close();

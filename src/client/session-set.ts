@@ -15,14 +15,28 @@ import type { Target } from "./target.ts";
 export interface SessionSetOptions {
   readonly connectTimeoutMs: number;
   onReport(report: RequestReport): void;
-  /** The session that the present link started or resumed has ended, not by this side. */
-  onSessionEnd(error: DuplexityError): void;
+}
+
+/** What one link brings. */
+export interface LinkSessions {
+  /** What SessionLink asks for a session that the link does not carry yet. */
+  accept(id: number): Session;
+  /** The link is gone: what ends before the next one brings it back ends without further notice. */
+  detach(): void;
+}
+
+/** The session that a link's hub started or resumed first on it, which is its own, and what to do when that ends. */
+interface OwnSession {
+  session: Session | null;
+  readonly onEnd: (error: DuplexityError) => void;
 }
 
 /** What the server said about the sessions that it will start. */
 export interface SessionTerms {
   readonly resumeWindowMs: number;
   readonly maxStreams: number;
+  /** Sessions of other nodes come over the link as well. */
+  readonly hasOtherNodes: boolean;
 }
 
 export class SessionSet {
@@ -33,8 +47,8 @@ export class SessionSet {
   readonly #splices = new Map<Splice, string>();
   /** By hostname. */
   #targets: ReadonlyMap<string, Target> = new Map();
-  #terms: SessionTerms = { resumeWindowMs: 30_000, maxStreams: 4_096 };
-  #current: Session | null = null;
+  #terms: SessionTerms = { resumeWindowMs: 30_000, maxStreams: 4_096, hasOtherNodes: false };
+  readonly #links = new Set<OwnSession>();
   #isDraining = false;
   #openedStreams = 0;
   #lastByteAt: number | null = null;
@@ -101,13 +115,34 @@ export class SessionSet {
     }
   }
 
-  /** What SessionLink asks for a session that the link does not carry yet. Null: the server shall forget it. */
-  accept(id: number): Session | null {
-    const known = this.#sessions.get(id);
-    if (known !== undefined) {
-      this.#current = known;
-      return known;
-    }
+  /** @param onEnd The session of the link's own hub has ended, not by this side. */
+  link(onEnd: (error: DuplexityError) => void): LinkSessions {
+    const own: OwnSession = { session: null, onEnd };
+    this.#links.add(own);
+    return {
+      accept: (id) => {
+        const session = this.#sessions.get(id) ?? this.#start(id);
+        own.session ??= session;
+        return session;
+      },
+      detach: () => this.#links.delete(own),
+    };
+  }
+
+  /** New streams are refused from now on. */
+  drain(): void {
+    this.#isDraining = true;
+  }
+
+  /** Ends all of them and tells the server, if there is a link. */
+  close(code: ErrorCode, reason: string): void {
+    this.#isDraining = true;
+    this.#links.clear();
+    for (const session of [...this.#sessions.values()]) session.close(code, reason);
+    for (const splice of [...this.#splices.keys()]) splice.abort(code);
+  }
+
+  #start(id: number): Session {
     const session = new Session({
       role: "acceptor",
       id,
@@ -119,30 +154,12 @@ export class SessionSet {
     });
     const before = [...this.#sessions.values()];
     this.#sessions.set(id, session);
-    this.#current = session;
+    if (this.#terms.hasOtherNodes) return session;
     // A server that starts anew knows nothing of these: nobody will come back for their streams.
     for (const old of before) {
       if (!old.isLive) old.close("DPX_SESSION_EXPIRED", "The server has started a new session");
     }
     return session;
-  }
-
-  /** The link is gone: what ends before the next one brings it back ends without further notice. */
-  detach(): void {
-    this.#current = null;
-  }
-
-  /** New streams are refused from now on. */
-  drain(): void {
-    this.#isDraining = true;
-  }
-
-  /** Ends all of them and tells the server, if there is a link. */
-  close(code: ErrorCode, reason: string): void {
-    this.#isDraining = true;
-    this.#current = null;
-    for (const session of [...this.#sessions.values()]) session.close(code, reason);
-    for (const splice of [...this.#splices.keys()]) splice.abort(code);
   }
 
   #open(stream: Stream, request: OpenRequest): void {
@@ -158,9 +175,11 @@ export class SessionSet {
     this.#pastBytesIn += session.bytesIn;
     this.#pastBytesOut += session.bytesOut;
     this.#lastByteAt = Math.max(this.#lastByteAt ?? 0, session.lastByteAt ?? 0) || null;
-    if (this.#current !== session) return;
-    this.#current = null;
-    this.#options.onSessionEnd(error);
+    for (const own of [...this.#links]) {
+      if (own.session !== session) continue;
+      this.#links.delete(own);
+      own.onEnd(error);
+    }
   }
 
   #sum(count: (session: Session) => number): number {

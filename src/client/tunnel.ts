@@ -54,6 +54,8 @@ export interface ForwardOptions {
   readonly reports?: boolean;
   /** Aborting it before the tunnel is up rejects `forward()`; afterwards it closes the tunnel at once. */
   readonly signal?: AbortSignal;
+  /** How many of a cluster's hubs to hold a link to at once. A server that is alone has one. @default 2 */
+  readonly links?: 1 | 2;
   /** How long a target may take to accept a connection. @default 10_000 */
   readonly connectTimeoutMs?: number;
 }

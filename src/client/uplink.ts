@@ -12,6 +12,7 @@ import {
   type PipeResult,
   type PipesAreRegisteredResponse,
   PROTOCOL_VERSIONS,
+  RELAY_FEATURE,
   SessionLink,
 } from "../protocol/index.ts";
 import { type Control, dialControl } from "./control.ts";
@@ -21,19 +22,24 @@ import { disconnectError } from "./force-disconnect.ts";
 import type { SealedPipe } from "./gate.ts";
 import { Reply } from "./reply.ts";
 import { dialerUrl } from "./server-url.ts";
+import type { Servers } from "./servers.ts";
 import type { SessionSet } from "./session-set.ts";
 import { SOFTWARE } from "./software.ts";
 import type { Target } from "./target.ts";
 
 export interface UplinkOptions {
-  readonly url: URL;
+  readonly servers: Servers;
   readonly clientId: string;
   readonly pipes: readonly SealedPipe[];
   readonly wantsReports: boolean;
+  /** The pipes are registered over another hub: this is another way only. */
+  readonly isSecond: boolean;
   readonly sessions: SessionSet;
   readonly credential: Credential;
   /** The control socket or the link is gone. Also while `establish` runs, which then rejects or makes a new one. */
   onLost(error: DuplexityError): void;
+  /** The session of the hub that has the link is over: only a new dial gets a new one. */
+  onSessionEnd(uplink: Uplink, error: DuplexityError): void;
   /** The server has said that it will close the sockets. */
   onDrain(): void;
   /** An admin or the owner elsewhere ended this client. */
@@ -52,6 +58,9 @@ export class Uplink {
   readonly #options: UplinkOptions;
   #control: Control | null = null;
   #link: SessionLink | null = null;
+  #url: URL | null = null;
+  #nodeId: string | null = null;
+  #isInCluster = false;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
   #pipes: readonly SealedPipe[];
   /** Names of pipes that were closed, and of which the server may still think that they are open. */
@@ -73,6 +82,21 @@ export class Uplink {
 
   get hasLink(): boolean {
     return this.#link !== null;
+  }
+
+  /** Where control was dialled last. */
+  get url(): URL | null {
+    return this.#url;
+  }
+
+  /** Who answered there. */
+  get nodeId(): string | null {
+    return this.#nodeId;
+  }
+
+  /** Whether there may be other hubs. */
+  get isInCluster(): boolean {
+    return this.#isInCluster;
   }
 
   get rttMs(): number | null {
@@ -100,6 +124,13 @@ export class Uplink {
     this.#pipes = this.#pipes.filter(({ name }) => !names.includes(name));
     this.#untold = new Set([...this.#untold, ...names]);
     await this.#tellClosed();
+  }
+
+  /** Asks the hub anew which others there are. Never rejects. */
+  async refreshAlternatives(): Promise<void> {
+    const control = this.#control;
+    if (control?.isKnown !== true) return;
+    await this.#discover(control).catch(() => {});
   }
 
   /** Says goodbye, so that the names are free at once. */
@@ -149,7 +180,9 @@ export class Uplink {
   }
 
   async #openControl(signal: AbortSignal): Promise<Control> {
-    const { url, credential } = this.#options;
+    const { servers, credential } = this.#options;
+    const url = servers.current;
+    this.#url = url;
     let control: Control | null = null;
     control = await dialControl({
       url,
@@ -159,7 +192,10 @@ export class Uplink {
       handler: {
         onRegistered: (message) => this.#registration?.resolve(message),
         onForceDisconnect: (message) => this.#options.onForceDisconnect(disconnectError(message)),
-        onDrain: () => this.#options.onDrain(),
+        onDrain: ({ dataPlaneUris }) => {
+          this.#options.servers.learn(dataPlaneUris);
+          this.#options.onDrain();
+        },
         onClose: (error) => this.#controlClosed(control, error),
       },
     });
@@ -180,6 +216,9 @@ export class Uplink {
     try {
       const discovery = await control.discover(request);
       checkVersion(discovery);
+      this.#options.servers.learn(discovery.alternatives);
+      this.#nodeId = discovery.nodeId;
+      this.#isInCluster = discovery.features?.includes(RELAY_FEATURE) === true;
       return discovery;
     } catch (error) {
       // Refused, silent or of another version: nothing more is to be had from this socket.
@@ -190,13 +229,14 @@ export class Uplink {
   }
 
   async #openLink(control: Control, discovery: DiscoveryResponse, signal: AbortSignal): Promise<readonly Registered[]> {
-    const { clientId, wantsReports, sessions, credential } = this.#options;
+    const { clientId, wantsReports, isSecond, sessions, credential } = this.#options;
     const pipes = this.#pipes;
     checkGates(pipes, discovery);
-    const url = dialerUrl(this.#options.url, discovery.dataPlaneUri);
+    const url = dialerUrl(this.#url ?? this.#options.servers.current, discovery.dataPlaneUri);
     // Before the answer comes on the other socket, visitors may come on this one.
     sessions.setTargets(targetsOf(pipes, discovery.domain));
-    sessions.setTerms({ resumeWindowMs: discovery.resumeWindowMs, maxStreams: discovery.limits.maxStreams });
+    const { resumeWindowMs, limits } = discovery;
+    sessions.setTerms({ resumeWindowMs, maxStreams: limits.maxStreams, hasOtherNodes: this.#isInCluster });
     const late = (): DuplexityError =>
       new DuplexityError("DPX_LINK_DEAD", "The server did not register the pipes in time");
     const registration = new Reply<PipesAreRegisteredResponse>(REGISTER_TIMEOUT_MS, late);
@@ -211,16 +251,17 @@ export class Uplink {
           type: "dialRequest",
           clientId,
           pipes: pipes.map(requestOf),
-          wants: wantsReports ? ["requests"] : [],
+          wants: [...(wantsReports ? ["requests" as const] : []), ...(isSecond ? ["second-link" as const] : [])],
         },
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,
       });
+      const brought = sessions.link((error) => this.#options.onSessionEnd(this, error));
       const opened = new SessionLink(link, {
         heartbeat: discovery.heartbeat,
-        acceptSession: (id) => sessions.accept(id),
+        acceptSession: (id) => brought.accept(id),
         onClose: (error) => {
-          sessions.detach();
+          brought.detach();
           this.#linkClosed(opened, error);
         },
         onGoAway: () => this.#options.onDrain(),

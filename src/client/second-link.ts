@@ -1,0 +1,169 @@
+// A link to another hub of the same cluster besides the first one: when either
+// is cut or its hub goes, the other is there already. Never the only one at the
+// start, and given up quietly wherever there is no other hub.
+
+import { setTimeout as delay } from "node:timers/promises";
+import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
+import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
+import { isFinal } from "./dial-errors.ts";
+import type { SealedPipe } from "./gate.ts";
+import { Servers } from "./servers.ts";
+import { Uplink, type UplinkOptions } from "./uplink.ts";
+
+export interface SecondLinkOptions {
+  /** What the first link is made with. */
+  readonly uplink: Omit<UplinkOptions, "servers" | "pipes" | "isSecond" | "onLost" | "onDrain">;
+  /** Those that are not closed. */
+  pipes(): readonly SealedPipe[];
+  /** Addresses of other hubs, without the one that has the first link. */
+  others(): readonly URL[];
+  /** Asks for `others` anew. Never rejects. */
+  refresh(): Promise<void>;
+  onUp(): void;
+  onLost(error: DuplexityError): void;
+}
+
+/** When there is no other hub, or none that takes this client, how long until it is looked for again. */
+const LOOK_AGAIN_MS = 60_000;
+
+export class SecondLink {
+  readonly #options: SecondLinkOptions;
+  readonly #life = new AbortController();
+  readonly #backoff = new Backoff();
+  #uplink: Uplink | null = null;
+  #isStarted = false;
+  #isUp = false;
+  /** Resolves the wait for the present link's end, or for the time of the next attempt. */
+  #wake: () => void = () => {};
+
+  constructor(options: SecondLinkOptions) {
+    this.#options = options;
+  }
+
+  get hasLink(): boolean {
+    return this.#isUp && this.#uplink?.hasLink === true;
+  }
+
+  get rttMs(): number | null {
+    return this.#uplink?.rttMs ?? null;
+  }
+
+  /** The node that it leads to, while it does. */
+  get nodeId(): string | null {
+    return this.#uplink?.nodeId ?? null;
+  }
+
+  /** The address of its control socket, while there is one. */
+  get url(): URL | null {
+    return this.#uplink?.url ?? null;
+  }
+
+  /** Looks for another hub from now on. Safe to call twice. */
+  start(): void {
+    if (this.#isStarted) return;
+    this.#isStarted = true;
+    this.#run().catch((error: unknown) => this.#options.onLost(asDuplexityError(error)));
+  }
+
+  /** The first link leads to the same hub now: this one is to lead to another. */
+  move(): void {
+    this.#drop(new DuplexityError("DPX_LINK_LOST", "The first link leads to the same hub"));
+  }
+
+  /** Drops its sockets without a word: they are believed to be dead. */
+  abort(error: DuplexityError): void {
+    this.#drop(error);
+  }
+
+  async closePipes(names: readonly string[]): Promise<void> {
+    await this.#uplink?.closePipes(names);
+  }
+
+  sayGoodbye(reason: string): void {
+    this.#uplink?.sayGoodbye(reason);
+  }
+
+  refreshToken(token: string): void {
+    this.#uplink?.refreshToken(token);
+  }
+
+  /** Closes it for good and resolves when that is done. */
+  async close(error: DuplexityError): Promise<void> {
+    const uplink = this.#uplink;
+    this.#life.abort(error);
+    this.#wake();
+    await uplink?.close(error);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#life;
+    while (!signal.aborted) {
+      const url = this.#pick();
+      if (url === null) {
+        await this.#wait(LOOK_AGAIN_MS * (0.5 + Math.random()));
+        if (!signal.aborted) await this.#options.refresh();
+        continue;
+      }
+      const error = await this.#hold(url);
+      if (signal.aborted) return;
+      const isUnwanted = error !== null && isFinal(error.code);
+      await this.#wait(isUnwanted ? LOOK_AGAIN_MS : this.#backoff.next(false));
+    }
+  }
+
+  #pick(): URL | null {
+    const others = this.#options.others();
+    return others[Math.floor(Math.random() * others.length)] ?? null;
+  }
+
+  /** Keeps a link to `url` until it is lost, and answers what it was refused with, if it was. */
+  async #hold(url: URL): Promise<DuplexityError | null> {
+    const { uplink: shared, pipes, onUp, onLost } = this.#options;
+    const { signal } = this.#life;
+    let lost: DuplexityError | null = null;
+    const uplink: Uplink = new Uplink({
+      ...shared,
+      servers: new Servers(url),
+      pipes: pipes(),
+      isSecond: true,
+      onLost: (error) => {
+        lost = error;
+        this.#wake();
+      },
+      onDrain: () => {},
+    });
+    this.#uplink = uplink;
+    try {
+      await uplink.establish(signal);
+      const upAt = performance.now();
+      this.#isUp = true;
+      onUp();
+      // Its control socket may be lost alone: then all of it is made anew, while the first link serves.
+      while (lost === null && !signal.aborted) await this.#wait(LOOK_AGAIN_MS);
+      if (performance.now() - upAt >= BACKOFF_HEALTHY_MS) this.#backoff.reset();
+      return null;
+    } catch (error) {
+      return asDuplexityError(error);
+    } finally {
+      const wasUp = this.#isUp;
+      this.#isUp = false;
+      this.#uplink = null;
+      const reason = lost ?? new DuplexityError("DPX_LINK_LOST", "The second link is over");
+      if (!signal.aborted) {
+        uplink.abort(reason);
+        if (wasUp) onLost(reason);
+      }
+    }
+  }
+
+  #drop(error: DuplexityError): void {
+    this.#uplink?.abort(error);
+  }
+
+  async #wait(ms: number): Promise<void> {
+    const hurry = new AbortController();
+    this.#wake = () => hurry.abort();
+    if (this.#life.signal.aborted) return;
+    await delay(ms, undefined, { signal: hurry.signal, ref: false }).catch(() => {});
+  }
+}

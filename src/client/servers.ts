@@ -1,0 +1,69 @@
+// Where the server can be reached: the address that the user gave, and those of
+// other hubs that it has named. Which one to dial next; dials nothing itself.
+
+import { dialerUrl } from "./server-url.ts";
+
+/** Of those that a server names. */
+const MAX_ALTERNATIVES = 8;
+
+export class Servers {
+  readonly #given: URL;
+  readonly #random: () => number;
+  #alternatives: readonly URL[] = [];
+  #current: URL;
+  /** Whether the one before was of no use either. */
+  #hasTurned = false;
+
+  /** @param given The control socket's address, `ws(s)://host[:port]/control`. */
+  constructor(given: URL, random: () => number = Math.random) {
+    this.#given = given;
+    this.#current = given;
+    this.#random = random;
+  }
+
+  /** The control socket's address to dial. */
+  get current(): URL {
+    return this.#current;
+  }
+
+  /** What the server at the other end of `current` has said of others, as `ws(s)://…/dialer`. One that is less protected is left out. */
+  learn(dataPlaneUris: readonly string[]): void {
+    this.#hasTurned = false;
+    const urls: URL[] = [];
+    for (const uri of dataPlaneUris) {
+      try {
+        const url = dialerUrl(this.#given, uri);
+        url.pathname = "/control";
+        url.search = "";
+        urls.push(url);
+      } catch {
+        // It would be reached without TLS: that is no other way to the same server.
+      }
+    }
+    this.#alternatives = urls.slice(0, MAX_ALTERNATIVES);
+  }
+
+  /** Addresses of other hubs than the one at `current`, as far as they are known. */
+  get alternatives(): readonly URL[] {
+    return this.#others().filter((url) => url !== this.#given);
+  }
+
+  /**
+   * The present one is of no use now: any other is next, so that a dead node's clients spread over those that are left.
+   *
+   * @param taken Where the other link leads, which is disturbed only if there is nothing else.
+   */
+  turn(taken: URL | null): void {
+    const all = this.#others();
+    const free = all.filter(({ href }) => href !== taken?.href);
+    const others = free.length > 0 && !this.#hasTurned ? free : all;
+    this.#hasTurned = true;
+    this.#current = others[Math.floor(this.#random() * others.length)] ?? this.#given;
+  }
+
+  #others(): URL[] {
+    const { href } = this.#current;
+    const all = [this.#given, ...this.#alternatives];
+    return all.filter((url, index) => url.href !== href && all.findIndex((other) => other.href === url.href) === index);
+  }
+}
