@@ -8,6 +8,7 @@ import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import type { Api } from "./api/index.ts";
 import type { Attempts } from "./attempts.ts";
 import type { AuthService } from "./auth/index.ts";
+import { forwardUpgrade } from "./forward-upgrade.ts";
 import { answerError, answerText, endSocket, refuseSocket } from "./http-answer.ts";
 import type { Hub } from "./hub/index.ts";
 import { Lobby, type LobbyPlace, senderOf } from "./hub/index.ts";
@@ -85,6 +86,29 @@ export class OwnEndpoints {
     socket.resume();
   }
 
+  /**
+   * Takes an upgrade request over that another node has handed on, on the internal listener: a dialer whose control socket
+   * is here. It is looked at like any other, but for its address, which is the other node's.
+   */
+  takeForwarded(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    if (this.#isClosed || !(socket instanceof Socket)) {
+      socket.destroy();
+      return;
+    }
+    try {
+      if (pathOf(request) !== "/dialer") {
+        throw new DuplexityError("DPX_REQUEST_INVALID", "Cannot upgrade this: it is no dialer of another node");
+      }
+      this.#places.set(socket, this.#lobby.enter(socket, null));
+    } catch (error) {
+      refuseSocket(socket, asDuplexityError(error));
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.once("close", () => this.#sockets.delete(socket));
+    void this.#upgrade(request, socket, head, true);
+  }
+
   /** Cuts the sockets that are not the hub's. */
   close(): void {
     this.#isClosed = true;
@@ -126,7 +150,7 @@ export class OwnEndpoints {
     return new DuplexityError("DPX_PROTOCOL_VERSION", `${path} is a WebSocket, for duplexity up`);
   }
 
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, isForwarded = false): Promise<void> {
     const place = this.#places.get(socket);
     if (!(socket instanceof Socket) || place === undefined) {
       socket.destroy();
@@ -138,16 +162,21 @@ export class OwnEndpoints {
       if (path !== "/control" && path !== "/dialer") {
         throw new DuplexityError("DPX_REQUEST_INVALID", `Cannot upgrade ${path.slice(0, 64)}: it is not a WebSocket`);
       }
-      const sender = this.#senderOf(socket);
-      const { attempts, authenticator } = this.#options;
+      const sender = isForwarded ? null : this.#senderOf(socket);
+      const { attempts, authenticator, hub } = this.#options;
       if (sender !== null) await attempts.count("upgrade", sender);
+      const elsewhere = isForwarded || path !== "/dialer" ? null : hub.dialerElsewhere(request);
+      if (elsewhere !== null) {
+        forwardUpgrade(elsewhere, request, socket, { head, onAnswer: () => place.leave() });
+        return;
+      }
       const identity = await identify(authenticator, request, path);
       await attempts.count("upgrade", identity.ownerId);
       // It left, or the server stopped, while its proof was looked at.
       if (socket.destroyed) return;
       const upgrade = { request, socket, head, identity, place, sender };
-      if (path === "/control") this.#options.hub.acceptControl(upgrade);
-      else this.#options.hub.acceptDialer(upgrade);
+      if (path === "/control") hub.acceptControl(upgrade);
+      else hub.acceptDialer(upgrade);
       this.#sockets.delete(socket);
     } catch (error) {
       const refusal = asDuplexityError(error);

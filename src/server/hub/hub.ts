@@ -44,7 +44,7 @@ import { OwnerStreams } from "./owner-streams.ts";
 import type { PortOpener } from "./registrar.ts";
 import { type ClusterOptions, Relays } from "./relays.ts";
 import { RouteTable } from "./route-table.ts";
-import { type Ticket, TicketStore } from "./tickets.ts";
+import { nodeOfTicket, type Ticket, TicketStore } from "./tickets.ts";
 
 export interface HubOptions {
   readonly registry: Registry;
@@ -140,11 +140,12 @@ export class Hub {
     const clients = new ClientTable({ maxClients, maxClientsPerOwner, now });
     this.#clients = clients;
     this.#doors = new Doors({ admission, authenticator, now });
-    this.#tickets = new TicketStore(options.ticketTtlMs ?? 30_000, now);
+    const isAlone = (options.cluster ?? null) === null;
+    this.#tickets = new TicketStore(options.ticketTtlMs ?? 30_000, now, isAlone ? null : nodeId);
     const streams = new OwnerStreams({ clients, limits });
     this.#routes = new RouteTable({
       registry,
-      asks: (options.cluster ?? null) !== null,
+      asks: !isAlone,
       sessionOf: (record) => this.#sessionOf(record),
       onRecord: (record) => this.#relays?.onRecord(record),
       onClientGone: (clientId) => this.#relays?.onClientGone(clientId),
@@ -226,6 +227,14 @@ export class Hub {
       place.onExpire = (error) => control.refuse(error);
       place.restart();
     });
+  }
+
+  /** The internal address of the node that has the control socket of this dialer, if that is another one of the cluster. */
+  dialerElsewhere(request: IncomingMessage): string | null {
+    const header = request.headers[TICKET_HEADER];
+    const nodeId = typeof header === "string" ? nodeOfTicket(header) : null;
+    if (nodeId === null || nodeId === this.#options.nodeId) return null;
+    return this.#options.cluster?.nodeUrl(nodeId) ?? null;
   }
 
   /**

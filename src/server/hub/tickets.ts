@@ -8,6 +8,15 @@ import type { ControlSocket } from "./control-socket.ts";
 /** 192 bits: nobody guesses one. */
 const TICKET_BYTES = 24;
 
+/** Behind the node's id. */
+const NODE_MARK = ".";
+
+/** The node whose ticket it is; null if it does not say. */
+export function nodeOfTicket(id: string): string | null {
+  const end = id.lastIndexOf(NODE_MARK);
+  return end > 0 ? id.slice(0, end) : null;
+}
+
 export interface Ticket {
   readonly clientId: string;
   readonly identity: Identity;
@@ -22,13 +31,19 @@ interface Issued extends Ticket {
 export class TicketStore {
   readonly ttlMs: number;
   readonly #now: () => number;
+  readonly #prefix: string;
   readonly #tickets = new Map<string, Issued>();
   readonly #ofControl = new Map<ControlSocket, string>();
 
-  /** @param ttlMs How long a ticket is good for. @param now Unix time in ms. */
-  constructor(ttlMs: number, now: () => number = Date.now) {
+  /**
+   * @param ttlMs How long a ticket is good for.
+   * @param now Unix time in ms.
+   * @param nodeId What a ticket says of where it is good; null: nothing.
+   */
+  constructor(ttlMs: number, now: () => number = Date.now, nodeId: string | null = null) {
     this.ttlMs = ttlMs;
     this.#now = now;
+    this.#prefix = nodeId === null ? "" : `${nodeId}${NODE_MARK}`;
   }
 
   get size(): number {
@@ -38,7 +53,7 @@ export class TicketStore {
   /** A new ticket; the one that the same control socket had before is void. */
   issue(ticket: Ticket): string {
     this.drop(ticket.control);
-    const id = randomBytes(TICKET_BYTES).toString("base64url");
+    const id = `${this.#prefix}${randomBytes(TICKET_BYTES).toString("base64url")}`;
     this.#tickets.set(id, { ...ticket, ends: this.#now() + this.ttlMs });
     this.#ofControl.set(ticket.control, id);
     return id;

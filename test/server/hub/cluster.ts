@@ -24,6 +24,7 @@ export const SECRET = "a secret of the cluster, long enough";
 export interface ClusterNode {
   readonly nodeId: string;
   readonly hub: Hub;
+  readonly own: OwnEndpoints;
   readonly url: string;
   readonly internalUrl: string;
   /** Between the other nodes and this one's internal listener. */
@@ -44,6 +45,8 @@ export interface ClusterNode {
 export interface ClusterOptions extends Partial<Omit<HubOptions, "cluster" | "registry">> {
   readonly nodes?: number;
   readonly secretsOf?: (nodeId: string) => readonly string[];
+  /** The node to which a balancer brings all dialers; left out: to that of their control socket. */
+  readonly dialersAt?: string;
   /** The one node that discovery names; left out: all others. */
   readonly alternative?: string;
 }
@@ -54,16 +57,19 @@ export interface Cluster {
 }
 
 export async function startCluster(stage: Stage, options: ClusterOptions = {}): Promise<Cluster> {
-  const { nodes: count = 2, secretsOf = () => [SECRET], alternative, ...more } = options;
+  const { nodes: count = 2, secretsOf = () => [SECRET], alternative, dialersAt, ...more } = options;
   const registry = new MemoryRegistry();
   stage.defer(() => registry.close());
   const nodes: (ClusterNode & { readonly isDead: () => boolean })[] = [];
+  const dialerOf = (id: string): string =>
+    `ws://127.0.0.1:${nodes.find(({ nodeId }) => nodeId === id)?.clientProxy.port}/dialer`;
   for (let index = 0; index < count; index += 1) {
     const nodeId = `node-${index + 1}`;
     const live = () => nodes.filter((other) => other.nodeId !== nodeId && !other.isDead());
     nodes.push(
       await startNode(stage, registry, {
         ...more,
+        ...(dialersAt === undefined ? {} : { dataPlaneUri: () => dialerOf(dialersAt) }),
         nodeId,
         cluster: {
           secrets: secretsOf(nodeId),
@@ -125,7 +131,7 @@ async function startNode(stage: Stage, shared: Registry, options: NodeOptions) {
   internal.on("connection", remember);
   internal.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (request.url === PEER_PATH) hub.acceptPeer(request, socket, head);
-    else socket.destroy();
+    else own.takeForwarded(request, socket, head);
   });
   const port = await listen(front);
   clientProxy.targetPort = port;
@@ -149,7 +155,7 @@ async function startNode(stage: Stage, shared: Registry, options: NodeOptions) {
     return route;
   };
   return {
-    ...{ nodeId: options.nodeId, hub, log, peerProxy, clientProxy, routeTo },
+    ...{ nodeId: options.nodeId, hub, own, log, peerProxy, clientProxy, routeTo },
     url: `http://127.0.0.1:${clientProxy.port}`,
     internalUrl: `http://127.0.0.1:${internalPort}`,
     isDead: () => isDead,

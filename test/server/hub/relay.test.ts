@@ -328,4 +328,25 @@ describe("Hub in a cluster", () => {
     await within(made.done, 5_000, "the echo");
     expect([states, tunnel.status.state]).toEqual([[], "up"]);
   });
+
+  it("takes a dialer that a balancer has brought to another node than its control socket", async () => {
+    const { a, b } = await cluster({ dialersAt: "node-2", alternative: "none" });
+    const size = 16 * MIB;
+    const origin = await sender(size);
+    const tunnel = await clientAt(a, origin.port);
+    const made = download();
+    await visit(b, made);
+    expect(await within(made.done, 20_000, "the download")).toBe(seededSha256(7, size));
+    expect([a.hub.statistics.clients, b.hub.statistics.clients, b.own.unauthenticated]).toEqual([1, 0, 0]);
+    await tunnel.close();
+    await poll(() => a.hub.statistics.clients === 0, 5_000, "the client's end", 5);
+  });
+
+  it("says so when the node that a dialer's ticket is of is gone", async () => {
+    const { a, b } = await cluster({ dialersAt: "node-2", alternative: "none" });
+    a.peerProxy.isRefusing = true;
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    await expect(clientAt(a, origin.port)).rejects.toMatchObject({ code: "DPX_DRAINING" });
+    await poll(() => b.own.unauthenticated === 0, 5_000, "its place in the lobby to be free", 5);
+  });
 });
