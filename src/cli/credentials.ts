@@ -25,10 +25,31 @@ export interface SecretOptions {
  * @throws {DuplexityError} `DPX_USAGE` if the file can't be read or its content is no token. The content is never told.
  */
 export function readSecret(values: SettingsValues, options: SecretOptions): string | undefined {
+  const found = readSecretText(values, options);
+  return found === undefined ? undefined : checkToken(found.text.trim(), found.place);
+}
+
+/**
+ * Several of them, each a word of the same file or variable; none if none is given.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` as `readSecret`, and for more than `most` of them.
+ */
+export function readSecrets(values: SettingsValues, options: SecretOptions, most: number): readonly string[] {
+  const found = readSecretText(values, options);
+  if (found === undefined) return [];
+  const secrets = found.text.trim().split(/\s+/);
+  if (secrets.length <= most) return secrets.map((secret) => checkToken(secret, found.place));
+  throw new DuplexityError("DPX_USAGE", `Cannot use the secrets in ${found.place}: there are more than ${most}`);
+}
+
+function readSecretText(
+  values: SettingsValues,
+  options: SecretOptions,
+): { readonly text: string; readonly place: string } | undefined {
   const place = values.placeOf(options.fileKey);
   const direct = options.env[options.variable];
   const isFlag = place?.startsWith("--") ?? false;
-  if (direct && !isFlag) return checkToken(direct.trim(), options.variable);
+  if (direct && !isFlag) return { text: direct, place: options.variable };
   const path = values.text(options.fileKey);
   if (path === undefined || place === null) return undefined;
   let text: string;
@@ -40,7 +61,7 @@ export function readSecret(values: SettingsValues, options: SecretOptions): stri
       cause: error,
     });
   }
-  return checkToken(text.trim(), `"${path}"`);
+  return { text, place: `"${path}"` };
 }
 
 /**

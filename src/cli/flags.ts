@@ -87,6 +87,17 @@ export const LIMIT_FLAGS: readonly LimitFlag[] = [
   limit("heartbeatTimeout", "duration", "heartbeatTimeoutMs", "for the answer to a probe", "5s"),
 ];
 
+/** Several nodes that share one Redis. */
+const CLUSTER_FLAGS: readonly Flag[] = [
+  text(
+    "clusterSecretFile",
+    "--cluster-secret-file <file>",
+    "shared by all nodes, two while it is changed; or set DUPLEXITY_CLUSTER_SECRET",
+  ),
+  text("nodeUrl", "--node-url <url>", "how other nodes reach --internal-listen", "its address"),
+  text("nodePublicUrl", "--node-public-url <url>", "how clients reach this very node, for a second link to it"),
+].map((flag) => ({ ...flag, group: "Many nodes (with --redis):" }));
+
 /** People who sign in at another provider. */
 const OIDC_FLAGS: readonly Flag[] = [
   text("oidcIssuer", "--oidc-issuer <url>", "let people sign in there"),
@@ -105,6 +116,7 @@ export const SERVE_FLAGS: readonly Flag[] = [
   text("publicUrl", "--public-url <url>", "its address, when TLS or another port stands in front"),
   text("data", "--data <dir>", "accounts, tokens, bans, keys: a folder of its own", "the platform's data folder"),
   text("redis", "--redis <url>", "keep them in Redis instead; with a password: set DUPLEXITY_REDIS"),
+  ...CLUSTER_FLAGS,
   toggle("noAuth", "--no-auth", "no accounts: each client owns its names by its own key; loopback only"),
   text("adminTokenFile", "--admin-token-file <file>", "an admin's token, for automation; or set DUPLEXITY_ADMIN_TOKEN"),
   ...OIDC_FLAGS,
@@ -127,6 +139,7 @@ export const UP_FLAGS: readonly Flag[] = [
   text("basicAuth", "--basic-auth <file>", "only visitors with a password; file with user:password lines"),
   list("allowCidr", "--allow-cidr <cidr>", "only visitors from this network (repeatable)"),
   toggle("login", "--login", "only visitors who sign in with the server"),
+  count("links", "--links <n>", "links to different hubs of a cluster at once, 1 or 2", "2"),
   toggle("logRequests", "--log-requests", "print each request (always on a terminal)"),
   action(toggle("detach", "-d, --detach", "run in the background")),
   CONFIG,

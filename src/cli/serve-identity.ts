@@ -3,10 +3,14 @@
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
-import type { IdentityOptions, OutsideProviderOptions, StoreOptions } from "../server/index.ts";
+import type { ClusterServeOptions, IdentityOptions, OutsideProviderOptions, StoreOptions } from "../server/index.ts";
 import type { CommandContext } from "./context.ts";
-import { readSecret } from "./credentials.ts";
+import { readSecret, readSecrets } from "./credentials.ts";
 import type { SettingsValues } from "./settings-values.ts";
+import { parseServerUrl } from "./units.ts";
+
+/** The one that is shown, and the one before or after it. */
+const MAX_CLUSTER_SECRETS = 2;
 
 /** @throws {DuplexityError} `DPX_USAGE` if the flags exclude each other, or a secret's file cannot be read. */
 export function readIdentity(context: CommandContext, values: SettingsValues): IdentityOptions {
@@ -36,19 +40,45 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
 }
 
 function readStore(context: CommandContext, values: SettingsValues): StoreOptions {
+  const redis = readRedis(values);
+  if (redis !== undefined) return { kind: "redis", url: redis.href };
+  const folder = values.text("data");
+  return { kind: "folder", path: folder === undefined ? defaultDataFolder(context.env) : resolve(context.cwd, folder) };
+}
+
+function readRedis(values: SettingsValues): URL | undefined {
   const redis = values.parse("redis", "an address such as redis://127.0.0.1:6379", parseRedisUrl);
-  if (redis === undefined) {
-    const folder = values.text("data");
-    return {
-      kind: "folder",
-      path: folder === undefined ? defaultDataFolder(context.env) : resolve(context.cwd, folder),
-    };
-  }
   // What stands on a command line is for every user of the machine to read.
-  if (redis.password !== "" && values.placeOf("redis") === "--redis") {
-    throw usage("Cannot take a password from --redis: command lines are public", "Set DUPLEXITY_REDIS instead.");
+  if (redis === undefined || redis.password === "" || values.placeOf("redis") !== "--redis") return redis;
+  throw usage("Cannot take a password from --redis: command lines are public", "Set DUPLEXITY_REDIS instead.");
+}
+
+/**
+ * The nodes that this one is to act with; undefined for a node alone.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` if half of it is missing.
+ */
+export function readCluster(context: CommandContext, values: SettingsValues): ClusterServeOptions | undefined {
+  const { env, cwd } = context;
+  const place = { fileKey: "clusterSecretFile", variable: "DUPLEXITY_CLUSTER_SECRET", env, cwd };
+  const secrets = readSecrets(values, place, MAX_CLUSTER_SECRETS);
+  const url = "an http:// or https:// address without a path";
+  const nodeUrl = values.parse("nodeUrl", url, parseServerUrl);
+  const nodePublicUrl = values.parse("nodePublicUrl", url, parseServerUrl);
+  const redis = readRedis(values);
+  if (secrets.length === 0) {
+    if (nodeUrl === undefined && nodePublicUrl === undefined) return undefined;
+    throw usage(
+      "Cannot join other nodes: the cluster has no secret",
+      "Add --cluster-secret-file FILE, the same for all.",
+    );
   }
-  return { kind: "redis", url: redis.href };
+  if (redis === undefined) throw usage("Cannot join other nodes: they share no Redis", "Add --redis URL.");
+  return {
+    ...{ redisUrl: redis.href, secrets },
+    ...(nodeUrl === undefined ? {} : { nodeUrl }),
+    ...(nodePublicUrl === undefined ? {} : { nodePublicUrl }),
+  };
 }
 
 function parseRedisUrl(text: string): URL | null {

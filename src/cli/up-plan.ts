@@ -16,6 +16,8 @@ export interface UpPlan {
   readonly noColor: boolean;
   readonly logsRequests: boolean;
   readonly isDetached: boolean;
+  /** Left out: as many as the SDK takes. */
+  readonly links: 1 | 2 | undefined;
 }
 
 /** @throws {DuplexityError} `DPX_USAGE`, `DPX_NAME_INVALID`, `DPX_NAME_RESERVED` or `DPX_TARGET_INVALID`. */
@@ -42,6 +44,7 @@ export async function planUp(context: CommandContext): Promise<UpPlan> {
     noColor: values.isOn("noColor"),
     logsRequests: values.isOn("logRequests"),
     isDetached: values.isOn("detach"),
+    links: values.parse("links", "1 or 2", (text) => (text === "1" ? 1 : text === "2" ? 2 : null)),
   };
 }
 

@@ -13,6 +13,8 @@ const MAX_EDITS = 2;
 const OTHERS: readonly string[] = [
   ...["DUPLEXITY_TOKEN", "DUPLEXITY_ADMIN_TOKEN", "DUPLEXITY_CONFIG_DIR", "DUPLEXITY_RUNTIME_DIR"],
   "DUPLEXITY_DETACHED_LOG",
+  "DUPLEXITY_CLUSTER_SECRET",
+  "DUPLEXITY_OIDC_CLIENT_SECRET",
 ];
 
 /** A sentence for each variable that nobody reads and that is a typing error away from one that is read. */

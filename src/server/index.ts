@@ -32,6 +32,18 @@ export interface AccountsOptions {
   readonly hasPasswords?: boolean;
 }
 
+/** Nodes that act as one. */
+export interface ClusterServeOptions {
+  /** The Redis that all nodes share. */
+  readonly redisUrl: string;
+  /** One, or two while it is changed: the first is shown, both are accepted. 16 characters at least. */
+  readonly secrets: readonly string[];
+  /** How other nodes reach the internal listener. @default its own address, if that is no wildcard */
+  readonly nodeUrl?: string;
+  /** How clients reach this very node, and not another one behind the same load balancer. @default not at all */
+  readonly nodePublicUrl?: string;
+}
+
 export interface ServeLimits {
   /** Sockets that have not said who they are. @default 256 */
   readonly maxUnauthenticated: number;
@@ -80,6 +92,8 @@ export interface ServeLimits {
 
 export interface ServeOptions {
   readonly identity: IdentityOptions;
+  /** Other nodes that share a Redis with this one. @default none */
+  readonly cluster?: ClusterServeOptions;
   /** @default 127.0.0.1:8080 */
   readonly listen?: ListenAddress;
   /** @default 127.0.0.1:7071 */

@@ -11,7 +11,7 @@ import {
   RESUME_WINDOW_MS,
 } from "../protocol/index.ts";
 import { isLoopbackHost } from "./identity/index.ts";
-import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
+import type { ClusterServeOptions, IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
 import { DEFAULT_PROXY_LIMITS, isOwnHost } from "./proxy/index.ts";
 
 export const DEFAULT_LIMITS: ServeLimits = {
@@ -55,6 +55,7 @@ const MAY_BE_ZERO: ReadonlySet<keyof ServeLimits> = new Set([
 
 export interface ResolvedServeOptions {
   readonly identity: IdentityOptions;
+  readonly cluster: ClusterServeOptions | null;
   readonly listen: ListenAddress;
   readonly internalListen: ListenAddress;
   readonly domain: string;
@@ -77,6 +78,7 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   const domain = checkDomain(options.domain ?? "localhost");
   return {
     identity: options.identity,
+    cluster: options.cluster === undefined ? null : checkCluster(options.cluster, internalListen),
     listen,
     internalListen,
     domain,
@@ -109,6 +111,14 @@ function checkIdentity(
       hint: "Listen on 127.0.0.1, or let people sign in: leave --no-auth out.",
     });
   }
+}
+
+/** What a node alone need not be told. */
+function checkCluster(cluster: ClusterServeOptions, { host }: ListenAddress): ClusterServeOptions {
+  if (cluster.nodeUrl !== undefined || (host !== "0.0.0.0" && host !== "::")) return cluster;
+  throw usage(`Cannot join other nodes: --internal-listen ${host} does not say where they reach this one`, {
+    hint: "Add --node-url http://ADDRESS:PORT.",
+  });
 }
 
 function checkAddress(address: ListenAddress, flag: string): ListenAddress {

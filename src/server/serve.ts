@@ -4,13 +4,16 @@
 import { randomBytes } from "node:crypto";
 import { createServer as createHttpServer, type Server as HttpServer } from "node:http";
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 import { DuplexityError } from "../protocol/index.ts";
 import { createAddressOf } from "./address-of.ts";
 import { createApi } from "./api/index.ts";
 import { createAttempts } from "./attempts.ts";
-import { createBackendApi, MemoryRegistry, type Registry } from "./backend/index.ts";
-import { Hub } from "./hub/index.ts";
+import { createBackendApi, NODE_ROLES, type NodeRecord, type OpenedRegistry, openRegistry } from "./backend/index.ts";
+import { Broker } from "./broker.ts";
+import { refuseSocket } from "./http-answer.ts";
+import { type ClusterOptions, Hub, PEER_PATH } from "./hub/index.ts";
 import { type Authenticator, isLoopbackHost } from "./identity/index.ts";
 import type { ServeOptions, Server } from "./index.ts";
 import { closeListener, hostInUrl, openListener } from "./listen.ts";
@@ -27,6 +30,11 @@ const MAX_INTERNAL_CONNECTIONS = 256;
 const INTERNAL_REQUEST_MS = 10_000;
 /** A TLS handshake that takes longer is cut. */
 const TLS_HANDSHAKE_MS = 10_000;
+/**
+ * How long a node of a cluster that is not ready any more still takes what comes: until its balancer has noticed, which
+ * would otherwise send requests on connections that are being closed.
+ */
+const LAME_DUCK_MS = 500;
 const TLS_HINT = "use --tls-cert and --tls-key, or put TLS in front and name it: --public-url https://…";
 
 /**
@@ -37,8 +45,14 @@ const TLS_HINT = "use --tls-cert and --tls-key, or put TLS in front and name it:
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const resolved = resolveServeOptions(options);
-  const people = await openPeople(resolved.identity, (message) => resolved.log("warn", message));
-  const node = new Node(resolved, people);
+  const warn = (message: string): void => resolved.log("warn", message);
+  const nodeId = `n${randomBytes(5).toString("hex")}`;
+  const people = await openPeople(resolved.identity, warn);
+  const shared = await openShared(resolved, nodeId, warn).catch(async (error: unknown) => {
+    await people.close();
+    throw error;
+  });
+  const node = new Node(resolved, { nodeId, people, shared });
   try {
     await node.open();
   } catch (error) {
@@ -48,14 +62,32 @@ export async function serve(options: ServeOptions): Promise<Server> {
   return node;
 }
 
+/** What nodes share: in Redis for a cluster, else in this process. */
+function openShared(
+  { cluster, limits, tcpPorts }: ResolvedServeOptions,
+  nodeId: string,
+  warn: (message: string) => void,
+): Promise<OpenedRegistry> {
+  const common = { nodeId, tcpPorts, graceMs: limits.graceMs };
+  if (cluster === null) return openRegistry({ kind: "memory", ...common });
+  return openRegistry({ kind: "redis", ...common, url: cluster.redisUrl, secrets: cluster.secrets, warn });
+}
+
+interface NodeParts {
+  readonly nodeId: string;
+  readonly people: People;
+  readonly shared: OpenedRegistry;
+}
+
 class Node implements Server {
-  readonly nodeId = `n${randomBytes(5).toString("hex")}`;
+  readonly nodeId: string;
   readonly domain: string;
   readonly #options: ResolvedServeOptions;
   readonly #people: People;
   readonly #signIn: SignIn;
-  readonly #registry: Registry;
+  readonly #shared: OpenedRegistry;
   readonly #hub: Hub;
+  readonly #broker: Broker;
   readonly #proxy: VisitorProxy;
   readonly #tcpPorts: TcpPorts | null;
   readonly #own: OwnEndpoints;
@@ -69,11 +101,13 @@ class Node implements Server {
   #isDraining = false;
   #closing: Promise<void> | null = null;
 
-  constructor(options: ResolvedServeOptions, people: People) {
+  constructor(options: ResolvedServeOptions, { nodeId, people, shared }: NodeParts) {
+    this.nodeId = nodeId;
     this.#options = options;
     this.#people = people;
-    const { domain, limits, tcpPorts, listen, log, trustProxy } = options;
-    const { nodeId } = this;
+    this.#shared = shared;
+    const { domain, limits, tcpPorts, listen, log, trustProxy, cluster } = options;
+    const { registry, topics, presence } = shared;
     this.domain = domain;
     // Before the listener is open nobody asks for it.
     this.#publicUrl = options.publicUrl ?? urlOf(options.tls !== null, listen.host, listen.port);
@@ -81,11 +115,11 @@ class Node implements Server {
     const addressOf = createAddressOf(trustProxy);
     this.#signIn = new SignIn({ identity: options.identity, people, attempts, addressOf, domain, log });
     const { authenticator } = this.#signIn;
-    this.#registry = new MemoryRegistry({ graceMs: limits.graceMs, tcpPorts });
     const { accounts, tokens, bans, audit, visitorSecret } = people;
     this.#hub = new Hub({
       ...{ authenticator, attempts, admission: bans },
-      ...{ registry: this.#registry, nodeId, domain, limits, log, software: SOFTWARE },
+      ...{ registry, nodeId, domain, limits, log, software: SOFTWARE },
+      cluster: cluster === null ? null : { secrets: cluster.secrets, ...this.#others() },
       canSignIn: this.#signIn.visitors !== null,
       dataPlaneUri: (host) => this.#dataPlaneUri(host),
       urlOf: (hostname, tcpPort) => this.#pipeUrl(hostname, tcpPort),
@@ -96,6 +130,10 @@ class Node implements Server {
         if (port !== undefined && port !== next?.tcpPort) void this.#tcpPorts?.close(port);
       },
     });
+    this.#broker = new Broker({
+      ...{ hub: this.#hub, registry, topics, presence, nodeId },
+      urlOf: (hostname, tcpPort) => this.#pipeUrl(hostname, tcpPort),
+    });
     // Also one that another node adds: its own would do without.
     bans.onAdded((ban) => void this.#hub.enforce(ban));
     const { routes } = this.#hub;
@@ -104,7 +142,7 @@ class Node implements Server {
     this.#own = new OwnEndpoints({
       ...{ attempts, auth: this.#signIn.pages },
       api: createApi({
-        ...{ hub: this.#hub, authenticator, accounts, tokens, bans, audit, domain, addressOf, log },
+        ...{ hub: this.#broker, authenticator, accounts, tokens, bans, audit, domain, addressOf, log },
         inviteUrl: (code) => this.#signIn.inviteUrl(code),
       }),
       ...{ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes, trustProxy },
@@ -148,6 +186,7 @@ class Node implements Server {
     if (publicUrl === null) this.#publicUrl = urlOf(tls !== null, listen.host, open.port);
     const origin = publicUrl ?? urlOf(tls !== null, this.domain, open.port);
     await this.#signIn.open(origin.origin);
+    await this.#join();
     this.#claim = await this.#signIn.newClaim();
     if (identity.kind === "accounts" && origin.protocol === "http:" && !isLoopbackHost(open.address)) {
       this.#options.log("warn", `${origin.origin} takes passwords and tokens unencrypted: ${TLS_HINT}`);
@@ -156,10 +195,14 @@ class Node implements Server {
 
   async drain(deadlineMs: number): Promise<void> {
     if (this.#isDraining) return this.close();
+    // Not ready from now on, and each visitor's connection ends with its next answer.
     this.#isDraining = true;
+    // No client is sent here any more.
+    await this.#join().catch(() => {});
+    this.#hub.drain(deadlineMs);
+    if (this.#options.cluster !== null) await delay(Math.min(LAME_DUCK_MS, deadlineMs), undefined, { ref: false });
     // From now on another process may take the address.
     this.#public.close();
-    this.#hub.drain(deadlineMs);
     await Promise.all([this.#proxy.drain(deadlineMs), this.#tcpPorts?.drain(deadlineMs)]);
     await this.close();
   }
@@ -178,10 +221,40 @@ class Node implements Server {
     this.#hub.close();
     this.#own.close();
     for (const socket of this.#rawSockets) socket.destroy();
-    await this.#registry.close();
+    this.#broker.close();
+    await this.#shared.presence.leave();
+    await this.#shared.close();
     await this.#signIn.close();
     await this.#people.close();
     await closed;
+  }
+
+  async #join(): Promise<void> {
+    await this.#shared.presence.join(this.#record());
+    await this.#broker.announce();
+  }
+
+  /** What other nodes are told of this one. */
+  #record(): NodeRecord {
+    const { cluster } = this.#options;
+    return {
+      nodeId: this.nodeId,
+      internalUrl: cluster?.nodeUrl ?? this.#internalUrl,
+      // While it drains no client is to come.
+      dialerUri: this.#isDraining || cluster?.nodePublicUrl === undefined ? null : dialerAt(cluster.nodePublicUrl),
+      roles: NODE_ROLES,
+    };
+  }
+
+  /** The other nodes, as the hub has to know them. */
+  #others(): Omit<ClusterOptions, "secrets"> {
+    const { presence } = this.#shared;
+    const others = () => presence.nodes().filter(({ nodeId }) => nodeId !== this.nodeId);
+    return {
+      nodeUrl: (nodeId) => (nodeId === this.nodeId ? null : presence.urlOf(nodeId)),
+      nodeIds: () => others().flatMap(({ nodeId, roles }) => (roles.includes("hub") ? [nodeId] : [])),
+      alternatives: () => others().flatMap(({ dialerUri }) => dialerUri ?? []),
+    };
   }
 
   async #openPort(route: Parameters<TcpPorts["open"]>[0]): Promise<void> {
@@ -215,18 +288,25 @@ class Node implements Server {
   }
 
   #createInternal(authenticator: Authenticator | null): HttpServer {
-    const { internalListen, domain } = this.#options;
+    const { internalListen, domain, cluster } = this.#options;
     const hostnames = [internalListen.host.toLowerCase()];
     const isReady = (): boolean => !this.#isDraining;
-    const api = createBackendApi({ registry: this.#registry, domain, isReady, authenticator, hostnames });
+    const { registry } = this.#shared;
+    const api = createBackendApi({ registry, domain, isReady, authenticator, hostnames });
     const server = createHttpServer({ requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS }, api);
     server.maxConnections = MAX_INTERNAL_CONNECTIONS;
+    server.on("upgrade", (request, socket, head) => {
+      if ((request.url ?? "").split("?", 1)[0] === PEER_PATH) this.#hub.acceptPeer(request, socket, head);
+      else if (cluster !== null) this.#own.takeForwarded(request, socket, head);
+      else refuseSocket(socket, new DuplexityError("DPX_REQUEST_INVALID", "Cannot upgrade: it is not a WebSocket"));
+    });
     return server;
   }
 
   /** Without a public URL: the very address at which the client has reached this server. */
   #dataPlaneUri(host: string): string {
-    const { publicUrl, tls } = this.#options;
+    const { publicUrl, tls, cluster } = this.#options;
+    if (cluster?.nodePublicUrl !== undefined) return dialerAt(cluster.nodePublicUrl);
     if (publicUrl !== null) return `${publicUrl.protocol === "https:" ? "wss" : "ws"}://${publicUrl.host}/dialer`;
     const uri = `${tls === null ? "ws" : "wss"}://${host}/dialer`;
     return URL.canParse(uri) ? uri : `${this.#publicUrl.origin.replace(/^http/, "ws")}/dialer`;
@@ -237,6 +317,11 @@ class Node implements Server {
     const { protocol, port } = this.#publicUrl;
     return `${protocol}//${hostname}${port === "" ? "" : `:${port}`}`;
   }
+}
+
+/** `https://node1.example.com` -> `wss://node1.example.com/dialer` */
+function dialerAt(url: string): string {
+  return new URL("/dialer", url).href.replace(/^http/, "ws");
 }
 
 /** What visitors see, when that is not the socket's own. */

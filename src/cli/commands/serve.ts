@@ -11,7 +11,7 @@ import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
 import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
 import { createServeView, isLogLevel, LOG_LEVELS } from "../output/serve-view.ts";
 import { FILE_MODE } from "../private-files.ts";
-import { readIdentity } from "../serve-identity.ts";
+import { readCluster, readIdentity } from "../serve-identity.ts";
 import type { SettingsValues } from "../settings-values.ts";
 import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
 
@@ -58,8 +58,10 @@ function readOptions(context: CommandContext, values: SettingsValues): ServeOpti
   const tcpPorts = values.parse("tcpPorts", "ports such as 20000-20099", parsePortRange);
   const domain = values.text("domain");
   const tls = readTls(context, values);
+  const cluster = readCluster(context, values);
   return {
     identity: readIdentity(context, values),
+    ...(cluster === undefined ? {} : { cluster }),
     trustProxy: values.list("trustProxy"),
     limits: readLimits(values),
     ...(listen === undefined ? {} : { listen }),

@@ -98,10 +98,11 @@ function runOptionsOf(
     server,
     explain: (error) => explain(error, plan.access),
     async forward(signal) {
-      const { pipes } = plan;
+      const { pipes, links } = plan;
+      const more = { reports: wantsReports, signal, ...(links === undefined ? {} : { links }) };
       const identity = { ...(token === undefined ? {} : { token }), ...(key === undefined ? {} : { key }) };
       try {
-        return await forward({ server, pipes, ...identity, reports: wantsReports, signal });
+        return await forward({ server, pipes, ...identity, ...more });
       } catch (error) {
         throw explainRefusal(explain(asDuplexityError(error), plan.access), pipes);
       }

@@ -36,9 +36,9 @@ class Kicking {
   async run(call: ApiCall): Promise<object> {
     const asked = askedOf(call.asked);
     const { hub, now = Date.now } = this.#options;
-    const found = hub.find(asked.who);
-    const subject = asked.banMs === undefined ? null : this.#subjectOf(asked.who, found, call);
-    if (found.clients.length === 0 && subject === null) throw this.#unknown(asked.who);
+    const found = await hub.find(asked.who);
+    const subject = asked.banMs === undefined ? null : await this.#subjectOf(asked.who, found, call);
+    if (found.clients.length === 0 && subject === null) throw await this.#unknown(asked.who);
     const until = asked.banMs === undefined || asked.banMs === "forever" ? null : now() + asked.banMs;
     if (asked.isDryRun) return { clients: found.clients, until: isoOrNull(until), auditId: null };
     const banAuditId = subject === null ? null : await this.#ban({ asked, call, subject, until });
@@ -78,7 +78,7 @@ class Kicking {
   }
 
   /** Whom a ban would be for: what the clients were found by, else a known user, else a name that a pipe could have. */
-  #subjectOf(who: string, found: Found, { identity }: ApiCall): BanSubject {
+  async #subjectOf(who: string, found: Found, { identity }: ApiCall): Promise<BanSubject> {
     const { accounts, domain } = this.#options;
     const account = accounts.byName(userNameOf(who));
     if (found.kind === "client") return { kind: "client", clientId: who };
@@ -96,14 +96,14 @@ class Kicking {
     try {
       return { kind: "hostname", hostname: hostnameOf(who, domain) };
     } catch {
-      throw this.#unknown(who);
+      throw await this.#unknown(who);
     }
   }
 
-  #unknown(who: string): DuplexityError {
+  async #unknown(who: string): Promise<DuplexityError> {
     const { hub, accounts, domain } = this.#options;
     const names: string[] = accounts.all().map(({ name }) => name);
-    for (const { clientId, user, pipes } of hub.everybody()) {
+    for (const { clientId, user, pipes } of await hub.everybody()) {
       names.push(user, clientId);
       for (const hostname of pipes) {
         const isBelow = hostname.endsWith(`.${domain}`);

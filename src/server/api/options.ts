@@ -1,12 +1,22 @@
 // What the API is given: the hub, who may ask, and where people, tokens, bans and the audit log are kept. No code.
 
 import type { IncomingMessage } from "node:http";
-import type { Accounts, AuditLog, Bans, MachineTokens } from "../accounts/index.ts";
-import type { Hub } from "../hub/index.ts";
+import type { Accounts, AuditLog, Ban, Bans, MachineTokens } from "../accounts/index.ts";
+import type { ClientRow, Found, Kick, KickedClient } from "../hub/index.ts";
 import type { Authenticator, Identity } from "../identity/index.ts";
 
+/** The clients, wherever they are. */
+export interface ApiHub {
+  list(identity: Identity): readonly ClientRow[] | Promise<readonly ClientRow[]>;
+  find(who: string): Found | Promise<Found>;
+  everybody(): readonly KickedClient[] | Promise<readonly KickedClient[]>;
+  kick(kick: Kick): Promise<readonly KickedClient[]>;
+  enforce(ban: Ban): Promise<readonly KickedClient[]>;
+  judgeAll(): void;
+}
+
 export interface ApiOptions {
-  readonly hub: Pick<Hub, "list" | "find" | "everybody" | "kick" | "enforce" | "judgeAll">;
+  readonly hub: ApiHub;
   readonly authenticator: Authenticator;
   readonly accounts: Pick<Accounts, "all" | "byId" | "byName" | "create" | "invite" | "remove">;
   readonly tokens: Pick<MachineTokens, "all" | "create" | "ofUser" | "revoke">;

@@ -27,7 +27,7 @@ export function whoamiEndpoints({ hub, accounts }: ApiOptions): ApiEndpoints {
     "GET /api/clients": {
       method: "GET",
       right: "anybody",
-      run: ({ identity }) => ({ clients: hub.list(identity) }),
+      run: async ({ identity }) => ({ clients: await hub.list(identity) }),
     },
   };
 }

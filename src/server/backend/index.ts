@@ -4,7 +4,7 @@
 export { type BackendApiOptions, createBackendApi } from "./http-api.ts";
 export { MemoryRegistry, type MemoryRegistryOptions } from "./memory-registry.ts";
 export { type OpenedRegistry, type OpenRegistryOptions, openRegistry } from "./open-registry.ts";
-export type { NodeRecord, NodeRole, Presence, PresenceChange } from "./presence.ts";
+export { NODE_ROLES, type NodeRecord, type NodeRole, type Presence, type PresenceChange } from "./presence.ts";
 export type * from "./registry.ts";
 export type { PortRange } from "./tcp-port-pool.ts";
 export type * from "./topics.ts";

@@ -9,6 +9,8 @@ export class MemoryPresence implements Presence {
     this.#node = node;
   }
 
+  async look(): Promise<void> {}
+
   async leave(): Promise<void> {
     this.#node = null;
   }

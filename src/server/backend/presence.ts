@@ -5,6 +5,8 @@ export interface NodeRecord {
   readonly nodeId: string;
   /** `http://10.0.0.7:7070`: its internal listener. */
   readonly internalUrl: string;
+  /** `wss://node1.example.com/dialer`: its hub, where clients can reach this very node; null where they cannot. */
+  readonly dialerUri: string | null;
   readonly roles: readonly NodeRole[];
 }
 
@@ -15,6 +17,8 @@ export const NODE_ROLES: readonly NodeRole[] = ["auth", "backend", "hub", "proxy
 export interface Presence {
   /** This node is there from now on. @throws {DuplexityError} `DPX_STORE` if the others cannot be told. */
   join(node: NodeRecord): Promise<void>;
+  /** Looks which nodes there are, now and not with the next beat. Never rejects. */
+  look(): Promise<void>;
   /** This node goes. Never rejects: without the word it is gone when its lease ends. */
   leave(): Promise<void>;
   /** Those that are there, this one too, as of the last beat. No I/O. */

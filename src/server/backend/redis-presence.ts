@@ -59,7 +59,7 @@ export class RedisPresence implements Presence {
   #known = new Map<string, Known>();
   #own: NodeRecord | null = null;
   #timer: NodeJS.Timeout | undefined;
-  #isBeating = false;
+  #beating: Promise<void> | null = null;
   #lastBeatAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: RedisPresenceOptions) {
@@ -83,6 +83,12 @@ export class RedisPresence implements Presence {
     }
     clearInterval(this.#timer);
     this.#timer = setInterval(() => void this.#beat(), this.#options.beatMs ?? 2_000).unref();
+  }
+
+  async look(): Promise<void> {
+    // The one under way may have been too early.
+    await this.#beating;
+    await this.#beat();
   }
 
   async leave(): Promise<void> {
@@ -112,16 +118,21 @@ export class RedisPresence implements Presence {
     await this.leave();
   }
 
-  async #beat(): Promise<void> {
-    if (this.#own === null || this.#isBeating) return;
-    this.#isBeating = true;
+  #beat(): Promise<void> {
+    const own = this.#own;
+    if (own === null) return Promise.resolve();
+    this.#beating ??= this.#beatOnce(own).finally(() => {
+      this.#beating = null;
+    });
+    return this.#beating;
+  }
+
+  async #beatOnce(own: NodeRecord): Promise<void> {
     try {
-      await this.#ask(this.#own);
+      await this.#ask(own);
     } catch (error) {
       this.#options.warn?.(`This node cannot say that it is there: ${asDuplexityError(error).message}`);
       this.#update(new Map(this.#known));
-    } finally {
-      this.#isBeating = false;
     }
   }
 
@@ -162,6 +173,9 @@ export class RedisPresence implements Presence {
       const node: NodeRecord = {
         nodeId: checked.field(entry, "nodeId", checked.readWord),
         internalUrl: checked.field(entry, "internalUrl", readOrigin),
+        dialerUri: checked.field(entry, "dialerUri", (value, path) =>
+          value === null ? null : readDialer(value, path),
+        ),
         roles: checked.field(entry, "roles", checked.knownWordsReader(NODE_ROLES)),
       };
       const seal = checked.field(entry, "seal", (value) => (typeof value === "string" ? value : ""));
@@ -173,6 +187,8 @@ export class RedisPresence implements Presence {
     }
   }
 }
+
+const readDialer = checked.uriReader(["ws", "wss"]);
 
 /** No path, query or credentials: a node is an address. */
 function readOrigin(value: unknown, path: string): string {

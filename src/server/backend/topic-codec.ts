@@ -93,7 +93,11 @@ const REPLIES: { readonly [T in TopicName]: (body: unknown) => ReplyOf<T> } = {
 
 function readWebSocketsMessage(body: unknown): WebSocketsMessage {
   const message = readObject(body, "body");
-  const type = field(message, "type", oneOfReader(["disconnect", "find", "judge", "pipesAreRegistered"]));
+  const type = field(
+    message,
+    "type",
+    oneOfReader(["disconnect", "find", "judge", "nodesChanged", "pipesAreRegistered"]),
+  );
   switch (type) {
     case "disconnect":
       return {
@@ -106,6 +110,7 @@ function readWebSocketsMessage(body: unknown): WebSocketsMessage {
     case "find":
       return { type, who: field(message, "who", (value, path) => (value === null ? null : readName(value, path))) };
     case "judge":
+    case "nodesChanged":
       return { type };
     case "pipesAreRegistered":
       return { type, response: field(message, "response", readResponse) };

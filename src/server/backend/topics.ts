@@ -21,6 +21,8 @@ export type WebSocketsMessage =
   | { readonly type: "find"; readonly who: string | null }
   /** A ban, an account or a token has changed: look who may not stay. */
   | { readonly type: "judge" }
+  /** A node came or goes: look which there are. */
+  | { readonly type: "nodesChanged" }
   /** For the control socket of a client whose dialer came to another hub. */
   | { readonly type: "pipesAreRegistered"; readonly response: PipesAreRegisteredResponse };
 

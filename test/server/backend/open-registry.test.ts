@@ -27,7 +27,7 @@ describe("openRegistry", () => {
     topics.handle("websockets", () => ({ kind: null, clients: [] }));
     const result = await topics.request("websockets", { type: "judge" }, { timeoutMs: 60_000, nodes: ["node-1"] });
     expect(result.missing).toEqual([]);
-    await presence.join({ nodeId: "node-1", internalUrl: "http://127.0.0.1:1", roles: ["hub"] });
+    await presence.join({ nodeId: "node-1", internalUrl: "http://127.0.0.1:1", dialerUri: null, roles: ["hub"] });
     expect(presence.urlOf("node-1")).toBe("http://127.0.0.1:1");
     expect(isReachable()).toBe(true);
   });
@@ -41,7 +41,12 @@ describe("openRegistry", () => {
     const two = await open({ ...options, nodeId: "node-2", warn });
     for (const [index, { presence }] of [one, two].entries()) {
       const nodeId = `node-${index + 1}`;
-      await presence.join({ nodeId, internalUrl: `http://127.0.0.1:${index + 1}`, roles: ["hub", "proxy"] });
+      await presence.join({
+        nodeId,
+        internalUrl: `http://127.0.0.1:${index + 1}`,
+        dialerUri: null,
+        roles: ["hub", "proxy"],
+      });
     }
     await poll(() => one.presence.nodes().length === 2, 10_000, "the other node");
     const record = await register(one.registry, registration("cat1.test"));

@@ -21,7 +21,12 @@ beforeAll(async () => {
 });
 
 function nodeRecord(number: number): NodeRecord {
-  return { nodeId: `node-${number}`, internalUrl: `http://127.0.0.1:${7_000 + number}`, roles: ["hub", "proxy"] };
+  return {
+    nodeId: `node-${number}`,
+    internalUrl: `http://127.0.0.1:${7_000 + number}`,
+    dialerUri: null,
+    roles: ["hub", "proxy"],
+  };
 }
 
 function presenceOn(options: Partial<RedisPresenceOptions> & { readonly prefix: string }) {

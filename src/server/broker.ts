@@ -1,0 +1,178 @@
+// Reaches clients wherever they are: what is asked goes to the topic that every hub listens to, and the hub that has the
+// client acts. On a single node that is this one, by the same way. Keeps no state.
+
+import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
+import type { Ban } from "./accounts/index.ts";
+import type {
+  Presence,
+  Registry,
+  RegistryRecord,
+  RequestResult,
+  Topics,
+  WebSocketsMessage,
+  WebSocketsReply,
+} from "./backend/index.ts";
+import type { ClientRow, Found, Hub, Kick, KickedClient } from "./hub/index.ts";
+import type { Identity } from "./identity/index.ts";
+
+export interface BrokerOptions {
+  readonly hub: Hub;
+  readonly registry: Registry;
+  readonly topics: Topics;
+  readonly presence: Presence;
+  readonly nodeId: string;
+  /** What a visitor opens. */
+  readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
+}
+
+/** How long the other hubs may take to say whom they have. */
+const FIND_TIMEOUT_MS = 2_000;
+/** How long they may take to end clients: each gives its names back first. */
+const KICK_TIMEOUT_MS = 10_000;
+/** Names that a list shows of clients at other hubs. */
+const MAX_LISTED_NAMES = 10_000;
+
+export class Broker {
+  readonly #options: BrokerOptions;
+  readonly #stop: () => void;
+
+  constructor(options: BrokerOptions) {
+    this.#options = options;
+    this.#stop = options.topics.handle("websockets", (message) => this.#act(message));
+  }
+
+  /** Clients of `identity`, for an admin those of all: of this hub as they are, of others as the registry has them. */
+  async list(identity: Identity): Promise<readonly ClientRow[]> {
+    const { hub, registry, presence } = this.#options;
+    const own = hub.list(identity);
+    if (presence.nodes().length <= 1) return own;
+    const known = new Set(own.map(({ clientId }) => clientId));
+    const records = await registry.list(identity.isAdmin ? null : identity.ownerId, MAX_LISTED_NAMES);
+    const others = new Map<string, RegistryRecord[]>();
+    for (const record of records) {
+      const { clientId, state } = record;
+      if (state === "up" && !known.has(clientId)) others.set(clientId, [...(others.get(clientId) ?? []), record]);
+    }
+    return [...own, ...[...others.values()].map((of) => this.#rowOf(of))];
+  }
+
+  /** Who is meant by `who`, at all hubs. @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are. */
+  async find(who: string): Promise<Found> {
+    return united(await this.#ask({ type: "find", who }, FIND_TIMEOUT_MS));
+  }
+
+  /** All clients that `find` could find. */
+  async everybody(): Promise<readonly KickedClient[]> {
+    return united(await this.#ask({ type: "find", who: null }, FIND_TIMEOUT_MS)).clients;
+  }
+
+  /**
+   * Ends who is meant, at all hubs. Resolves when each hub has confirmed.
+   *
+   * @throws {DuplexityError} `DPX_STORE` if a hub did not, though it is there: who is banned is ended by the next
+   * renewal of its lease all the same.
+   */
+  async kick({ who, by, reason, until }: Kick): Promise<readonly KickedClient[]> {
+    return united(await this.#ask({ type: "disconnect", who, by, reason, until }, KICK_TIMEOUT_MS)).clients;
+  }
+
+  /** Ends at once whom a new ban is for, at all hubs. */
+  async enforce(ban: Ban): Promise<readonly KickedClient[]> {
+    const { by, reason, until } = ban;
+    return this.kick({ who: whoOf(ban), by, reason, until: until ?? "forever" });
+  }
+
+  /** Has every hub look who may not stay. One that does not hear it looks at the next renewal. */
+  judgeAll(): void {
+    const { hub, topics } = this.#options;
+    topics.publish("websockets", { type: "judge" }).catch(() => hub.judgeAll());
+  }
+
+  /** Has the other nodes look which there are. Resolves when all of them have, or a moment later. Never rejects. */
+  async announce(): Promise<void> {
+    const { topics, presence, nodeId } = this.#options;
+    const nodes = presence.nodes().flatMap((node) => (node.nodeId === nodeId ? [] : [node.nodeId]));
+    if (nodes.length === 0) return;
+    const options = { timeoutMs: FIND_TIMEOUT_MS, nodes };
+    await topics.request("websockets", { type: "nodesChanged" }, options).catch(() => {});
+  }
+
+  close(): void {
+    this.#stop();
+  }
+
+  async #act(message: WebSocketsMessage): Promise<WebSocketsReply> {
+    const { hub } = this.#options;
+    switch (message.type) {
+      case "disconnect": {
+        const { kind } = hub.find(message.who);
+        return { kind, clients: await hub.kick(message) };
+      }
+      case "find":
+        return message.who === null ? { kind: null, clients: hub.everybody() } : hub.find(message.who);
+      case "judge":
+        hub.judgeAll();
+        return NOBODY;
+      case "nodesChanged":
+        await this.#options.presence.look();
+        return NOBODY;
+      case "pipesAreRegistered":
+        return NOBODY;
+    }
+  }
+
+  async #ask(message: WebSocketsMessage, timeoutMs: number): Promise<RequestResult<"websockets">> {
+    const { topics, presence, nodeId } = this.#options;
+    const hubs = presence.nodes().filter(({ roles }) => roles.includes("hub"));
+    const nodes = hubs.length === 0 ? [nodeId] : hubs.map((node) => node.nodeId);
+    const result = await topics.request("websockets", message, { timeoutMs, nodes });
+    for (const { outcome } of result.replies) {
+      if (outcome.status === "failed") throw new DuplexityError(outcome.code, outcome.message);
+    }
+    const [missing] = result.missing.filter((id) => presence.nodes().some((node) => node.nodeId === id));
+    if (missing === undefined) return result;
+    throw new DuplexityError("DPX_STORE", `Cannot tell whether all hubs have done it: ${missing} does not answer`, {
+      hint: "Try again. Who is banned is ended by the next renewal of its lease all the same.",
+    });
+  }
+
+  #rowOf(records: readonly RegistryRecord[]): ClientRow {
+    const { urlOf } = this.#options;
+    const since = Math.min(...records.map((record) => record.since));
+    return {
+      clientId: records[0]?.clientId ?? "",
+      owner: records[0]?.ownerName ?? "",
+      since: new Date(since).toISOString(),
+      rttMs: null,
+      pipes: records.map(({ hostname, protocol, epoch, tcpPort }) => ({
+        ...{ hostname, protocol, epoch, state: "up" },
+        url: urlOf(hostname, tcpPort),
+      })),
+    };
+  }
+}
+
+const NOBODY: WebSocketsReply = { kind: null, clients: [] };
+
+function whoOf({ subject }: Ban): string {
+  switch (subject.kind) {
+    case "user":
+      return `user:${subject.name}`;
+    case "hostname":
+      return subject.hostname;
+    case "client":
+      return subject.clientId;
+  }
+}
+
+/** A client may have links at two hubs: it is told once. */
+function united({ replies }: RequestResult<"websockets">): Found {
+  const clients = new Map<string, KickedClient>();
+  let kind: Found["kind"] = null;
+  for (const { outcome } of replies) {
+    if (outcome.status === "failed") throw asDuplexityError(outcome);
+    kind ??= outcome.reply.kind;
+    for (const client of outcome.reply.clients) if (!clients.has(client.clientId)) clients.set(client.clientId, client);
+  }
+  return { kind, clients: [...clients.values()] };
+}

@@ -1,0 +1,171 @@
+// Three nodes as one: real processes, haproxy in front of them, one real Redis.
+
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { type RunningUp, runDuplexity, startUp } from "../support/duplexity.ts";
+import { startHttpOrigin } from "../support/http-origin.ts";
+import { isObject } from "../support/lines.ts";
+import { type Nodes, startNodes } from "../support/nodes.ts";
+import { ADMIN_TOKEN } from "../support/people.ts";
+import { seededSha256 } from "../support/seeded.ts";
+import { useStage } from "../support/stage.ts";
+import { IS_FULL } from "../support/tunnel.ts";
+import { digestOf, keepAliveAgent, openVisit, visit } from "../support/visitor.ts";
+import { poll } from "../support/wait.ts";
+
+const stage = useStage();
+const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
+const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
+const REQUESTS_PER_SECOND = IS_FULL ? 1_000 : 200;
+
+/** The number of the node that the registry names for a client. */
+async function nodeOf(nodes: Nodes, hostname: string): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${nodes.servers[0]?.internalPort}/locate?hostname=${hostname}`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
+  });
+  const body: unknown = await answer.json();
+  const nodeId = isObject(body) && isObject(body.record) ? body.record.nodeId : null;
+  return nodes.servers.findIndex(({ process }) => process.lines[0]?.nodeId === nodeId);
+}
+
+function up(nodes: Nodes, target: string, name = "cat1", args: readonly string[] = []): Promise<RunningUp> {
+  return startUp(stage, nodes.url, [`${name}:${target}`], { ...ADMIN, args });
+}
+
+describe("Three nodes behind a load balancer", () => {
+  it("serve a name at each of them, wherever its client is", async () => {
+    const nodes = await startNodes(stage);
+    const origin = await startHttpOrigin(stage, "hello");
+    await up(nodes, origin.target);
+    for (const { port } of nodes.servers) {
+      expect(await visit(port, "cat1.localhost", "/hello")).toMatchObject({ status: 200, body: "hello" });
+    }
+    expect(await visit(nodes.port, "cat1.localhost", "/hello")).toMatchObject({ status: 200 });
+  });
+
+  it("take a client in whose two sockets come to different nodes, where nodes have no address of their own", async () => {
+    const nodes = await startNodes(stage, { hasOwnAddresses: false });
+    const origin = await startHttpOrigin(stage, "hello");
+    for (let index = 0; index < 5; index += 1) await up(nodes, origin.target, `cat${index}`);
+    for (let index = 0; index < 5; index += 1) {
+      expect((await visit(nodes.port, `cat${index}.localhost`, "/hello")).status).toBe(200);
+    }
+  });
+
+  it("kick a client through any node, and show it through any", async () => {
+    const nodes = await startNodes(stage);
+    const origin = await startHttpOrigin(stage, "hello");
+    for (let node = 0; node < 3; node += 1) {
+      const running = await up(nodes, origin.target, `cat${node}`);
+      const list = await nodes.admin("/api/clients", undefined, node);
+      expect(JSON.stringify(list)).toContain(running.clientId);
+      const kicked = await nodes.admin("/api/kick", { who: `cat${node}`, banMs: 600_000 }, node);
+      expect(kicked.clients).toMatchObject([{ clientId: running.clientId }]);
+      expect((await running.process.exited()).status).toBe(6);
+      const again = await runDuplexity(
+        stage,
+        ["up", "--json", "--server", nodes.url, "--pipe", `cat${node}:9090`],
+        ADMIN,
+      );
+      expect(again.status).toBe(6);
+    }
+  });
+
+  it("pass a download on intact while the hub with the client's link is killed", async () => {
+    const nodes = await startNodes(stage);
+    const origin = await startHttpOrigin(stage, "hello");
+    await up(nodes, origin.target, "cat1", ["--links", "1"]);
+    const holder = await nodeOf(nodes, "cat1");
+    const visitorsNode = (holder + 1) % 3;
+    const response = await openVisit(nodes.servers[visitorsNode]?.port ?? 0, "cat1.localhost", `/bytes/${SIZE}?seed=3`);
+    const digest = digestOf(response);
+    nodes.servers[holder]?.process.kill("SIGKILL");
+    expect(await digest).toEqual({ bytes: SIZE, sha256: seededSha256(3, SIZE) });
+  });
+
+  it("lose no request while all of them are restarted, one after the other", async () => {
+    const nodes = await startNodes(stage, { args: ["--drain", "3s"] });
+    const origin = await startHttpOrigin(stage, "hello");
+    const running = await up(nodes, origin.target);
+    const agent = keepAliveAgent(stage);
+    const load = startLoad(nodes, agent);
+    for (let node = 0; node < 3; node += 1) {
+      const server = nodes.servers[node];
+      server?.process.kill("SIGTERM");
+      await nodes.untilUp(node, false);
+      expect((await server?.process.exited())?.status).toBe(0);
+      await nodes.restart(node);
+      await nodes.untilUp(node, true);
+    }
+    const { total, failures } = await load.stop();
+    console.log(`rolling restart: ${failures.length} of ${total} requests failed`);
+    expect(failures).toEqual([]);
+    expect(running.process.hasExited).toBe(false);
+  });
+
+  it("serve a name on within a moment when the node of its visitors is killed", async () => {
+    const nodes = await startNodes(stage);
+    const origin = await startHttpOrigin(stage, "hello");
+    await up(nodes, origin.target);
+    nodes.servers[1]?.process.kill("SIGKILL");
+    await nodes.untilUp(1, false);
+    const answer = await poll(
+      () =>
+        visit(nodes.port, "cat1.localhost", "/hello").then(
+          (found) => found.status === 200,
+          () => false,
+        ),
+      5_000,
+      "an answer",
+    );
+    expect(answer).toBe(true);
+  });
+
+  it("give one name to one of many who claim it at once at all of them", async () => {
+    const nodes = await startNodes(stage);
+    const claims: Promise<number | null>[] = [];
+    for (let index = 0; index < 6; index += 1) {
+      await nodes.admin("/api/users", { name: `user${index}` });
+      const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: `user${index}` });
+      const server = nodes.servers[index % 3];
+      const claim = startUp(stage, server?.url ?? "", ["cat1:9090"], { env: { DUPLEXITY_TOKEN: String(secret) } });
+      claims.push(
+        claim.then(
+          () => 0,
+          () => 5,
+        ),
+      );
+    }
+    expect((await Promise.all(claims)).filter((status) => status === 0)).toHaveLength(1);
+  });
+});
+
+function startLoad(nodes: Nodes, agent: ReturnType<typeof keepAliveAgent>) {
+  const failures: string[] = [];
+  const running = new Set<Promise<unknown>>();
+  let total = 0;
+  let isOver = false;
+  const loop = (async () => {
+    const start = performance.now();
+    while (!isOver) {
+      total += 1;
+      const request = visit(nodes.port, "cat1.localhost", "/hello", { agent }).then(
+        ({ status, body }) => {
+          if (status !== 200) failures.push(`${status} ${body.slice(0, 100)}`);
+        },
+        (error: unknown) => failures.push(String(error)),
+      );
+      running.add(request);
+      void request.finally(() => running.delete(request));
+      await delay(Math.max(0, start + (total * 1_000) / REQUESTS_PER_SECOND - performance.now()));
+    }
+    await Promise.all(running);
+  })();
+  return {
+    async stop() {
+      isOver = true;
+      await loop;
+      return { total, failures };
+    },
+  };
+}

@@ -1,0 +1,132 @@
+// A cluster as an operator runs it: several nodes as real processes on one real Redis, and haproxy in front of them, which
+// asks /readyz. Nodes can be ended and started anew.
+
+import { spawn } from "node:child_process";
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type RunningServer, startServer } from "./duplexity.ts";
+import { ADMIN_TOKEN, ask } from "./people.ts";
+import { startRedis } from "./redis.ts";
+import { freePort } from "./sockets.ts";
+import type { Stage } from "./stage.ts";
+import { visit } from "./visitor.ts";
+import { poll } from "./wait.ts";
+
+const CLUSTER_SECRET = "cluster-secret-0123456789abcdef";
+
+export interface Nodes {
+  /** Each by its number; a node that was started anew takes the place of the one before. */
+  readonly servers: RunningServer[];
+  /** Of haproxy, for visitors and clients alike. */
+  readonly port: number;
+  readonly url: string;
+  readonly redisPort: number;
+  admin(path: string, body?: unknown, node?: number): Promise<Record<string, unknown>>;
+  /** Starts node `number` anew, on its old ports. */
+  restart(number: number): Promise<void>;
+  /** Until haproxy counts node `number` as up, or as down. */
+  untilUp(number: number, isUp: boolean): Promise<void>;
+}
+
+export interface NodesOptions {
+  /** @default 3 */
+  readonly count?: number;
+  readonly args?: readonly string[];
+  /** Whether each node has an address of its own for clients. @default true */
+  readonly hasOwnAddresses?: boolean;
+}
+
+export async function startNodes(stage: Stage, options: NodesOptions = {}): Promise<Nodes> {
+  const { count = 3, args = [], hasOwnAddresses = true } = options;
+  const folder = await stage.folder("nodes");
+  const secret = { admin: join(folder, "admin-token"), cluster: join(folder, "cluster-secret") };
+  await writeFile(secret.admin, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
+  await writeFile(secret.cluster, `${CLUSTER_SECRET}\n`, { mode: 0o600 });
+  const redisPort = await startRedis(stage);
+  const port = await freePort();
+  const statisticsPort = await freePort();
+  const start = (at: { port: number; internalPort: number }): Promise<RunningServer> =>
+    startServer(stage, {
+      ...at,
+      identity: ["--redis", `redis://127.0.0.1:${redisPort}`, "--admin-token-file", secret.admin],
+      args: [
+        ...["--cluster-secret-file", secret.cluster, "--public-url", `http://localhost:${port}`],
+        ...(hasOwnAddresses ? ["--node-public-url", `http://127.0.0.1:${at.port}`] : []),
+        ...args,
+      ],
+    });
+  const places: { port: number; internalPort: number }[] = [];
+  for (let number = 0; number < count; number += 1)
+    places.push({ port: await freePort(), internalPort: await freePort() });
+  const servers = await Promise.all(places.map(start));
+  await startHaproxy(stage, folder, { port, statisticsPort, places });
+  const nodes: Nodes = {
+    ...{ servers, port, redisPort, url: `http://127.0.0.1:${port}` },
+    admin: (path, body, node) =>
+      ask(node === undefined ? port : (places[node]?.port ?? 0), path, { token: ADMIN_TOKEN, body }),
+    async restart(number) {
+      const place = places[number];
+      if (place === undefined) throw new Error(`There is no node ${number}`);
+      servers[number] = await start(place);
+    },
+    untilUp: (number, isUp) => untilUp(statisticsPort, number, isUp),
+  };
+  for (let number = 0; number < count; number += 1) await nodes.untilUp(number, true);
+  return nodes;
+}
+
+async function startHaproxy(
+  stage: Stage,
+  folder: string,
+  at: { port: number; statisticsPort: number; places: readonly { port: number; internalPort: number }[] },
+): Promise<void> {
+  const config = join(folder, "haproxy.cfg");
+  const servers = at.places.map(
+    ({ port, internalPort }, number) =>
+      `  server node${number} 127.0.0.1:${port} check port ${internalPort} inter 100 fall 1 rise 1`,
+  );
+  await writeFile(
+    config,
+    `global
+  maxconn 4000
+defaults
+  mode http
+  timeout connect 2s
+  timeout client 120s
+  timeout server 120s
+  timeout tunnel 1h
+  option redispatch
+  retries 3
+frontend visitors
+  bind 127.0.0.1:${at.port}
+  default_backend nodes
+frontend statistics
+  bind 127.0.0.1:${at.statisticsPort}
+  stats enable
+  stats uri /
+backend nodes
+  balance roundrobin
+  option httpchk
+  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
+${servers.join("\n")}
+`,
+  );
+  const child = spawn("haproxy", ["-db", "-f", config], { stdio: "ignore" });
+  const gone = new Promise((resolve) => child.on("close", resolve));
+  stage.defer(() => {
+    child.kill("SIGKILL");
+    return gone;
+  });
+}
+
+async function untilUp(statisticsPort: number, number: number, isUp: boolean): Promise<void> {
+  await poll(
+    async () => {
+      const answer = await visit(statisticsPort, "localhost", "/;csv").catch(() => null);
+      const line = answer?.body.split("\n").find((text) => text.startsWith(`nodes,node${number},`));
+      return line !== undefined && line.includes(",UP,") === isUp;
+    },
+    20_000,
+    `node ${number} to be ${isUp ? "up" : "down"}`,
+  );
+}
