@@ -12,6 +12,14 @@ const NAME = /^[a-z0-9][a-z0-9._-]*$/;
 /** Words of the language: harmless here, but whoever reads a list of users with a script may trip over them. */
 const REFUSED: ReadonlySet<string> = new Set(["constructor"]);
 
+/** What the holder of the admin token is called, in lists and in the audit log. */
+const ADMIN_NAME = "admin";
+
+/** Whether whoever is no admin would be taken for one by this name. */
+export function isAdminsName(canonical: string): boolean {
+  return canonical === ADMIN_NAME;
+}
+
 /** `name` in lower case (ASCII only), as names are kept and compared. Says nothing about whether it is valid. */
 export function canonicalAccountName(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());

@@ -4,7 +4,7 @@
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Store } from "../store/index.ts";
 import { AccountBook } from "./account-book.ts";
-import { canonicalAccountName, checkAccountName, isAccountName } from "./account-names.ts";
+import { canonicalAccountName, checkAccountName, isAccountName, isAdminsName } from "./account-names.ts";
 import { Claims } from "./claims.ts";
 import { Invites, type OneTimeCode } from "./invites.ts";
 import { leaveAdmins } from "./last-admin.ts";
@@ -96,8 +96,14 @@ export class Accounts {
    * @throws {DuplexityError} `DPX_USAGE`, `DPX_EXISTS`, `DPX_LIMIT`
    */
   async create({ name, isAdmin, namePatterns }: NewAccount): Promise<Account> {
+    const checked = checkAccountName(name);
+    if (!isAdmin && isAdminsName(checked)) {
+      throw new DuplexityError("DPX_USAGE", `Cannot call a user "${checked}": others would take it for an admin`, {
+        hint: "Take another name, or make it an admin: --admin.",
+      });
+    }
     return this.#add({
-      name: checkAccountName(name),
+      name: checked,
       isAdmin,
       namePatterns: checkNamePatterns(namePatterns),
       password: null,

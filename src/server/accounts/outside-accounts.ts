@@ -4,7 +4,7 @@
 import { randomBytes } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
 import type { AccountBook } from "./account-book.ts";
-import { MAX_NUMBERED_NAME, nameFromOutside, withEnd } from "./account-names.ts";
+import { isAdminsName, MAX_NUMBERED_NAME, nameFromOutside, withEnd } from "./account-names.ts";
 import { newId } from "./secrets.ts";
 import type { Account } from "./types.ts";
 
@@ -37,7 +37,7 @@ export async function signInOutside(book: AccountBook, options: OutsideSignIn, n
     const account = await book.change(userId, (old) => (old.isAdmin === isAdmin ? old : { ...old, isAdmin }));
     if (account !== null) return account;
   }
-  for (const name of namesFor(options.name)) {
+  for (const name of namesFor(options)) {
     try {
       return await book.add({
         ...{ userId, name, isAdmin, outside, createdAt: now },
@@ -50,9 +50,10 @@ export async function signInOutside(book: AccountBook, options: OutsideSignIn, n
   throw new DuplexityError("DPX_EXISTS", `Cannot add "${options.name.slice(0, 64)}": all names like it are taken`);
 }
 
-function* namesFor(outsideName: string): Generator<string> {
+function* namesFor({ name: outsideName, isAdmin }: OutsideSignIn): Generator<string> {
   const name = nameFromOutside(outsideName);
-  yield name;
+  // At many providers people choose what they are called.
+  if (isAdmin || !isAdminsName(name)) yield name;
   for (let number = 2; number <= MAX_NUMBERED_NAME; number += 1) yield withEnd(name, String(number));
   yield withEnd(name, randomBytes(4).toString("hex"));
 }

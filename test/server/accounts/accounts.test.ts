@@ -68,6 +68,14 @@ describe("Accounts.create", () => {
     }
   });
 
+  it("calls nobody admin who is none", async () => {
+    const { accounts } = await openWorld(stage);
+    await expect(accounts.create({ ...BEN, name: "Admin" })).rejects.toMatchObject({ code: "DPX_USAGE" });
+    const outside = { issuer: "https://id", subject: "1", name: "admin@example.com" };
+    expect((await accounts.signInOutside({ ...outside, isAdmin: false })).name).toBe("admin-2");
+    expect((await accounts.create({ ...BEN, name: "admin", isAdmin: true })).name).toBe("admin");
+  });
+
   it("gives one name to one of a thousand who ask for it at once, on two nodes", async () => {
     const { accounts, store, now } = await openWorld(stage);
     const other = await openAccounts(stage, store, now);
