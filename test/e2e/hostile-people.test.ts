@@ -6,7 +6,7 @@ import { generateKeyPair, SignJWT } from "jose";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { hiddenFields, TestBrowser } from "../server/auth/test-browser.ts";
-import { spawnUp, startUp } from "../support/duplexity.ts";
+import { spawnDuplexity, spawnUp, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { isObject } from "../support/lines.ts";
 import { ADMIN_TOKEN, ask, claimLink, PASSWORD, type PeopleServer, startPeopleServer } from "../support/people.ts";
@@ -259,6 +259,17 @@ describe("serve", () => {
     // What the token may, it still may.
     await startUp(stage, server.url, [`cat1:${origin.target}`], { env });
     expect((await visit(server.port, "cat1.localhost", "/hello")).body).toBe("hello");
+  });
+
+  it("takes a login by the address that it has printed, and by no other name", async () => {
+    const server = await startPeopleServer(stage);
+    const login = await spawnDuplexity(stage, ["login", server.url, "--no-browser", "--json"]);
+    const { url } = await login.nextLine("authorize");
+    expect(new URL(String(url)).origin).toBe(server.origin);
+    for (const host of ["evil.example", `127.0.0.1:${server.port}.evil.example`, "127.0.0.1:1"]) {
+      const path = "/auth/.well-known/openid-configuration";
+      expect([host, (await visit(server.port, host, path)).status]).not.toEqual([host, 200]);
+    }
   });
 
   it("says within a second or so that Redis is silent, and not where it is", async () => {

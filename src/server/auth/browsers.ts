@@ -4,11 +4,13 @@
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { DuplexityError } from "../../protocol/index.ts";
-import { CONTINUATION_S } from "./lifetimes.ts";
+import { CONTINUATION_S, KNOWN_BROWSER_S } from "./lifetimes.ts";
 
 /** The id's bytes; base64url makes 32 characters of them. */
 const ID_BYTES = 24;
 const ID = /^[\w-]{32}$/;
+const ID_COOKIE = "dpx_browser";
+const MARK_COOKIE = "dpx_known";
 /** Of a path that is kept for after the sign-in, with its query. */
 const MAX_PATH_CHARS = 4_096;
 
@@ -23,33 +25,47 @@ export interface BrowsersOptions {
 
 export class Browsers {
   readonly #options: BrowsersOptions;
-  readonly #cookieName: string;
   readonly #isSecure: boolean;
 
   constructor(options: BrowsersOptions) {
     this.#options = options;
     this.#isSecure = options.origin.startsWith("https:");
-    this.#cookieName = cookieName("dpx_browser", this.#isSecure);
   }
 
   /** Who asks. A browser that has no id yet gets one with the answer, unless that is null. */
   of(request: IncomingMessage, response: ServerResponse | null): Browser {
-    const known = cookiesOf(request).get(this.#cookieName);
-    if (known !== undefined && ID.test(known)) return new Browser(known, this.#options);
+    const cookies = cookiesOf(request);
+    const known = cookies.get(cookieName(ID_COOKIE, this.#isSecure));
+    const mark = cookies.get(cookieName(MARK_COOKIE, this.#isSecure)) ?? "";
+    if (known !== undefined && ID.test(known)) return new Browser(known, this.#options, mark);
     const id = randomBytes(ID_BYTES).toString("base64url");
-    const attributes = `Path=/; HttpOnly; SameSite=Lax${this.#isSecure ? "; Secure" : ""}`;
-    response?.appendHeader("Set-Cookie", `${this.#cookieName}=${id}; ${attributes}`);
-    return new Browser(id, this.#options);
+    response?.appendHeader("Set-Cookie", cookieOf(ID_COOKIE, id, this.#isSecure));
+    return new Browser(id, this.#options, "");
   }
 }
 
 export class Browser {
   readonly id: string;
   readonly #options: BrowsersOptions;
+  readonly #mark: string;
 
-  constructor(id: string, options: BrowsersOptions) {
+  constructor(id: string, options: BrowsersOptions, mark: string) {
     this.id = id;
     this.#options = options;
+    this.#mark = mark;
+  }
+
+  /** Whether the account was the last one to sign in with this browser. */
+  isKnownTo(userId: string): boolean {
+    return this.#isSeal(this.#mark, "known", userId);
+  }
+
+  /** From now on the browser is known to the account, also when it was closed in between. */
+  remember(response: ServerResponse, userId: string): void {
+    const isSecure = this.#options.origin.startsWith("https:");
+    const lasting = `; Max-Age=${KNOWN_BROWSER_S}`;
+    response.appendHeader("Set-Cookie", cookieOf(ID_COOKIE, this.id, isSecure) + lasting);
+    response.appendHeader("Set-Cookie", cookieOf(MARK_COOKIE, this.#seal("known", userId), isSecure) + lasting);
   }
 
   /** For a hidden field of each form. */
@@ -117,6 +133,11 @@ export function checkSameOrigin(request: IncomingMessage, origin: string): void 
   if (sender !== undefined && sender !== origin) throw notOurForm("another site has sent it");
   if (site !== undefined && site !== "same-origin") throw notOurForm("another site has sent it");
   if (sender === undefined && site === undefined) throw notOurForm("it does not say which site it comes from");
+}
+
+function cookieOf(name: string, value: string, isSecure: boolean): string {
+  const attributes = `Path=/; HttpOnly; SameSite=Lax${isSecure ? "; Secure" : ""}`;
+  return `${cookieName(name, isSecure)}=${value}; ${attributes}`;
 }
 
 /** `__Host-` keeps pipes, which are subdomains, from setting it (RFC 6265bis §4.1.3.2); it needs https. */

@@ -11,7 +11,7 @@ import type { Answer, Handler } from "./exchange.ts";
 import type { AuthServiceOptions } from "./options.ts";
 import { COMMON_HEADERS, documentOf, headersOf, type Page } from "./page.ts";
 import { errorPage } from "./pages.ts";
-import { MACHINE_PATHS, type ProviderHost } from "./provider-host.ts";
+import { DISCOVERY_PATH, MACHINE_PATHS, type ProviderHost } from "./provider-host.ts";
 
 export interface Route {
   readonly get: Handler;
@@ -62,7 +62,7 @@ export class Front {
     { path, query }: { readonly path: string; readonly query: string },
   ): Promise<Refusal | null> {
     const { provider, routes, browsers, addressOf } = this.#options;
-    this.#checkOrigin(request);
+    this.#checkOrigin(request, path);
     const { method = "" } = request;
     const route = routes.get(path);
     const own = route === undefined ? [] : ["GET", ...(route.post === undefined ? [] : ["POST"])];
@@ -81,11 +81,12 @@ export class Front {
   }
 
   /** @throws {DuplexityError} The origin is what the options say: no header of a request can make it another one. */
-  #checkOrigin(request: IncomingMessage): void {
+  #checkOrigin(request: IncomingMessage, path: string): void {
     const { origin, protocol, hostname } = this.#options.origin;
     const [, authority] = /^[a-z]+:\/\/([^/?#]*)/i.exec(request.url ?? "") ?? [];
     for (const host of [request.headers.host ?? "", authority]) {
-      if (host !== undefined && !this.#hosts.includes(host.toLowerCase())) {
+      if (host === undefined || this.#hosts.includes(host.toLowerCase())) continue;
+      if (path !== DISCOVERY_PATH || !this.#isSameHere(host)) {
         throw new DuplexityError("DPX_MISDIRECTED", "Cannot sign you in at this address: it is another one", {
           hint: `Open ${origin} instead.`,
         });
@@ -96,6 +97,14 @@ export class Front {
         hint: "Whoever runs this server sets --public-url https://… with TLS in front of it, or --tls-cert.",
       });
     }
+  }
+
+  /** On one machine, by another of its names: a command line that asks there is told the right one. */
+  #isSameHere(host: string): boolean {
+    const { protocol, hostname, port } = this.#options.origin;
+    if (!isLoopbackHost(hostname) || !URL.canParse(`${protocol}//${host}`)) return false;
+    const asked = new URL(`${protocol}//${host}`);
+    return isLoopbackHost(asked.hostname) && asked.port === port;
   }
 
   #send(response: ServerResponse, answer: Answer): void {

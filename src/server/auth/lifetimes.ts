@@ -16,6 +16,8 @@ export const REFRESH_TOKEN_S = 30 * DAY_S;
 export const GRANT_S = 365 * DAY_S;
 /** The browser's sign-in at this server; each use of the provider makes it longer. */
 export const SESSION_S = 7 * DAY_S;
+/** A browser is known by an account that has signed in with it. */
+export const KNOWN_BROWSER_S = 90 * DAY_S;
 /** What a person was about to do when the sign-in came in between. */
 export const CONTINUATION_S = HOUR_S;
 /** A sign-in at the outside provider, with all that it asks there. */

@@ -13,9 +13,12 @@ import { createProvider, type ProviderParts } from "./provider.ts";
 import { ROUTES } from "./provider-options.ts";
 import { Sessions } from "./sessions.ts";
 
+/** Says where the sign-in is, and holds nothing else. */
+export const DISCOVERY_PATH = "/.well-known/openid-configuration";
+
 /** What of the provider can be reached, and by which methods: nothing else of it, whatever else it has. */
 const METHODS = new Map<string, readonly string[]>([
-  ["/.well-known/openid-configuration", ["GET"]],
+  [DISCOVERY_PATH, ["GET"]],
   ["/.well-known/oauth-authorization-server", ["GET"]],
   [ROUTES.authorization, ["GET"]],
   [ROUTES.token, ["POST"]],

@@ -48,9 +48,11 @@ export class SignIn {
     if (!hasLocalAccounts)
       throw new DuplexityError("DPX_FORBIDDEN", "Cannot sign in by password: this server has none");
     const name = form.field("name").trim();
-    const known = accounts.byName(name)?.name ?? null;
+    const guessed = accounts.byName(name);
+    const known = guessed?.name ?? null;
+    const guesses = guessed === null ? name.toLowerCase() : guessesOf(exchange, guessed);
     await attempts.count("sign-in", senderOf(exchange.address));
-    await attempts.count("sign-in-account", known ?? name.toLowerCase());
+    await attempts.count("sign-in-account", guesses);
     const account = await accounts.checkPassword(name, form.field("password"));
     if (account === null) {
       // An unknown name is not written down: people type their password into the wrong field.
@@ -58,7 +60,8 @@ export class SignIn {
       await audit.record({ ...failure, detail: known === null ? "an unknown name" : "a wrong password" });
       return this.#form(exchange, next, { name, error: WRONG });
     }
-    await attempts.reset("sign-in-account", account.name);
+    await attempts.reset("sign-in-account", guesses);
+    exchange.browser.remember(exchange.response, account.userId);
     return this.begin(exchange, account, { next, how: "by password" });
   }
 
@@ -123,7 +126,7 @@ export class SignIn {
     const form = await readForm(exchange);
     const page = (error: string): Answer => showPage(accountPage({ browser, account, error }));
     if (form.field("password") !== form.field("again")) return page("The new password is not the same twice.");
-    await attempts.count("sign-in-account", account.name);
+    await attempts.count("sign-in-account", guessesOf(exchange, account));
     try {
       if (!(await accounts.changePassword(account.userId, form.field("old"), form.field("password")))) {
         await audit.record({
@@ -191,4 +194,12 @@ function reasonFor(path: string): string | null {
   if (pathname === "/auth/device") return "To let a machine in.";
   if (pathname === "/auth/visit") return `To open ${searchParams.get("hostname") ?? ""}.`;
   return null;
+}
+
+/**
+ * What guesses at the account are counted under. A browser that the account has signed in with has a count of its own:
+ * whoever guesses elsewhere, and goes on for ever, does not keep out the person whose account it is.
+ */
+function guessesOf({ browser }: Exchange, { userId, name }: Account): string {
+  return browser.isKnownTo(userId) ? `${name} ${browser.id}` : name;
 }

@@ -51,6 +51,28 @@ describe("The sign-in page", () => {
     await expect.poll(async () => (await new TestBrowser(started).signIn()).status, { timeout: 5_000 }).toBe(200);
   });
 
+  it("keeps nobody out of a browser that they have signed in with, whoever guesses elsewhere", async () => {
+    const started = await startAuth(stage, { limits: { "sign-in-account": { points: 3, durationMs: 60_000 } } });
+    await addPerson(started.accounts, "eve");
+    const own = new TestBrowser(started);
+    await own.signIn();
+    await own.post("/auth/sign-out", hiddenFields((await own.get("/auth/account")).body));
+    const eve = new TestBrowser(started);
+    await eve.signIn("eve");
+    await eve.post("/auth/sign-out", hiddenFields((await eve.get("/auth/account")).body));
+    for (let tries = 0; tries < 3; tries += 1) await eve.signIn("ben", "not the password");
+    expect((await eve.signIn("ben", "not the password")).status).toBe(429);
+    // The mark is good in the browser that got it only.
+    for (const [name, value] of own.cookies) if (name.endsWith("dpx_known")) eve.cookies.set(name, value);
+    expect((await eve.signIn()).status).toBe(429);
+    for (let tries = 0; tries < 2; tries += 1) await own.signIn("ben", "not the password");
+    expect((await own.signIn()).status).toBe(200);
+    // Also there nobody guesses for ever.
+    await own.post("/auth/sign-out", hiddenFields((await own.get("/auth/account")).body));
+    for (let tries = 0; tries < 3; tries += 1) await own.signIn("ben", "not the password");
+    expect((await own.signIn()).status).toBe(429);
+  });
+
   it("counts a whole IPv6 /64 as one address, since one customer has all of that", async () => {
     const started = await startAuth(stage, { limits: { "sign-in": { points: 3, durationMs: 60_000 } } });
     for (let tries = 0; tries < 3; tries += 1) {
@@ -272,6 +294,7 @@ describe("Every answer below /auth", () => {
     await browser.signIn();
     expect([...browser.cookies.keys()].sort()).toEqual([
       "__Host-dpx_browser",
+      "__Host-dpx_known",
       "__Host-dpx_session",
       "__Host-dpx_session.sig",
     ]);
