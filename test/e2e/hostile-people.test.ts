@@ -272,6 +272,15 @@ describe("serve", () => {
     }
   });
 
+  it("is waited for by login --device no longer than until Ctrl-C", async () => {
+    const server = await startPeopleServer(stage);
+    const login = await spawnDuplexity(stage, ["login", server.origin, "--device", "--json"]);
+    await login.nextLine("device");
+    login.kill("SIGINT");
+    // The server lets it ask every five seconds only.
+    expect(await login.exited(3_000)).toEqual({ status: 130, signal: null });
+  });
+
   it("says within a second or so that Redis is silent, and not where it is", async () => {
     const redis = await startRedisServer(stage);
     const server = await startPeopleServer(stage, { redisPort: redis.port });

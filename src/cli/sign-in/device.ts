@@ -47,7 +47,9 @@ export async function signInByDevice(provider: Provider, options: DeviceOptions)
   options.signal.addEventListener("abort", giveUp, { once: true });
   if (options.signal.aborted) giveUp();
   try {
-    const tokens = await poll(provider, asked, { doing, signal: limit.signal });
+    const { signal } = limit;
+    // Between two asks the package does not look at the signal: Ctrl-C would take some five seconds.
+    const tokens = await Promise.race([poll(provider, asked, { doing, signal }), rejectedBy(signal)]);
     return signInOf(tokens, { server, issuer, refreshToken: null, user: "" });
   } catch (error) {
     if (options.signal.aborted) throw givenUp(doing, options.signal.reason);
@@ -86,6 +88,14 @@ async function poll(
       throw failure;
     }
   }
+}
+
+function rejectedBy(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const abort = (): void => reject(signal.reason);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
 }
 
 function tooLate(doing: string, server: string, cause: unknown): DuplexityError {
