@@ -15,7 +15,7 @@ const FOLDERS = new Map<string, { readonly folders: readonly string[]; readonly 
 ]);
 
 /** Parts of the server: each knows another only by its index, `backend/registry.ts`, and what lies directly in src/server. */
-const SERVER_PARTS = ["accounts", "api", "auth", "backend", "hub", "identity", "peer", "proxy", "store"];
+const SERVER_PARTS = ["accounts", "api", "auth", "backend", "hub", "identity", "operate", "peer", "proxy", "store"];
 
 /** Packages that only these files may import. */
 const PACKAGE_HOMES = new Map([

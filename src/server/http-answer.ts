@@ -19,8 +19,13 @@ export function answerJson(response: ServerResponse, status: number, body: unkno
   answer(response, status, "application/json; charset=utf-8", `${JSON.stringify(body)}\n`);
 }
 
-export function answerText(response: ServerResponse, status: number, text: string): void {
-  answer(response, status, "text/plain; charset=utf-8", text);
+export function answerText(
+  response: ServerResponse,
+  status: number,
+  text: string,
+  contentType = "text/plain; charset=utf-8",
+): void {
+  answer(response, status, contentType, text);
 }
 
 /** Refuses with the status that the error's code has in the table, or with `status`. */

@@ -3,6 +3,7 @@
 import { randomBytes } from "node:crypto";
 import { Accounts, AuditLog, Bans, MachineTokens } from "./accounts/index.ts";
 import type { IdentityOptions } from "./index.ts";
+import { countFailures, type FailureCount } from "./operate/index.ts";
 import { openStore, type Store, type StoreOptions } from "./store/index.ts";
 
 const VISITOR_SECRET_BYTES = 32;
@@ -22,10 +23,15 @@ export interface People {
  * With --no-auth nothing outlives the process.
  *
  * @param warn Told what was mended on the way, such as a file that others could read.
+ * @param storeFailures Counts the store's calls that fail.
  * @throws {DuplexityError} `DPX_STORE` if the store cannot be opened.
  */
-export async function openPeople(identity: IdentityOptions, warn: (message: string) => void): Promise<People> {
-  const store = await openStore(storeOptions(identity, warn));
+export async function openPeople(
+  identity: IdentityOptions,
+  warn: (message: string) => void,
+  storeFailures: FailureCount,
+): Promise<People> {
+  const store = countFailures(await openStore(storeOptions(identity, warn)), storeFailures);
   const log = (_level: "warn", message: string): void => warn(message);
   const accounts = await Accounts.open({ store, log });
   const tokens = await MachineTokens.open({ store, accounts, log });

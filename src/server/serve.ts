@@ -6,7 +6,7 @@ import { createServer as createHttpServer, type Server as HttpServer } from "nod
 import { type AddressInfo, createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
-import { DuplexityError } from "../protocol/index.ts";
+import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import { createAddressOf } from "./address-of.ts";
 import { createApi } from "./api/index.ts";
 import { createAttempts } from "./attempts.ts";
@@ -17,6 +17,7 @@ import { type ClusterOptions, Hub, PEER_PATH } from "./hub/index.ts";
 import { type Authenticator, isLoopbackHost } from "./identity/index.ts";
 import type { ServeOptions, Server } from "./index.ts";
 import { closeListener, hostInUrl, openListener } from "./listen.ts";
+import { countFailures, createMetrics, FailureCount, type Metrics, Readiness } from "./operate/index.ts";
 import { OwnEndpoints } from "./own-endpoints.ts";
 import { openPeople, type People } from "./people.ts";
 import { createProxy, createTcpPorts, type TcpPorts, type VisitorProxy } from "./proxy/index.ts";
@@ -47,12 +48,14 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const resolved = resolveServeOptions(options);
   const warn = (message: string): void => resolved.log("warn", message);
   const nodeId = `n${randomBytes(5).toString("hex")}`;
-  const people = await openPeople(resolved.identity, warn);
+  // Only what the store itself cannot do: what a change of an entry refuses is no failure of the store.
+  const storeFailures = new FailureCount((error) => asDuplexityError(error).code === "DPX_STORE");
+  const people = await openPeople(resolved.identity, warn, storeFailures);
   const shared = await openShared(resolved, nodeId, warn).catch(async (error: unknown) => {
     await people.close();
     throw error;
   });
-  const node = new Node(resolved, { nodeId, people, shared });
+  const node = new Node(resolved, { nodeId, people, shared, storeFailures });
   try {
     await node.open();
   } catch (error) {
@@ -77,6 +80,7 @@ interface NodeParts {
   readonly nodeId: string;
   readonly people: People;
   readonly shared: OpenedRegistry;
+  readonly storeFailures: FailureCount;
 }
 
 class Node implements Server {
@@ -91,6 +95,8 @@ class Node implements Server {
   readonly #proxy: VisitorProxy;
   readonly #tcpPorts: TcpPorts | null;
   readonly #own: OwnEndpoints;
+  readonly #metrics: Metrics;
+  readonly #readiness: Readiness;
   readonly #public: TcpServer;
   readonly #internal: HttpServer;
   /** What TLS connections run over: while one shakes hands, nobody else knows it. */
@@ -101,13 +107,15 @@ class Node implements Server {
   #isDraining = false;
   #closing: Promise<void> | null = null;
 
-  constructor(options: ResolvedServeOptions, { nodeId, people, shared }: NodeParts) {
+  constructor(options: ResolvedServeOptions, { nodeId, people, shared, storeFailures }: NodeParts) {
     this.nodeId = nodeId;
     this.#options = options;
     this.#people = people;
     this.#shared = shared;
     const { domain, limits, tcpPorts, listen, log, trustProxy, cluster } = options;
-    const { registry, topics, presence } = shared;
+    const { topics, presence } = shared;
+    const registryFailures = new FailureCount();
+    const registry = countFailures(shared.registry, registryFailures);
     this.domain = domain;
     // Before the listener is open nobody asks for it.
     this.#publicUrl = options.publicUrl ?? urlOf(options.tls !== null, listen.host, listen.port);
@@ -153,6 +161,22 @@ class Node implements Server {
       serveOwn: (socket, head) => this.#own.take(socket, head),
       isDraining: () => this.#isDraining,
       ...forwardingOf(options.publicUrl),
+    });
+    this.#metrics = createMetrics({
+      ...{ hub: () => this.#hub.statistics, proxy: () => this.#proxy.statistics },
+      tcp: () => this.#tcpPorts?.statistics ?? null,
+      unauthenticated: () => this.#own.unauthenticated,
+      registryFailures: () => registryFailures.total,
+      storeFailures: () => storeFailures.total,
+      isDraining: () => this.#isDraining,
+      software: SOFTWARE,
+    });
+    this.#readiness = new Readiness({
+      isDraining: () => this.#isDraining,
+      store: people.store,
+      publicAddress: () => loopbackOf(this.#public.address()),
+      isTls: options.tls !== null,
+      domain,
     });
     this.#public = this.#createPublic();
     // Without accounts a client owns names by its own key: no proof of it says who may speak for the whole registry.
@@ -290,9 +314,11 @@ class Node implements Server {
   #createInternal(authenticator: Authenticator | null): HttpServer {
     const { internalListen, domain, cluster } = this.#options;
     const hostnames = [internalListen.host.toLowerCase()];
-    const isReady = (): boolean => !this.#isDraining;
-    const { registry } = this.#shared;
-    const api = createBackendApi({ registry, domain, isReady, authenticator, hostnames });
+    const api = createBackendApi({
+      ...{ registry: this.#shared.registry, domain, authenticator, hostnames },
+      checkReady: (what) => this.#readiness.check(what),
+      scrape: () => this.#metrics.scrape(),
+    });
     const server = createHttpServer({ requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS }, api);
     server.maxConnections = MAX_INTERNAL_CONNECTIONS;
     server.on("upgrade", (request, socket, head) => {
@@ -334,6 +360,15 @@ function forwardingOf(publicUrl: URL | null): { publicScheme?: "http" | "https";
 
 function urlOf(isTls: boolean, host: string, port: number): URL {
   return new URL(`${isTls ? "https" : "http"}://${hostInUrl(host)}:${port}`);
+}
+
+/** How this machine itself reaches a listener; null while it is not open. */
+function loopbackOf(address: ReturnType<TcpServer["address"]>): { host: string; port: number } | null {
+  if (address === null || typeof address === "string") return null;
+  const { address: host, port } = address;
+  // All addresses: among them the loopback one.
+  if (host === "0.0.0.0") return { host: "127.0.0.1", port };
+  return { host: host === "::" ? "::1" : host, port };
 }
 
 /** A name such as localhost leads where /etc/hosts says. */

@@ -1,5 +1,5 @@
 // The registry over HTTP, for the internal listener only: /register, /locate,
-// /remove, and the health of this process. Answers no browser page of others,
+// /remove, and the health and the metrics of this process. Answers no browser page of others,
 // and about the registry nobody on another machine nor, where there is a token,
 // anybody without it.
 
@@ -16,8 +16,10 @@ export interface BackendApiOptions {
   readonly registry: Registry;
   /** The server's domain: names are below it. */
   readonly domain: string;
-  /** Whether this process takes new work. */
-  readonly isReady: () => boolean;
+  /** Rejects with why this process should get no new work; `ignoreStore`: although its store may be out of reach. */
+  readonly checkReady: (options: { readonly ignoreStore: boolean }) => Promise<void>;
+  /** What a scraper is told. */
+  readonly scrape: () => Promise<{ readonly contentType: string; readonly text: string }>;
   /** Whom /register, /locate and /remove ask for a proof; null lets in all of this machine. */
   readonly authenticator: Authenticator | null;
   /** Names by which the internal listener may be called besides IP addresses and `localhost`. @default [] */
@@ -54,7 +56,8 @@ class BackendApi {
       ["/locate", registry(["GET", "HEAD", "POST"], (request, response, url) => this.#locate(request, response, url))],
       ["/remove", registry(["POST"], (request, response) => this.#remove(request, response))],
       ["/healthz", health(async (_request, response) => answerText(response, 200, "ok\n"))],
-      ["/readyz", health(async (_request, response) => this.#ready(response))],
+      ["/readyz", health((_request, response, url) => this.#ready(response, url))],
+      ["/metrics", health((_request, response) => this.#metrics(response))],
     ]);
   }
 
@@ -149,9 +152,21 @@ class BackendApi {
     answerJson(response, 200, { removed });
   }
 
-  #ready(response: ServerResponse): void {
-    if (!this.#options.isReady()) throw new DuplexityError("DPX_DRAINING", "This node takes no new work");
+  async #ready(response: ServerResponse, url: URL): Promise<void> {
+    const ignoreStore = url.searchParams.getAll("exclude").includes("store");
+    try {
+      await this.#options.checkReady({ ignoreStore });
+    } catch (error) {
+      // Whatever it is: who balances the load knows one status for it.
+      answerError(response, asDuplexityError(error), { status: 503 });
+      return;
+    }
     answerText(response, 200, "ready\n");
+  }
+
+  async #metrics(response: ServerResponse): Promise<void> {
+    const { contentType, text } = await this.#options.scrape();
+    answerText(response, 200, text, contentType);
   }
 
   #registrationIn(value: unknown): Registration {

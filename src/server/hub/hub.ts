@@ -80,6 +80,10 @@ export interface HubOptions {
 /** What is in the hub's tables at this moment. */
 export interface HubStatistics {
   readonly clients: number;
+  /** Clients with a link that carries packets. */
+  readonly links: number;
+  /** Streams that are open in all sessions. */
+  readonly streams: number;
   readonly controls: number;
   readonly dialers: number;
   readonly tickets: number;
@@ -186,7 +190,14 @@ export class Hub {
   }
 
   get statistics(): HubStatistics {
+    let links = 0;
+    let streams = 0;
+    for (const { isLive, session } of this.#clients.all()) {
+      if (isLive) links += 1;
+      streams += session?.openStreams ?? 0;
+    }
     return {
+      ...{ links, streams },
       clients: this.#clients.size,
       controls: this.#controls.size,
       dialers: this.#dialers.size,

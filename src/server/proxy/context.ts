@@ -3,6 +3,7 @@
 import type { BlockList } from "node:net";
 import type { HttpLimits, RequestHeadCache, ResponseHeadCache } from "../../http/index.ts";
 import type { Routes } from "../routes.ts";
+import type { AnswerCounts } from "./answer-counts.ts";
 import type { Gatekeeper } from "./gatekeeper.ts";
 import type { HoldQueue } from "./hold.ts";
 import type { ProxyLimits, ProxyLog, VisitorSocket } from "./options.ts";
@@ -22,6 +23,11 @@ export interface ProxyCounters {
   failures: number;
   /** Requests sent again because they provably reached nobody, or were safe to repeat. */
   replays: number;
+  /** How requests ended. */
+  readonly answers: AnswerCounts;
+  /** Bytes on visitors' connections that are over, heads included; from them and to them. */
+  receivedBytes: number;
+  sentBytes: number;
 }
 
 export interface ProxyContext {

@@ -9,7 +9,7 @@ import type { ExchangeVisitor } from "./exchange-visitor.ts";
 import { type GateRedirect, type GateRefusal, REDIRECT_STATUS, redirectAnswer } from "./gate-answer.ts";
 import { TARGET_END_GRACE_MS } from "./options.ts";
 import type { OriginStream, OriginUser } from "./origin-stream.ts";
-import { requestReport } from "./request-report.ts";
+import { requestReport, statusOf, VISITOR_GONE_STATUS } from "./request-report.ts";
 import { RequestSender } from "./request-sender.ts";
 import { Attempts, visitorCode } from "./retry.ts";
 import { type Searcher, StreamSearch } from "./stream-search.ts";
@@ -385,16 +385,19 @@ export class Exchange implements OriginUser, Searcher {
     this.#context.counters.openExchanges--;
   }
 
-  #report(code: ErrorCode | null, status = this.#answer.head?.status ?? null): void {
+  #report(code: ErrorCode | null, status = this.#answer.head?.status ?? statusOf(code)): void {
     const running = this.#running;
+    if (running === null) return;
+    const durationMs = performance.now() - this.#startedAt;
+    this.#context.counters.answers.count(status === VISITOR_GONE_STATUS ? 0 : status, durationMs);
     const { route } = this.#search;
-    if (route === null || running === null || !route.wantsReports) return;
+    if (route === null || !route.wantsReports) return;
     const { head } = running;
     const report = requestReport({
       hostname: route.hostname,
       head,
       status,
-      startedAt: this.#startedAt,
+      durationMs,
       requestBytes: this.#sender.body.contentBytes,
       responseBytes: this.#answer.contentBytes,
       visitor: this.address,

@@ -6,6 +6,7 @@ import { HTTP_LIMITS, RequestHeadCache, ResponseHeadCache } from "../../http/ind
 import type { ErrorCode } from "../../protocol/index.ts";
 import { createAttempts } from "../attempts.ts";
 import type { Route } from "../routes.ts";
+import { AnswerCounts } from "./answer-counts.ts";
 import type { ProxyContext, ProxyCounters } from "./context.ts";
 import { errorAnswer } from "./error-answer.ts";
 import { ExchangePool } from "./exchange-pool.ts";
@@ -19,6 +20,7 @@ import { VisitorConnection } from "./visitor-connection.ts";
 import { attachVisitor } from "./visitor-socket.ts";
 
 /** What is open and what has passed, at this moment. */
+/** `receivedBytes` and `sentBytes` count the connections that are open, too. */
 export interface ProxyStatistics extends Readonly<ProxyCounters> {
   readonly heldRequests: number;
   readonly heldBytes: number;
@@ -72,7 +74,10 @@ class HttpProxy implements VisitorProxy {
       gates: new Gatekeeper(options.gates ?? { signIn: null, secret: randomBytes(32), attempts: createAttempts() }),
       limits,
       headLimits,
-      counters: { openVisitors: 0, openExchanges: 0, openTunnels: 0, requests: 0, failures: 0, replays: 0 },
+      counters: {
+        ...{ openVisitors: 0, openExchanges: 0, openTunnels: 0, requests: 0, failures: 0, replays: 0 },
+        ...{ answers: new AnswerCounts(), receivedBytes: 0, sentBytes: 0 },
+      },
       requestHeads: new RequestHeadCache({ limits: headLimits }),
       responseHeads: new ResponseHeadCache(),
       domain: options.domain.toLowerCase(),
@@ -93,7 +98,13 @@ class HttpProxy implements VisitorProxy {
 
   get statistics(): ProxyStatistics {
     const { counters, holds, pool } = this.#context;
-    return { ...counters, heldRequests: holds.count, heldBytes: holds.bytes, idleStreams: pool.count };
+    let { receivedBytes, sentBytes } = counters;
+    for (const connection of this.#connections) {
+      receivedBytes += connection.receivedBytes;
+      sentBytes += connection.sentBytes;
+    }
+    const { count: heldRequests, bytes: heldBytes } = holds;
+    return { ...counters, receivedBytes, sentBytes, heldRequests, heldBytes, idleStreams: pool.count };
   }
 
   handleConnection(socket: VisitorSocket): void {
@@ -160,7 +171,10 @@ class HttpProxy implements VisitorProxy {
 
   #forget(connection: VisitorConnection): void {
     if (!this.#connections.delete(connection)) return;
-    this.#context.counters.openVisitors--;
+    const { counters } = this.#context;
+    counters.openVisitors--;
+    counters.receivedBytes += connection.receivedBytes;
+    counters.sentBytes += connection.sentBytes;
     if (this.#connections.size === 0) this.#onEmpty?.();
   }
 

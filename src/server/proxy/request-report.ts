@@ -7,15 +7,14 @@ import { visitorStatus } from "./error-answer.ts";
 /** Longest path in a report, in characters. */
 const MAX_PATH_LENGTH = 2_048;
 /** For a visitor that left before its answer began; nobody is sent it. */
-const VISITOR_GONE_STATUS = 499;
+export const VISITOR_GONE_STATUS = 499;
 
 export interface FinishedRequest {
   readonly hostname: string;
   readonly head: RequestHead;
-  /** Of the target's answer; null if there was none. */
-  readonly status: number | null;
-  /** As by `performance.now()`. */
-  readonly startedAt: number;
+  /** As by `statusOf`, or the target's own. */
+  readonly status: number;
+  readonly durationMs: number;
   readonly requestBytes: number;
   readonly responseBytes: number;
   readonly visitor: string;
@@ -24,13 +23,13 @@ export interface FinishedRequest {
 }
 
 export function requestReport(request: FinishedRequest): RequestReport {
-  const { hostname, head, status, startedAt, requestBytes, responseBytes, visitor, code } = request;
+  const { hostname, head, status, durationMs, requestBytes, responseBytes, visitor, code } = request;
   return {
     hostname,
     method: head.method,
     path: pathOf(head.target),
-    status: status ?? statusOf(code),
-    durationMs: performance.now() - startedAt,
+    status,
+    durationMs,
     responseBytes,
     requestBytes,
     visitor,
@@ -46,7 +45,8 @@ function pathOf(target: string): string {
   return path.slice(0, MAX_PATH_LENGTH);
 }
 
-function statusOf(code: ErrorCode | null): number {
+/** What a visitor was answered that got no answer of the target. */
+export function statusOf(code: ErrorCode | null): number {
   if (code === null) return 0;
   return code === "DPX_VISITOR_GONE" ? VISITOR_GONE_STATUS : visitorStatus(code);
 }

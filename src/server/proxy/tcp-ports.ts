@@ -22,6 +22,9 @@ export interface TcpPortsStatistics {
   readonly openPorts: number;
   readonly openVisitors: number;
   readonly heldVisitors: number;
+  /** On all connections, those that are over as well. */
+  readonly receivedBytes: number;
+  readonly sentBytes: number;
 }
 
 export interface TcpPorts {
@@ -60,6 +63,9 @@ class TcpListeners implements TcpPorts {
   readonly #ports = new Map<number, OpenPort>();
   readonly #visitors = new Set<TcpVisitor>();
   readonly #timer: NodeJS.Timeout;
+  /** Of connections that are over. */
+  #receivedBytes = 0;
+  #sentBytes = 0;
   #onEmpty: (() => void) | null = null;
 
   constructor(options: TcpPortsOptions) {
@@ -71,7 +77,14 @@ class TcpListeners implements TcpPorts {
   }
 
   get statistics(): TcpPortsStatistics {
-    return { openPorts: this.#ports.size, openVisitors: this.#visitors.size, heldVisitors: this.#holds.count };
+    let receivedBytes = this.#receivedBytes;
+    let sentBytes = this.#sentBytes;
+    for (const visitor of this.#visitors) {
+      receivedBytes += visitor.receivedBytes;
+      sentBytes += visitor.sentBytes;
+    }
+    const { size: openVisitors } = this.#visitors;
+    return { openPorts: this.#ports.size, openVisitors, heldVisitors: this.#holds.count, receivedBytes, sentBytes };
   }
 
   async open(route: Route): Promise<void> {
@@ -156,6 +169,8 @@ class TcpListeners implements TcpPorts {
       holdTimeoutMs: this.#limits.holdTimeoutMs,
       onClosed: (closed) => {
         this.#visitors.delete(closed);
+        this.#receivedBytes += closed.receivedBytes;
+        this.#sentBytes += closed.sentBytes;
         if (this.#visitors.size === 0) this.#onEmpty?.();
       },
     });

@@ -38,6 +38,15 @@ export class TcpVisitor implements Held {
     this.#address = withPort(plainAddress(remoteAddress), remotePort);
   }
 
+  /** Bytes that came and that went on this connection so far. */
+  get receivedBytes(): number {
+    return this.#options.socket.bytesRead;
+  }
+
+  get sentBytes(): number {
+    return this.#options.socket.bytesWritten;
+  }
+
   get hostname(): string {
     return this.#options.hostname;
   }

@@ -4,6 +4,7 @@
 import { type Forwarding, HeadCollector, type RequestHead } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
 import type { ProxyContext } from "./context.ts";
+import { visitorStatus } from "./error-answer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
 import type { ExchangeVisitor } from "./exchange-visitor.ts";
@@ -302,8 +303,10 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
 
   /** Answers without an exchange, and ends the connection: after bytes that are no request, nothing else can be read. */
   #refuse(code: ErrorCode, reason: string | null, head: RequestHead | null = null): void {
-    this.#context.counters.requests++;
-    this.#context.counters.failures++;
+    const { counters } = this.#context;
+    counters.requests++;
+    counters.failures++;
+    counters.answers.countUntimed(visitorStatus(code));
     if (reason !== null) this.#context.log("debug", `Refused a request from ${this.address}: ${reason}`);
     if (head === null) this.writeRefusal(code);
     else this.writeError(code, head, false);

@@ -18,6 +18,15 @@ export abstract class VisitorOutput implements AnswerSink {
     this.socket = socket;
   }
 
+  /** Bytes that came and that went on this connection so far. */
+  get receivedBytes(): number {
+    return this.socket.bytesRead;
+  }
+
+  get sentBytes(): number {
+    return this.socket.bytesWritten;
+  }
+
   abstract mayKeepAlive(): boolean;
 
   /** Something was written. */

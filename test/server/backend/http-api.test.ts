@@ -2,6 +2,7 @@
 
 import { createServer, request as httpRequest } from "node:http";
 import { describe, expect, it } from "vitest";
+import { DuplexityError } from "../../../src/protocol/index.ts";
 import { createBackendApi, MemoryRegistry } from "../../../src/server/backend/index.ts";
 import { AdminTokenAuthenticator, type Authenticator } from "../../../src/server/identity/index.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
@@ -25,7 +26,13 @@ async function start(isReady = true, peer: string | null = null, authenticator: 
   const registry = new MemoryRegistry();
   stage.defer(() => registry.close());
   const server = createServer(
-    createBackendApi({ registry, domain: "example.test", isReady: () => isReady, authenticator }),
+    createBackendApi({
+      ...{ registry, domain: "example.test", authenticator },
+      checkReady: async () => {
+        if (!isReady) throw new DuplexityError("DPX_DRAINING", "This node takes no new work");
+      },
+      scrape: async () => ({ contentType: "text/plain; version=0.0.4", text: "up 1\n" }),
+    }),
   );
   closeWithSockets(stage, server);
   server.on("connection", (socket) => {

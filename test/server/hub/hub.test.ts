@@ -58,12 +58,8 @@ describe("Hub", () => {
     await poll(() => client.opened[0]?.hostname === "cat1.test", 5_000, "the stream", 2);
     expect(routeTo(hub, "cat1.test")).toMatchObject({ state: "up", wantsReports: true, clientId: client.clientId });
     expect(hub.hub.statistics).toMatchObject({
-      clients: 1,
-      controls: 1,
-      dialers: 0,
-      tickets: 0,
-      routes: 2,
-      waiters: 0,
+      ...{ clients: 1, controls: 1, links: 1, streams: 1 },
+      ...{ dialers: 0, tickets: 0, routes: 2, waiters: 0 },
     });
     expect(hub.own.unauthenticated).toBe(0);
   });
