@@ -36,6 +36,8 @@ const TLS_HANDSHAKE_MS = 10_000;
  * would otherwise send requests on connections that are being closed.
  */
 const LAME_DUCK_MS = 500;
+const TRUST_HINT =
+  "everybody seems to come from this machine, and shares its limits: name what ends TLS in front, --trust-proxy 127.0.0.1";
 const TLS_HINT = "use --tls-cert and --tls-key, or put TLS in front and name it: --public-url https://…";
 
 /**
@@ -212,6 +214,9 @@ class Node implements Server {
     await this.#signIn.open(origin.origin);
     await this.#join();
     this.#claim = await this.#signIn.newClaim();
+    // A terminator on this machine, and nobody said so.
+    const isBehindTls = publicUrl?.protocol === "https:" && tls === null && isLoopbackHost(open.address);
+    if (isBehindTls && this.#options.trustProxy.rules.length === 0) this.#options.log("warn", TRUST_HINT);
     if (identity.kind === "accounts" && origin.protocol === "http:" && !isLoopbackHost(open.address)) {
       this.#options.log("warn", `${origin.origin} takes passwords and tokens unencrypted: ${TLS_HINT}`);
     }

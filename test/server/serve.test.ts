@@ -234,6 +234,20 @@ describe("serve's options", () => {
     ]);
   });
 
+  it("warns where passwords come unencrypted, and where a terminator in front is not named", async () => {
+    const warnings: string[] = [];
+    const log: ServeOptions["log"] = (level, message) => level === "warn" && warnings.push(message);
+    const open = { ...admin, listen: { host: "0.0.0.0", port: 0 }, log };
+    await start(open);
+    expect(warnings.splice(0)).toEqual([expect.stringMatching(/unencrypted: use --tls-cert .* --public-url https/)]);
+    await start({ ...open, publicUrl: "https://localhost" });
+    expect(warnings.splice(0)).toEqual([]);
+    await start({ ...admin, publicUrl: "https://localhost", log });
+    expect(warnings.splice(0)).toEqual([expect.stringMatching(/--trust-proxy 127\.0\.0\.1/)]);
+    await start({ ...admin, publicUrl: "https://localhost", trustProxy: ["127.0.0.1"], log });
+    expect(warnings).toEqual([]);
+  });
+
   it.each<[string, ServeOptions, RegExp]>([
     [
       "a public listener without auth",

@@ -36,7 +36,10 @@ export async function run(context: CommandContext): Promise<number> {
   // Read one by one: a server's properties may be getters, which a spread would lose.
   const { publicUrl, internalUrl, domain, nodeId } = server;
   view.listening({ publicUrl, internalUrl, domain, nodeId, identity: options.identity.kind, ...tcpPortsOf(options) });
-  if (server.claim !== null) view.claim(server.claim, leaveClaim(options, server.claim.url));
+  const claimPath = claimPathOf(options);
+  // One that an earlier process has left is of no use any more, used or not.
+  if (claimPath !== null) rmSync(claimPath, { force: true });
+  if (server.claim !== null) view.claim(server.claim, leaveClaim(claimPath, server.claim.url));
 
   await aborted(interrupts.first);
   view.draining(drainMs);
@@ -73,12 +76,14 @@ function readOptions(context: CommandContext, values: SettingsValues): ServeOpti
   };
 }
 
+function claimPathOf({ identity }: ServeOptions): string | null {
+  const isInFolder = identity.kind === "accounts" && identity.store.kind === "folder";
+  return isInFolder ? join(identity.store.path, CLAIM_FILE) : null;
+}
+
 /** For whoever has no terminal: a file beside the data, for its owner alone. Answers its path; null without a data folder. */
-function leaveClaim({ identity }: ServeOptions, url: string): string | null {
-  if (identity.kind !== "accounts" || identity.store.kind !== "folder") return null;
-  const path = join(identity.store.path, CLAIM_FILE);
-  rmSync(path, { force: true });
-  writeFileSync(path, `${url}\n`, { mode: FILE_MODE, flag: "wx" });
+function leaveClaim(path: string | null, url: string): string | null {
+  if (path !== null) writeFileSync(path, `${url}\n`, { mode: FILE_MODE, flag: "wx" });
   return path;
 }
 
