@@ -126,6 +126,9 @@ export const SERVE_FLAGS: readonly Flag[] = [
   list("trustProxy", "--trust-proxy <cidr>", "peer whose forwarding headers are believed (repeatable)"),
   { key: "drain", syntax: "--drain <time>", kind: "duration", help: "to finish requests on stop", fallback: "30s" },
   ...LIMIT_FLAGS,
+  action(
+    toggle("printConfig", "--print-config", "print what all this comes to, and from where, as JSON; start nothing"),
+  ),
   text("logLevel", "--log-level <level>", "debug, info, warn or error; on stderr", "info"),
   CONFIG,
   JSON_LINES,

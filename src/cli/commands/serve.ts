@@ -29,6 +29,7 @@ export async function run(context: CommandContext): Promise<number> {
     ...{ isJson: values.isOn("json"), noColor: values.isOn("noColor") },
   });
   const options = { ...readOptions(context, values), log: view.log };
+  if (values.isOn("printConfig")) return printConfig(context, values, options);
   tuneCollector();
   const interrupts = watchInterrupts();
   const { serve } = await import("../../server/index.ts");
@@ -50,6 +51,15 @@ export async function run(context: CommandContext): Promise<number> {
     return EXIT_INTERRUPTED;
   }
   view.stopped();
+  return 0;
+}
+
+/** @throws {DuplexityError} `DPX_USAGE` as a start would: it is for finding out before one. */
+async function printConfig(context: CommandContext, values: SettingsValues, options: ServeOptions): Promise<number> {
+  const { resolveServeOptions } = await import("../../server/serve-options.ts");
+  resolveServeOptions(options);
+  const { configEntries } = await import("../serve-config.ts");
+  context.stdout.write(`${JSON.stringify({ v: 1, config: configEntries(values, context) }, null, 2)}\n`);
   return 0;
 }
 
