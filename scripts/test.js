@@ -15,6 +15,7 @@ const isWanted = (/** @type {string} */ folder) => {
   return paths.length === 0 || paths.some(reaches);
 };
 if (isWanted("e2e")) ensurePrograms(["redis-server", "redis-cli", "chromium", "openssl", "haproxy"]);
+if (isWanted("deploy")) ensurePrograms(["systemd-analyze", "haproxy", "nginx"]);
 if (isWanted("server/store") || isWanted("server/backend")) ensurePrograms(["redis-server", "redis-cli"]);
 ensureBuild();
 
