@@ -17,6 +17,7 @@ const PACKAGE_OF = {
   nginx: "nginx-light",
   haproxy: "haproxy",
   wrk: "wrk",
+  caddy: "caddy",
   "systemd-analyze": "systemd",
   curl: "curl",
 };
