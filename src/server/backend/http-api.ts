@@ -10,7 +10,7 @@ import { answerError, answerJson, answerText } from "../http-answer.ts";
 import { challengeFor, identify } from "../identify.ts";
 import { type Authenticator, isLoopbackHost } from "../identity/index.ts";
 import { HttpRefusal, readFields, readJsonBody, refusal } from "../json-body.ts";
-import type { Registration, Registry } from "./registry.ts";
+import type { Registration, Registry, RegistryRecord } from "./registry.ts";
 
 export interface BackendApiOptions {
   readonly registry: Registry;
@@ -119,7 +119,7 @@ class BackendApi {
     const registration = this.#registrationIn(await readJsonBody(request));
     const result = await this.#options.registry.register(registration);
     if (result.status === "registered") {
-      answerJson(response, 200, { record: result.record, replaced: result.replaced });
+      answerJson(response, 200, { record: told(result.record), replaced: result.replaced && told(result.replaced) });
       return;
     }
     const since = new Date(result.since).toISOString();
@@ -137,7 +137,7 @@ class BackendApi {
     const record = await this.#options.registry.locate(canonical);
     if (record === null)
       throw new DuplexityError("DPX_NAME_UNKNOWN", `Cannot locate "${canonical}": nobody has registered it`);
-    answerJson(response, 200, { record });
+    answerJson(response, 200, { record: told(record) });
   }
 
   async #remove(request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -187,4 +187,9 @@ class BackendApi {
 function hostWithoutPort(host: string): string {
   const [, bracketed, plain] = /^(?:\[([^\]]*)\]|([^:]*))(?::\d*)?$/.exec(host.trim().toLowerCase()) ?? [];
   return bracketed ?? plain ?? "";
+}
+
+/** Without the gate: the hashes of its passwords are nobody's business. */
+function told({ gate: _hidden, ...record }: RegistryRecord): Omit<RegistryRecord, "gate"> {
+  return record;
 }

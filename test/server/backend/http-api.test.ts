@@ -130,6 +130,13 @@ describe("/locate", () => {
     expect(await post("/locate", { hostname: "cat1" })).toMatchObject(found);
   });
 
+  it("tells no one who may come in through a gate", async () => {
+    const { ask, post, registry } = await start();
+    await post("/register", { ...CAT, gate: { allowCidr: ["192.0.2.0/24"] } });
+    expect(await registry.locate("cat1.example.test")).toHaveProperty("gate");
+    expect(JSON.stringify((await ask("/locate?hostname=cat1")).body)).not.toContain("192.0.2");
+  });
+
   it("answers 404 for a name that nobody has, 400 for none and for a bad one", async () => {
     const { ask } = await start();
     expect(await ask("/locate?hostname=dog1")).toMatchObject(
