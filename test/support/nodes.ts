@@ -5,8 +5,9 @@ import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type RunningServer, startServer } from "./duplexity.ts";
+import { FaultProxy } from "./fault-proxy.ts";
 import { ADMIN_TOKEN, ask } from "./people.ts";
-import { startRedis } from "./redis.ts";
+import { type RunningRedis, startRedisServer } from "./redis.ts";
 import { freePort } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
 import { visit } from "./visitor.ts";
@@ -21,11 +22,24 @@ export interface Nodes {
   readonly port: number;
   readonly url: string;
   readonly redisPort: number;
+  readonly redis: RunningRedis;
+  /** Each node's, by its number; none unless they were asked for. */
+  readonly wires: readonly Wires[];
   admin(path: string, body?: unknown, node?: number): Promise<Record<string, unknown>>;
   /** Starts node `number` anew, on its old ports. */
   restart(number: number): Promise<void>;
   /** Until haproxy counts node `number` as up, or as down. */
   untilUp(number: number, isUp: boolean): Promise<void>;
+}
+
+/** What can be cut around a node. */
+export interface Wires {
+  /** From clients that come to its own address. */
+  readonly clients: FaultProxy;
+  /** From other nodes. */
+  readonly peers: FaultProxy;
+  /** To Redis. */
+  readonly redis: FaultProxy;
 }
 
 export interface NodesOptions {
@@ -34,34 +48,47 @@ export interface NodesOptions {
   readonly args?: readonly string[];
   /** Whether each node has an address of its own for clients. @default true */
   readonly hasOwnAddresses?: boolean;
+  /** Whether there is a fault proxy on each of a node's wires. @default false */
+  readonly hasWires?: boolean;
+}
+
+interface Place {
+  readonly port: number;
+  readonly internalPort: number;
+  readonly wires: Wires | null;
 }
 
 export async function startNodes(stage: Stage, options: NodesOptions = {}): Promise<Nodes> {
-  const { count = 3, args = [], hasOwnAddresses = true } = options;
+  const { count = 3, args = [], hasOwnAddresses = true, hasWires = false } = options;
   const folder = await stage.folder("nodes");
   const secret = { admin: join(folder, "admin-token"), cluster: join(folder, "cluster-secret") };
   await writeFile(secret.admin, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
   await writeFile(secret.cluster, `${CLUSTER_SECRET}\n`, { mode: 0o600 });
-  const redisPort = await startRedis(stage);
+  const redis = await startRedisServer(stage);
+  const redisPort = redis.port;
   const port = await freePort();
   const statisticsPort = await freePort();
-  const start = (at: { port: number; internalPort: number }): Promise<RunningServer> =>
+  const start = ({ port: ownPort, internalPort, wires }: Place): Promise<RunningServer> =>
     startServer(stage, {
-      ...at,
-      identity: ["--redis", `redis://127.0.0.1:${redisPort}`, "--admin-token-file", secret.admin],
+      ...{ port: ownPort, internalPort },
+      identity: ["--redis", `redis://127.0.0.1:${wires?.redis.port ?? redisPort}`, "--admin-token-file", secret.admin],
       args: [
         ...["--cluster-secret-file", secret.cluster, "--public-url", `http://localhost:${port}`],
-        ...(hasOwnAddresses ? ["--node-public-url", `http://127.0.0.1:${at.port}`] : []),
+        ...(hasOwnAddresses ? ["--node-public-url", `http://127.0.0.1:${wires?.clients.port ?? ownPort}`] : []),
+        ...(wires === null ? [] : ["--node-url", wires.peers.url]),
         ...args,
       ],
     });
-  const places: { port: number; internalPort: number }[] = [];
-  for (let number = 0; number < count; number += 1)
-    places.push({ port: await freePort(), internalPort: await freePort() });
+  const places: Place[] = [];
+  for (let number = 0; number < count; number += 1) {
+    const at = { port: await freePort(), internalPort: await freePort() };
+    places.push({ ...at, wires: hasWires ? await startWires(stage, { ...at, redisPort }) : null });
+  }
   const servers = await Promise.all(places.map(start));
   await startHaproxy(stage, folder, { port, statisticsPort, places });
   const nodes: Nodes = {
-    ...{ servers, port, redisPort, url: `http://127.0.0.1:${port}` },
+    ...{ servers, port, redisPort, redis, url: `http://127.0.0.1:${port}` },
+    wires: places.flatMap(({ wires }) => wires ?? []),
     admin: (path, body, node) =>
       ask(node === undefined ? port : (places[node]?.port ?? 0), path, { token: ADMIN_TOKEN, body }),
     async restart(number) {
@@ -75,10 +102,21 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
   return nodes;
 }
 
+async function startWires(
+  stage: Stage,
+  to: { readonly port: number; readonly internalPort: number; readonly redisPort: number },
+): Promise<Wires> {
+  return {
+    clients: await FaultProxy.start(stage, to.port),
+    peers: await FaultProxy.start(stage, to.internalPort),
+    redis: await FaultProxy.start(stage, to.redisPort),
+  };
+}
+
 async function startHaproxy(
   stage: Stage,
   folder: string,
-  at: { port: number; statisticsPort: number; places: readonly { port: number; internalPort: number }[] },
+  at: { port: number; statisticsPort: number; places: readonly Place[] },
 ): Promise<void> {
   const config = join(folder, "haproxy.cfg");
   const servers = at.places.map(

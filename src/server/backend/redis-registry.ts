@@ -69,7 +69,10 @@ export class RedisRegistry implements Registry {
     this.#keys = keys;
     this.#steps = steps;
     this.#births = new Births(common);
-    this.#index = new RedisIndex({ ...common, look: async (names) => (await steps.look(names)).map(recordOf) });
+    this.#index = new RedisIndex({
+      ...common,
+      look: async (names) => (await steps.look(names)).map(({ record }) => record),
+    });
     this.#ports = new NodePorts(options.tcpPorts ?? null);
     this.#followed = new FollowedNames({
       clock: clock ?? systemClock,
@@ -116,14 +119,7 @@ export class RedisRegistry implements Registry {
 
   async locate(hostname: string): Promise<RegistryRecord | null> {
     const [sight] = await this.#steps.look([hostname]);
-    if (sight === undefined) return null;
-    if (sight.record === null && this.#followed.get(hostname)?.state === "up") {
-      if (await this.#putBack(hostname)) return this.#followed.getOwn(hostname);
-      // It was up a moment ago: that it is gone counts only if Redis still knows what it knew then.
-      await this.#births.checkOpen(hostname);
-    }
-    this.#see(sight);
-    return sight.record;
+    return sight === undefined ? null : this.#found(sight);
   }
 
   async remove(hostname: string, clientId: string, epoch: number, reason: RemoveReason): Promise<boolean> {
@@ -205,6 +201,22 @@ export class RedisRegistry implements Registry {
     this.#followed.putOwn(record, record.expires - now);
   }
 
+  /**
+   * What Redis says of a name, unless it has lost it.
+   *
+   * @throws {DuplexityError} `DPX_STORE` while it may be held although Redis knows nothing of it.
+   */
+  async #found(sight: Sight): Promise<RegistryRecord | null> {
+    const { hostname } = sight;
+    if (sight.record === null && this.#followed.get(hostname)?.state === "up") {
+      if (await this.#putBack(hostname)) return this.#followed.getOwn(hostname);
+      // It was up a moment ago: that it is gone counts only if Redis still knows what it knew then.
+      await this.#births.checkOpen(hostname);
+    }
+    this.#see(sight);
+    return sight.record;
+  }
+
   /** What Redis says of a name; whoever watches is told if that is news. */
   #see({ hostname, record, now }: Sight): void {
     const told = this.#followed.get(hostname);
@@ -249,7 +261,8 @@ export class RedisRegistry implements Registry {
   }
 
   async #lookAt(hostnames: readonly string[]): Promise<void> {
-    for (const sight of await this.#steps.look(hostnames)) this.#see(sight);
+    // One that may be held stays as it was; the others are not kept waiting.
+    await forEachAtMost(MAX_REVIVALS, await this.#steps.look(hostnames), (sight) => mended(this.#found(sight)));
   }
 
   async #heal(): Promise<void> {
@@ -282,10 +295,6 @@ export class RedisRegistry implements Registry {
 /** Waits for what may fail: an index, a second look. Whatever it missed is made right in a later round. */
 async function mended(work: Promise<unknown>): Promise<void> {
   await work.catch(() => {});
-}
-
-function recordOf({ record }: Sight): RegistryRecord | null {
-  return record;
 }
 
 /** Whether a visitor would see no difference. */

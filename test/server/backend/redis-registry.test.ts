@@ -287,6 +287,18 @@ describe("RedisRegistry when Redis has lost what it knew", () => {
     await flush();
     expect(await two.locate("cat9.test")).toBeNull();
   });
+
+  it("tells no watcher that it is gone, when it looks at all that it follows", async () => {
+    const { one, two, flush } = await flushed();
+    await two.locate("cat1.test");
+    const told: (RegistryRecord | null)[] = [];
+    two.watch((_hostname, record) => told.push(record));
+    await flush();
+    await two.heal();
+    expect(told).toEqual([]);
+    await one.heal();
+    expect(await two.locate("cat1.test")).toMatchObject({ state: "up" });
+  });
 });
 
 describe("RedisRegistry when Redis does not answer", () => {

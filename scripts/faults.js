@@ -1,0 +1,25 @@
+// `npm run test:faults`: many schedules of faults over three nodes. `npm run test:faults -- --seed 7 --schedules 1` does
+// one again that was printed.
+
+import { spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { ensureBuild, ensurePackages, ensurePrograms, ROOT } from "./setup.js";
+
+/** @type {{ seed: { type: "string" }, schedules: { type: "string" } }} */
+const options = { seed: { type: "string" }, schedules: { type: "string" } };
+const { values } = parseArgs({ options });
+
+ensurePackages();
+ensurePrograms(["redis-server", "redis-cli", "haproxy"]);
+ensureBuild();
+
+const env = {
+  ...process.env,
+  DUPLEXITY_FAULT_SEED: values.seed ?? "1",
+  DUPLEXITY_FAULT_SCHEDULES: values.schedules ?? "60",
+};
+const vitest = join(ROOT, "node_modules", "vitest", "vitest.mjs");
+const args = [vitest, "run", "--disable-console-intercept=true", "test/e2e/faults.test.ts"];
+const { status } = spawnSync(process.execPath, args, { cwd: ROOT, stdio: "inherit", env });
+process.exitCode = status ?? 1;

@@ -1,0 +1,66 @@
+// Three nodes, haproxy and one Redis, all of them failing at random: nobody's name is ever answered by another, no POST
+// comes twice, and afterwards everything is served again. `npm run test:faults` does many schedules of it.
+
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { describeFaults, planFaults } from "../support/fault-plan.ts";
+import { FaultWorld, LEASE_MS, NAMES } from "../support/fault-world.ts";
+import { seededRandom } from "../support/seeded.ts";
+import { useStage } from "../support/stage.ts";
+import { poll } from "../support/wait.ts";
+
+const stage = useStage();
+const SEED = Number(process.env.DUPLEXITY_FAULT_SEED ?? 1);
+const SCHEDULES = Number(process.env.DUPLEXITY_FAULT_SCHEDULES ?? 3);
+const SCHEDULE_LIMIT_MS = 240_000;
+
+describe("A cluster of which everything fails", () => {
+  it(
+    `keeps each name with its owner, in ${SCHEDULES} schedules`,
+    async () => {
+      const world = await FaultWorld.start(stage);
+      for (let seed = SEED; seed < SEED + SCHEDULES; seed += 1) {
+        const faults = planFaults(seed, { nodes: world.nodes.servers.length, names: NAMES.length });
+        const what = `--seed ${seed} --schedules 1: ${describeFaults(faults)}`;
+        console.log(what);
+        await world.settle();
+        const stop = world.visitors(seededRandom(seed));
+        const begin = performance.now();
+        await Promise.all(
+          faults.map(async (fault) => {
+            await delay(Math.max(0, fault.atMs - (performance.now() - begin)));
+            await world.apply(fault);
+          }),
+        );
+        const ended = performance.now();
+        await servedAgain(world, ended, what);
+        const healedMs = Math.round(performance.now() - ended);
+        await stop();
+        await world.allDecided();
+        console.log(`seed ${seed}: ${world.checker.answers} answers so far, served again after ${healedMs} ms`);
+        expect(world.checker.violations, what).toEqual([]);
+        expect(world.deserters(), what).toEqual([]);
+      }
+    },
+    SCHEDULES * SCHEDULE_LIMIT_MS,
+  );
+});
+
+/** Every name that has a living holder is answered by it, at every node and at haproxy. */
+async function servedAgain(world: FaultWorld, since: number, what: string): Promise<void> {
+  const ports = [...world.nodes.servers.map(({ port }) => port), world.nodes.port];
+  for (const name of NAMES) {
+    for (const port of ports) {
+      const isServed = async (): Promise<boolean> => {
+        const holder = world.checker.holderOf(name);
+        return holder === null || (await world.visit(port, name, 2_000)) === holder;
+      };
+      const leftMs = Math.max(1, since + LEASE_MS - performance.now());
+      await poll(isServed, leftMs, `${name} to be served at ${port}; ${what}`, 100).catch((error: unknown) => {
+        throw new Error(
+          `${error}\n${world.told()}\n${world.nodes.servers.map(({ process }) => process.stderr.slice(-4_000)).join("\n---\n")}`,
+        );
+      });
+    }
+  }
+}

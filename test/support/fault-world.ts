@@ -1,0 +1,295 @@
+// A cluster in which two owners hold and claim names and visitors ask for them, and what can be done to it. Judges
+// nothing: that is fault-checker.ts.
+
+import { createServer, request as httpRequest } from "node:http";
+import { setTimeout as delay } from "node:timers/promises";
+import { type DuplexityProcess, spawnUp } from "./duplexity.ts";
+import { type ClaimNote, FaultChecker } from "./fault-checker.ts";
+import { type Fault, isOfName } from "./fault-plan.ts";
+import type { FaultProxy } from "./fault-proxy.ts";
+import { type Nodes, startNodes } from "./nodes.ts";
+import { type RunningRedis, redisCli, startRedisServer } from "./redis.ts";
+import { closeWithSockets, listen } from "./sockets.ts";
+import type { Stage } from "./stage.ts";
+import { poll } from "./wait.ts";
+
+export const NAMES = ["cat1", "cat2", "cat3"] as const;
+const OWNERS = ["ben", "eve"] as const;
+/** A registration holds for so long without being renewed; after that everything has to be as before. */
+export const LEASE_MS = 30_000;
+/** So that a swallowed connection is found out sooner than by default. */
+const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
+/** Longer than it takes to be held and answered after the longest fault. */
+const VISIT_MS = 20_000;
+/** A visitor comes this often. */
+const VISIT_EVERY_MS = 40;
+/** Visitors at once; more do not come. */
+const MAX_VISITS = 200;
+/** A client that is asked to go. */
+const LEAVE_MS = 5_000;
+
+interface RunningClaim {
+  readonly note: ClaimNote;
+  readonly process: DuplexityProcess;
+}
+
+export class FaultWorld {
+  readonly checker = new FaultChecker();
+  readonly nodes: Nodes;
+  readonly #stage: Stage;
+  /** Each owner's token. */
+  readonly #tokens: ReadonlyMap<string, string>;
+  /** Who was told to go: those who go by themselves are not among them. */
+  readonly #sent = new Set<ClaimNote>();
+  readonly #running = new Map<ClaimNote, RunningClaim>();
+  /** What is broken already: nothing is broken twice at once. */
+  readonly #broken = new Set<string>();
+  #redis: RunningRedis;
+  #visits = 0;
+  #nextId = 0;
+
+  private constructor(stage: Stage, nodes: Nodes, tokens: ReadonlyMap<string, string>) {
+    this.#stage = stage;
+    this.nodes = nodes;
+    this.#redis = nodes.redis;
+    this.#tokens = tokens;
+  }
+
+  static async start(stage: Stage): Promise<FaultWorld> {
+    const nodes = await startNodes(stage, { hasWires: true, args: SERVER_ARGS });
+    const tokens = new Map<string, string>();
+    for (const name of OWNERS) {
+      await nodes.admin("/api/users", { name });
+      const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: name });
+      tokens.set(name, String(secret));
+    }
+    return new FaultWorld(stage, nodes, tokens);
+  }
+
+  /** Until each name has a holder: by whichever owner gets it. */
+  async settle(): Promise<void> {
+    for (const [index, name] of NAMES.entries()) {
+      let turn = index;
+      await poll(
+        async () => {
+          if (this.checker.holderOf(name) !== null) return true;
+          const claim = await this.claim(OWNERS[turn++ % OWNERS.length] ?? "ben", name);
+          await this.decided(claim);
+          return this.checker.holderOf(name) !== null;
+        },
+        2 * LEASE_MS,
+        `a holder of ${name}\n${this.told()}`,
+        500,
+      );
+    }
+  }
+
+  /** An `up` that wants `name`. */
+  async claim(owner: string, name: string): Promise<RunningClaim> {
+    const note = this.checker.claim(owner, name);
+    const target = await this.#startTarget(note);
+    const process = await spawnUp(this.#stage, this.nodes.url, [`${name}:${target}`], {
+      env: { DUPLEXITY_TOKEN: this.#tokens.get(owner) ?? "" },
+    });
+    const claim = { note, process };
+    this.#running.set(note, claim);
+    void process.nextLine("ready", 2 * LEASE_MS).then(
+      () => {
+        note.confirmedAt = performance.now();
+      },
+      () => {},
+    );
+    void process.exit.then(() => {
+      note.leftAt ??= performance.now();
+    });
+    return claim;
+  }
+
+  /** Until it has the name, or has ended. */
+  async decided({ note, process }: RunningClaim): Promise<void> {
+    await poll(
+      () => note.confirmedAt !== null || process.hasExited,
+      2 * LEASE_MS,
+      `a word on ${note.name} for ${note.owner}\n${process.printed()}`,
+    );
+  }
+
+  /** Every claim that was begun is decided. */
+  async allDecided(): Promise<void> {
+    for (const claim of this.#running.values()) await this.decided(claim);
+  }
+
+  /** Clients that ended by themselves, though nobody else has had their name since. */
+  deserters(): readonly string[] {
+    return [...this.#running.values()]
+      .filter(({ note, process }) => process.hasExited && note.confirmedAt !== null && !this.#sent.has(note))
+      .filter(
+        ({ note }) =>
+          !this.checker.claims.some(
+            (other) => other.name === note.name && other.number > note.number && other.confirmedAt !== null,
+          ),
+      )
+      .map(({ process }) => process.printed());
+  }
+
+  /** Visitors, until the returned function is called; it resolves when the last has its answer. */
+  visitors(random: () => number): () => Promise<void> {
+    let isOver = false;
+    const all = new Set<Promise<void>>();
+    const loop = (async () => {
+      while (!isOver) {
+        await delay(VISIT_EVERY_MS);
+        if (this.#visits >= MAX_VISITS) continue;
+        const node = this.nodes.servers[Math.floor(random() * 4)];
+        const name = NAMES[Math.floor(random() * NAMES.length)] ?? "cat1";
+        const visit = this.visit(node?.port ?? this.nodes.port, name).then(() => {});
+        all.add(visit);
+        void visit.finally(() => all.delete(visit));
+      }
+    })();
+    return async () => {
+      isOver = true;
+      await loop;
+      await Promise.all(all);
+    };
+  }
+
+  /** One numbered POST; answers whose target answered, null if none did. Never rejects. */
+  async visit(port: number, name: string, limitMs = VISIT_MS): Promise<ClaimNote | null> {
+    this.#visits += 1;
+    const sentAt = performance.now();
+    try {
+      const request = httpRequest({
+        ...{ host: "127.0.0.1", port, path: `/${this.#nextId++}`, method: "POST", agent: false },
+        ...{ headers: { host: `${name}.localhost` }, signal: AbortSignal.timeout(limitMs) },
+      });
+      request.end("x");
+      const response: AsyncIterable<Buffer> & { statusCode?: number } = await new Promise((resolve, reject) => {
+        request.once("response", resolve).on("error", reject);
+      });
+      const chunks: Buffer[] = [];
+      for await (const chunk of response) chunks.push(chunk);
+      const claim = this.checker.claims[Number(Buffer.concat(chunks).toString())];
+      if (response.statusCode !== 200 || claim === undefined) return null;
+      this.checker.answered({ name, claim, sentAt, at: performance.now() });
+      return claim;
+    } catch {
+      return null;
+    } finally {
+      this.#visits -= 1;
+    }
+  }
+
+  /** Breaks something and mends it again. What is broken already is left alone. */
+  async apply(fault: Fault): Promise<void> {
+    const { kind, target } = fault;
+    const what =
+      kind.endsWith("Redis") && kind !== "part node from Redis"
+        ? "Redis"
+        : `${isOfName(kind) ? "name" : "node"} ${target}`;
+    if (this.#broken.has(what)) return;
+    this.#broken.add(what);
+    try {
+      await this.#apply(fault);
+    } finally {
+      this.#broken.delete(what);
+    }
+  }
+
+  /** All that the clients have printed. */
+  told(): string {
+    return [...this.#running.values()]
+      .map(({ note, process }) => `${note.owner}/${note.number} ${process.printed()}`)
+      .join("\n");
+  }
+
+  async #apply({ kind, target, forMs }: Fault): Promise<void> {
+    const wires = this.nodes.wires[target];
+    const server = this.nodes.servers[target];
+    switch (kind) {
+      case "kill node":
+        server?.process.kill("SIGKILL");
+        await server?.process.exited();
+        await delay(forMs);
+        // As a supervisor does: a node that finds no Redis at its start ends.
+        await poll(
+          () =>
+            this.nodes.restart(target).then(
+              () => true,
+              () => false,
+            ),
+          LEASE_MS,
+          `node ${target} to start`,
+          200,
+        );
+        return;
+      case "freeze node":
+        return frozen((signal) => server?.process.kill(signal), forMs);
+      case "cut clients":
+        wires?.clients.cutAll();
+        return;
+      case "cut peers":
+        wires?.peers.cutAll();
+        return;
+      case "swallow clients":
+        return swallowed(wires?.clients, forMs);
+      case "swallow peers":
+        return swallowed(wires?.peers, forMs);
+      case "part node from Redis":
+        return swallowed(wires?.redis, forMs);
+      case "freeze Redis":
+        return frozen((signal) => this.#redis.signal(signal), forMs);
+      case "kill Redis":
+        await this.#redis.end();
+        await delay(forMs);
+        this.#redis = await startRedisServer(this.#stage, { port: this.nodes.redisPort });
+        return;
+      case "flush Redis":
+        await redisCli(this.nodes.redisPort, ["FLUSHALL"]);
+        return;
+      default:
+        return this.#applyToName(kind, NAMES[target] ?? "cat1", forMs);
+    }
+  }
+
+  async #applyToName(kind: string, name: string, forMs: number): Promise<void> {
+    const note = this.checker.holderOf(name);
+    const holder = note === null ? undefined : this.#running.get(note);
+    const other = note?.owner === "ben" ? "eve" : "ben";
+    if (kind === "freeze client") return frozen((signal) => holder?.process.kill(signal), forMs);
+    if (holder !== undefined && kind !== "claim") {
+      this.#sent.add(holder.note);
+      holder.note.leftAt = performance.now();
+      holder.process.kill(kind === "kill client" ? "SIGKILL" : "SIGTERM");
+      await Promise.race([holder.process.exit, delay(LEAVE_MS)]);
+      holder.process.kill("SIGKILL");
+      await holder.process.exited();
+    }
+    await this.claim(kind === "kill client" ? (note?.owner ?? "ben") : other, name);
+  }
+
+  /** A target of its own for each claim, so that an answer tells whose it is. */
+  async #startTarget({ number }: ClaimNote): Promise<string> {
+    const server = createServer((request, response) => {
+      this.checker.reached(request.url ?? "");
+      request.resume();
+      response.end(String(number));
+    });
+    const port = await listen(server);
+    closeWithSockets(this.#stage, server);
+    return `127.0.0.1:${port}`;
+  }
+}
+
+async function frozen(signal: (name: NodeJS.Signals) => void, forMs: number): Promise<void> {
+  signal("SIGSTOP");
+  await delay(forMs);
+  signal("SIGCONT");
+}
+
+/** As in a network that has forgotten its connections. */
+async function swallowed(wire: FaultProxy | undefined, forMs: number): Promise<void> {
+  wire?.blackhole(true);
+  await delay(forMs);
+  wire?.heal();
+}
