@@ -1,5 +1,6 @@
 // What a scraper reads off a whole server, and what a scrape may not tell.
 
+import { readFile } from "node:fs/promises";
 import { describe, expect, it } from "vitest";
 import { forward } from "../../../src/client/index.ts";
 import { type Server, serve } from "../../../src/server/index.ts";
@@ -89,5 +90,14 @@ describe("/metrics", () => {
     const ours = (all: string) => all.split("\n").filter((line) => line.startsWith("duplexity_")).length;
     expect(ours(text)).toBe(ours(await (await fetch(`${server.internalUrl}/metrics`)).text()));
     expect(before).toBeGreaterThan(20);
+  });
+
+  it("has every figure in docs/operating.md", async () => {
+    const { server } = await start();
+    const docs = await readFile(new URL("../../../docs/operating.md", import.meta.url), "utf8");
+    const names = new Set([...(await scrape(server)).keys()].map((key) => /^duplexity_(\w+)/.exec(key)?.[1] ?? ""));
+    names.delete("");
+    for (const name of names) expect(docs).toMatch(new RegExp(`\\b${name.replace(/_(bucket|sum|count)$/, "")}\\b`));
+    expect(names.size).toBeGreaterThan(20);
   });
 });
