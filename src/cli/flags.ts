@@ -130,6 +130,7 @@ export const SERVE_FLAGS: readonly Flag[] = [
     toggle("printConfig", "--print-config", "print what all this comes to, and from where, as JSON; start nothing"),
   ),
   text("logLevel", "--log-level <level>", "debug, info, warn or error; on stderr", "info"),
+  text("logFormat", "--log-format <format>", "json or pretty", "pretty on a terminal, else json"),
   CONFIG,
   JSON_LINES,
   NO_COLOR,

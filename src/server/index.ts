@@ -90,6 +90,14 @@ export interface ServeLimits {
   readonly heartbeatTimeoutMs: number;
 }
 
+/** What a line of the log is about, where it concerns one request. */
+export interface LogFacts {
+  /** As in the field `Duplexity-Request` of an answer that is the server's own. */
+  readonly requestId?: string;
+  /** Of the request's `traceparent` (W3C Trace Context). */
+  readonly traceId?: string;
+}
+
 export interface ServeOptions {
   readonly identity: IdentityOptions;
   /** Other nodes that share a Redis with this one. @default none */
@@ -108,7 +116,7 @@ export interface ServeOptions {
   readonly trustProxy?: readonly string[];
   readonly limits?: Partial<ServeLimits>;
   /** One line for people about what happens; never a secret. */
-  readonly log?: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  readonly log?: (level: "debug" | "info" | "warn" | "error", message: string, facts?: LogFacts) => void;
 }
 
 export interface ServerStopped {

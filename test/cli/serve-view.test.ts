@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { createServeView, type Listening, type LogLevel } from "../../src/cli/output/serve-view.ts";
+import type { LogFormat } from "../../src/cli/output/serve-log.ts";
+import { createServeView, type Listening } from "../../src/cli/output/serve-view.ts";
 import { createRecorder } from "./support/recorder.ts";
 
 const FACTS: Listening = {
@@ -10,10 +11,11 @@ const FACTS: Listening = {
   identity: "no-auth",
 };
 
-function viewOn(columns: number | undefined, more: { isJson?: boolean; level?: LogLevel } = {}) {
+function viewOn(columns: number | undefined, more: { isJson?: boolean; logFormat?: LogFormat } = {}) {
   const stdout = createRecorder(columns);
   const stderr = createRecorder();
-  const { isJson = false, level = "info" } = more;
+  const { isJson = false, logFormat = "pretty" } = more;
+  const logged: string[] = [];
   const view = createServeView({
     stdout,
     stderr,
@@ -21,9 +23,10 @@ function viewOn(columns: number | undefined, more: { isJson?: boolean; level?: L
     noColor: false,
     version: "0.1.0",
     isJson,
-    level,
+    logFormat,
+    log: (level, message) => void logged.push(`${level} ${message}`),
   });
-  return { view, stdout, stderr };
+  return { view, stdout, stderr, logged };
 }
 
 describe("createServeView", () => {
@@ -87,10 +90,19 @@ describe("createServeView", () => {
     expect(stderr.text()).toBe("");
   });
 
-  it("logs from its level up, with controls as text", () => {
-    const { view, stderr } = viewOn(80, { level: "warn" });
-    view.log("info", "quiet");
-    view.log("error", "loud\u001b[2J");
-    expect(stderr.text()).toMatch(/^ {2}\d\d:\d\d:\d\d {2}error {2}loud\\x1b\[2J\n$/);
+  it("puts no words beside a log of JSON lines", () => {
+    const { view, stdout, stderr, logged } = viewOn(undefined, { logFormat: "json" });
+    view.listening(FACTS);
+    view.claim({ url: "http://localhost/secret", expiresAt: 0 }, "/data/claim-link");
+    view.draining(30_000);
+    view.stopped();
+    expect(stdout.text()).toBe("http://127.0.0.1:8080\n");
+    expect(stderr.text()).toBe("");
+    expect(logged).toEqual([
+      "info Serving localhost at http://127.0.0.1:8080, internal http://127.0.0.1:7071",
+      expect.stringMatching(/^warn There is no admin yet\. The link to become it, until .*, is in \/data\/claim-link$/),
+      "info Draining, at most 30 s…",
+      "info Stopped",
+    ]);
   });
 });

@@ -9,7 +9,8 @@ import { tuneCollector } from "../collector.ts";
 import { type CommandContext, readSettings } from "../context.ts";
 import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
 import { aborted, EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
-import { createServeView, isLogLevel, LOG_LEVELS } from "../output/serve-view.ts";
+import { isLogFormat, isLogLevel, LOG_FORMATS, LOG_LEVELS, openServeLog } from "../output/serve-log.ts";
+import { createServeView } from "../output/serve-view.ts";
 import { FILE_MODE } from "../private-files.ts";
 import { readCluster, readIdentity } from "../serve-identity.ts";
 import type { SettingsValues } from "../settings-values.ts";
@@ -24,11 +25,14 @@ export async function run(context: CommandContext): Promise<number> {
   const level = values.parse("logLevel", LOG_LEVELS.join(", "), (text) => (isLogLevel(text) ? text : null));
   const drainMs = values.duration("drain") ?? DEFAULT_DRAIN_MS;
   const { stdout, stderr, env, version } = context;
-  const view = createServeView({
-    ...{ stdout, stderr, env, version, level: level ?? "info" },
-    ...{ isJson: values.isOn("json"), noColor: values.isOn("noColor") },
-  });
-  const options = { ...readOptions(context, values), log: view.log };
+  const formats = LOG_FORMATS.join(" or ");
+  const format = values.parse("logFormat", formats, (text) => (isLogFormat(text) ? text : null));
+  const logFormat = format ?? (stderr.isTTY ? "pretty" : "json");
+  const noColor = values.isOn("noColor");
+  const log = await openServeLog({ stderr, env, noColor, level: level ?? "info", format: logFormat });
+  const isJson = values.isOn("json");
+  const view = createServeView({ ...{ stdout, stderr, env, version, noColor, isJson }, log, logFormat });
+  const options = { ...readOptions(context, values), log };
   if (values.isOn("printConfig")) return printConfig(context, values, options);
   tuneCollector();
   const interrupts = watchInterrupts();

@@ -3,14 +3,8 @@
 import type { IdentityOptions } from "../../server/index.ts";
 import { escapeControls, formatClock, formatDuration } from "./format.ts";
 import { writeJsonLine } from "./json-lines.ts";
+import type { LogFormat, ServeLog } from "./serve-log.ts";
 import { type LookOptions, lookOf, type Output, type Palette } from "./style.ts";
-
-export const LOG_LEVELS = ["debug", "info", "warn", "error"] as const;
-export type LogLevel = (typeof LOG_LEVELS)[number];
-
-export function isLogLevel(text: string): text is LogLevel {
-  return (LOG_LEVELS as readonly string[]).includes(text);
-}
 
 export interface Listening {
   readonly publicUrl: string;
@@ -22,7 +16,6 @@ export interface Listening {
 }
 
 export interface ServeView {
-  log(level: LogLevel, message: string): void;
   listening(facts: Listening): void;
   /**
    * How the first admin is made. The link is a secret: it is shown on a terminal only.
@@ -38,7 +31,9 @@ export interface ServeViewOptions extends LookOptions {
   readonly stdout: Output;
   readonly stderr: Output;
   readonly version: string;
-  readonly level: LogLevel;
+  /** Takes what no terminal shows. */
+  readonly log: ServeLog;
+  readonly logFormat: LogFormat;
   readonly isJson: boolean;
 }
 
@@ -52,14 +47,13 @@ export function createServeView(options: ServeViewOptions): ServeView {
   // On a terminal the banner is the output; in a pipe stdout is kept for the one thing a script wants.
   const banner = stdout.isTTY ? stdout : stderr;
   const { palette } = lookOf(banner, options);
-  const logPalette = lookOf(stderr, options).palette;
-  const note = (text: string) => banner.write(`  ${text}\n`);
+  // A log of JSON lines stays one: what would be words beside them is a line of it.
+  const isLogged = banner === stderr && options.logFormat === "json";
+  const note = (text: string, plain: string) => {
+    if (isLogged) options.log("info", plain);
+    else banner.write(`  ${text}\n`);
+  };
   return {
-    log(level, message) {
-      if (LOG_LEVELS.indexOf(level) < LOG_LEVELS.indexOf(options.level)) return;
-      const mark = levelColour(level, logPalette)(level.padEnd(5));
-      stderr.write(`  ${logPalette.faint(formatClock(new Date()))}  ${mark}  ${escapeControls(message)}\n`);
-    },
     listening(facts) {
       if (isJson) {
         const { publicUrl, internalUrl, domain, nodeId } = facts;
@@ -67,7 +61,8 @@ export function createServeView(options: ServeViewOptions): ServeView {
         return;
       }
       if (!stdout.isTTY) stdout.write(`${facts.publicUrl}\n`);
-      banner.write(bannerOf(facts, options.version, palette));
+      if (isLogged) options.log("info", `Serving ${facts.domain} at ${facts.publicUrl}, internal ${facts.internalUrl}`);
+      else banner.write(bannerOf(facts, options.version, palette));
     },
     claim({ url, expiresAt }, path) {
       const until = formatClock(new Date(expiresAt));
@@ -76,19 +71,26 @@ export function createServeView(options: ServeViewOptions): ServeView {
           `  ${palette.strong("There is no admin yet.")} Whoever opens this link becomes it, until ${until}:\n\n`,
         );
         banner.write(`      ${palette.link(url)}\n\n`);
-      } else if (path !== null) {
-        stderr.write(`  There is no admin yet. The link to become it, until ${until}, is in ${escapeControls(path)}\n`);
       } else {
-        stderr.write("  There is no admin yet. Start on a terminal for the link, or use --admin-token-file.\n");
+        const where =
+          path === null
+            ? "Start on a terminal for the link, or use --admin-token-file."
+            : `The link to become it, until ${until}, is in ${path}`;
+        const text = `There is no admin yet. ${where}`;
+        if (options.logFormat === "json") options.log("warn", text);
+        else stderr.write(`  ${escapeControls(text)}\n`);
       }
     },
     draining(deadlineMs) {
       if (isJson) writeJsonLine(stdout, { type: "draining", deadlineMs });
-      else note(`Draining, at most ${formatDuration(deadlineMs)}… ${palette.faint("(Ctrl-C again to stop now)")}`);
+      else {
+        const text = `Draining, at most ${formatDuration(deadlineMs)}…`;
+        note(`${text} ${palette.faint("(Ctrl-C again to stop now)")}`, text);
+      }
     },
     stopped() {
       if (isJson) writeJsonLine(stdout, { type: "stopped" });
-      else note(`${palette.good("✔")} stopped`);
+      else note(`${palette.good("✔")} stopped`, "Stopped");
     },
   };
 }
@@ -118,17 +120,4 @@ function nextCommand(facts: Listening): string {
   const server = address === "http://localhost:8080" ? "" : ` --server ${address}`;
   if (facts.identity === "accounts") return `duplexity login ${address}, then duplexity up --pipe cat1:9090`;
   return `duplexity up --pipe cat1:9090${server}`;
-}
-
-function levelColour(level: LogLevel, palette: Palette): (text: string) => string {
-  switch (level) {
-    case "error":
-      return palette.bad;
-    case "warn":
-      return palette.warning;
-    case "info":
-      return palette.link;
-    case "debug":
-      return palette.faint;
-  }
 }

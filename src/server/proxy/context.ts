@@ -46,6 +46,7 @@ export interface ProxyContext {
   readonly trustProxy: BlockList | null;
   /** This node's name in Via. */
   readonly pseudonym: string;
+  readonly nodeId: string;
   readonly log: ProxyLog;
   /** Monotonic time in ms as of the last sweep: good enough for deadlines, and free. */
   now: number;

@@ -9,6 +9,7 @@ import type { ExchangeVisitor } from "./exchange-visitor.ts";
 import { type GateRedirect, type GateRefusal, REDIRECT_STATUS, redirectAnswer } from "./gate-answer.ts";
 import { TARGET_END_GRACE_MS } from "./options.ts";
 import type { OriginStream, OriginUser } from "./origin-stream.ts";
+import { requestIdOf, traceIdOf } from "./request-id.ts";
 import { requestReport, statusOf, VISITOR_GONE_STATUS } from "./request-report.ts";
 import { RequestSender } from "./request-sender.ts";
 import { Attempts, visitorCode } from "./retry.ts";
@@ -33,6 +34,8 @@ export class Exchange implements OriginUser, Searcher {
   #wasSent = false;
   readonly #attempts = new Attempts();
   #startedAt = 0;
+  /** Of all requests of this proxy: a name for it is made of this only when one is needed. */
+  #number = 0;
   /** Whether something came from either side since the last sweep: the sweeps measure how long an upload rests. */
   #hasMoved = true;
   #restsSince = 0;
@@ -63,7 +66,7 @@ export class Exchange implements OriginUser, Searcher {
   /** Begins with a head; its body's first bytes are in `chunk` from `from` on. Returns where the request's part of it ends. */
   begin(visitor: ExchangeVisitor, head: RequestHead, chunk: Buffer, from: number): number {
     const { counters, pseudonym } = this.#context;
-    counters.requests++;
+    this.#number = ++counters.requests;
     counters.openExchanges++;
     this.#running = { visitor, head };
     this.#attempts.begin(head);
@@ -223,7 +226,7 @@ export class Exchange implements OriginUser, Searcher {
         this.#switch(chunk.length);
         break;
       case "broken":
-        this.#context.log("debug", `Cannot read the answer of ${running.head.host}: ${answer.fault?.message ?? ""}`);
+        this.#log(running.head, `Cannot read the answer of ${running.head.host}: ${answer.fault?.message ?? ""}`);
         this.fail("DPX_TARGET_ANSWER");
         break;
     }
@@ -335,7 +338,8 @@ export class Exchange implements OriginUser, Searcher {
     const keepAlive = code !== "DPX_REQUEST_INVALID" && head.keepAlive && visitor.mayKeepAlive();
     this.#report(code);
     this.#reset();
-    visitor.writeError(code, head, keepAlive, fields);
+    this.#log(head, `Refused ${head.method} for ${head.host}: ${code}`);
+    visitor.writeError(code, head, keepAlive, `${fields}Duplexity-Request: ${this.#requestId}\r\n`);
     visitor.onExchangeDone(keepAlive);
   }
 
@@ -354,6 +358,7 @@ export class Exchange implements OriginUser, Searcher {
     const running = this.#running;
     if (running === null) return;
     this.#context.counters.failures++;
+    this.#log(running.head, `Broke off the answer to ${running.head.method} for ${running.head.host}: ${code}`);
     this.#report(code);
     this.#reset();
     running.visitor.onExchangeBroken(this.#answer.isUntilClose);
@@ -383,6 +388,16 @@ export class Exchange implements OriginUser, Searcher {
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#sender.end();
     this.#context.counters.openExchanges--;
+  }
+
+  get #requestId(): string {
+    return requestIdOf(this.#context.nodeId, this.#number);
+  }
+
+  /** Never the path: what stands in it may be a secret. */
+  #log(head: RequestHead, message: string): void {
+    const traceId = traceIdOf(head);
+    this.#context.log("debug", message, { requestId: this.#requestId, ...(traceId === null ? {} : { traceId }) });
   }
 
   #report(code: ErrorCode | null, status = this.#answer.head?.status ?? statusOf(code)): void {

@@ -2,7 +2,7 @@
 
 import type { BlockList, Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { ServeLimits } from "../index.ts";
+import type { ServeLimits, ServeOptions } from "../index.ts";
 import type { Routes } from "../routes.ts";
 import type { GatekeeperOptions } from "./gatekeeper.ts";
 
@@ -32,7 +32,7 @@ export const DEFAULT_PROXY_LIMITS: ProxyLimits = {
 
 export type VisitorSocket = Socket | TLSSocket;
 
-export type ProxyLog = (level: "debug" | "info" | "warn" | "error", message: string) => void;
+export type ProxyLog = NonNullable<ServeOptions["log"]>;
 
 export interface ProxyOptions {
   readonly routes: Routes;

@@ -83,6 +83,7 @@ class HttpProxy implements VisitorProxy {
       domain: options.domain.toLowerCase(),
       trustProxy: options.trustProxy ?? null,
       pseudonym: `duplexity-${options.nodeId}`,
+      nodeId: options.nodeId,
       log: options.log ?? (() => {}),
       now: performance.now(),
       isDraining: () => this.#isDraining || options.isDraining?.() === true,

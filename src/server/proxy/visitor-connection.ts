@@ -17,6 +17,7 @@ import {
 } from "./options.ts";
 import type { OriginStream } from "./origin-stream.ts";
 import { isOwnHost } from "./own-host.ts";
+import { requestIdOf } from "./request-id.ts";
 import { breakSocket, Splice } from "./splice.ts";
 import { VisitorInput } from "./visitor-input.ts";
 import { detachVisitor, type SocketListener } from "./visitor-socket.ts";
@@ -307,7 +308,9 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
     counters.requests++;
     counters.failures++;
     counters.answers.countUntimed(visitorStatus(code));
-    if (reason !== null) this.#context.log("debug", `Refused a request from ${this.address}: ${reason}`);
+    const { log, nodeId } = this.#context;
+    const requestId = requestIdOf(nodeId, counters.requests);
+    if (reason !== null) log("debug", `Refused a request from ${this.address}: ${reason}`, { requestId });
     if (head === null) this.writeRefusal(code);
     else this.writeError(code, head, false);
     this.#linger();
