@@ -137,6 +137,8 @@ defaults
   retries 3
 frontend visitors
   bind 127.0.0.1:${at.port}
+  # As in deploy/proxies: unready nodes are better than none.
+  use_backend nodes_unchecked if { nbsrv(nodes) eq 0 }
   default_backend nodes
 frontend statistics
   bind 127.0.0.1:${at.statisticsPort}
@@ -147,6 +149,9 @@ backend nodes
   option httpchk
   http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
 ${servers.join("\n")}
+backend nodes_unchecked
+  balance roundrobin
+${servers.map((server) => server.replace(/ check .*/, "")).join("\n")}
 `,
   );
   const child = spawn("haproxy", ["-db", "-f", config], { stdio: "ignore" });
