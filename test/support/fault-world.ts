@@ -19,6 +19,10 @@ const OWNERS = ["ben", "eve"] as const;
 export const LEASE_MS = 30_000;
 /** So that a swallowed connection is found out sooner than by default. */
 const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
+/** FLUSHALL, but for the accounts. */
+const FLUSH = `for _, key in ipairs(redis.call("KEYS", "*")) do
+  if string.sub(key, 1, 17) ~= "duplexity:{store}" then redis.call("DEL", key) end
+end`;
 /** Longer than it takes to be held and answered after the longest fault. */
 const VISIT_MS = 20_000;
 /** A visitor comes this often. */
@@ -44,11 +48,13 @@ export class FaultWorld {
   readonly #running = new Map<ClaimNote, RunningClaim>();
   /** What is broken already: nothing is broken twice at once. */
   readonly #broken = new Set<string>();
+  readonly #redisArgs: readonly string[];
   #redis: RunningRedis;
   #visits = 0;
   #nextId = 0;
 
-  private constructor(stage: Stage, nodes: Nodes, tokens: ReadonlyMap<string, string>) {
+  private constructor(stage: Stage, nodes: Nodes, tokens: ReadonlyMap<string, string>, redisArgs: readonly string[]) {
+    this.#redisArgs = redisArgs;
     this.#stage = stage;
     this.nodes = nodes;
     this.#redis = nodes.redis;
@@ -56,14 +62,16 @@ export class FaultWorld {
   }
 
   static async start(stage: Stage): Promise<FaultWorld> {
-    const nodes = await startNodes(stage, { hasWires: true, args: SERVER_ARGS });
+    // Accounts are kept over its death: without them, both owners would rightly be nobody.
+    const redisArgs = ["--dir", await stage.folder("disk"), "--appendonly", "yes", "--appendfsync", "always"];
+    const nodes = await startNodes(stage, { hasWires: true, args: SERVER_ARGS, redisArgs });
     const tokens = new Map<string, string>();
     for (const name of OWNERS) {
       await nodes.admin("/api/users", { name });
       const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: name });
       tokens.set(name, String(secret));
     }
-    return new FaultWorld(stage, nodes, tokens);
+    return new FaultWorld(stage, nodes, tokens, redisArgs);
   }
 
   /** Until each name has a holder: by whichever owner gets it. */
@@ -242,10 +250,10 @@ export class FaultWorld {
       case "kill Redis":
         await this.#redis.end();
         await delay(forMs);
-        this.#redis = await startRedisServer(this.#stage, { port: this.nodes.redisPort });
+        this.#redis = await startRedisServer(this.#stage, { port: this.nodes.redisPort, args: this.#redisArgs });
         return;
       case "flush Redis":
-        await redisCli(this.nodes.redisPort, ["FLUSHALL"]);
+        await redisCli(this.nodes.redisPort, ["EVAL", FLUSH, "0"]);
         return;
       default:
         return this.#applyToName(kind, NAMES[target] ?? "cat1", forMs);

@@ -48,6 +48,8 @@ export interface NodesOptions {
   readonly args?: readonly string[];
   /** Whether each node has an address of its own for clients. @default true */
   readonly hasOwnAddresses?: boolean;
+  /** More arguments for redis-server. */
+  readonly redisArgs?: readonly string[];
   /** Whether there is a fault proxy on each of a node's wires. @default false */
   readonly hasWires?: boolean;
 }
@@ -64,7 +66,7 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
   const secret = { admin: join(folder, "admin-token"), cluster: join(folder, "cluster-secret") };
   await writeFile(secret.admin, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
   await writeFile(secret.cluster, `${CLUSTER_SECRET}\n`, { mode: 0o600 });
-  const redis = await startRedisServer(stage);
+  const redis = await startRedisServer(stage, { args: options.redisArgs ?? [] });
   const redisPort = redis.port;
   const port = await freePort();
   const statisticsPort = await freePort();
