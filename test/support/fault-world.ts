@@ -8,6 +8,7 @@ import { type ClaimNote, FaultChecker } from "./fault-checker.ts";
 import { type Fault, isOfName } from "./fault-plan.ts";
 import type { FaultProxy } from "./fault-proxy.ts";
 import { type Nodes, startNodes } from "./nodes.ts";
+import { ADMIN_TOKEN } from "./people.ts";
 import { type RunningRedis, redisCli, startRedisServer } from "./redis.ts";
 import { closeWithSockets, listen } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
@@ -17,6 +18,11 @@ export const NAMES = ["cat1", "cat2", "cat3"] as const;
 const OWNERS = ["ben", "eve"] as const;
 /** A registration holds for so long without being renewed; after that everything has to be as before. */
 export const LEASE_MS = 30_000;
+/**
+ * Within this all is as before. A lease is enough, unless the node that held a name died together with Redis's records:
+ * then its client is refused for a lease, and may by then wait for up to another 30 s before it tries again.
+ */
+export const HEAL_MS = 2 * LEASE_MS;
 /** So that a swallowed connection is found out sooner than by default. */
 const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
 /** FLUSHALL, but for the accounts. */
@@ -202,6 +208,20 @@ export class FaultWorld {
     } finally {
       this.#broken.delete(what);
     }
+  }
+
+  signal(claim: ClaimNote | null, name: NodeJS.Signals): void {
+    if (claim !== null) this.#running.get(claim)?.process.kill(name);
+  }
+
+  /** Until the registry says that the client of `name` is not there. */
+  async untilAway(name: string): Promise<void> {
+    const url = `http://127.0.0.1:${this.nodes.servers[0]?.internalPort}/locate?hostname=${name}.localhost`;
+    const isAway = async (): Promise<boolean> => {
+      const answer = await fetch(url, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
+      return (await answer.text()).includes('"state":"away"');
+    };
+    await poll(isAway, 2 * LEASE_MS, `${name} to be away`, 200);
   }
 
   /** All that the clients have printed. */
