@@ -12,8 +12,25 @@ export const ADMIN_TOKEN = "admin-token-of-the-test";
 export interface ApiAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string | string[] | undefined>>;
-  // biome-ignore lint/suspicious/noExplicitAny: tests look into it with matchers
-  readonly body: any;
+  readonly body: ApiBody;
+}
+
+/** Of each answer the fields that it has; of what they hold, tests say what they expect. */
+export interface ApiBody {
+  readonly auditId: string;
+  readonly bans: readonly unknown[];
+  readonly clients: readonly unknown[];
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string };
+  readonly events: readonly unknown[];
+  readonly expiresAt: string;
+  readonly inviteUrl: string;
+  readonly namePatterns: readonly string[] | null;
+  readonly secret: string;
+  readonly token: { readonly tokenId: string };
+  readonly tokens: readonly { readonly name: string }[];
+  readonly user: string;
+  readonly users: readonly { readonly name: string; readonly state: string }[];
+  readonly v: number;
 }
 
 export interface ApiStage {
