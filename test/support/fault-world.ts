@@ -8,7 +8,6 @@ import { type ClaimNote, FaultChecker } from "./fault-checker.ts";
 import { type Fault, isOfName } from "./fault-plan.ts";
 import type { FaultProxy } from "./fault-proxy.ts";
 import { type Nodes, startNodes } from "./nodes.ts";
-import { ADMIN_TOKEN } from "./people.ts";
 import { type RunningRedis, redisCli, startRedisServer } from "./redis.ts";
 import { closeWithSockets, listen } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
@@ -208,20 +207,6 @@ export class FaultWorld {
     } finally {
       this.#broken.delete(what);
     }
-  }
-
-  signal(claim: ClaimNote | null, name: NodeJS.Signals): void {
-    if (claim !== null) this.#running.get(claim)?.process.kill(name);
-  }
-
-  /** Until the registry says that the client of `name` is not there. */
-  async untilAway(name: string): Promise<void> {
-    const url = `http://127.0.0.1:${this.nodes.servers[0]?.internalPort}/locate?hostname=${name}.localhost`;
-    const isAway = async (): Promise<boolean> => {
-      const answer = await fetch(url, { headers: { authorization: `Bearer ${ADMIN_TOKEN}` } });
-      return (await answer.text()).includes('"state":"away"');
-    };
-    await poll(isAway, 2 * LEASE_MS, `${name} to be away`, 200);
   }
 
   /** All that the clients have printed. */
