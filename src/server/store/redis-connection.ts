@@ -109,6 +109,8 @@ export class RedisConnection {
   close(): void {
     this.#isClosed = true;
     clearInterval(this.#pings);
+    // This end of it is no news.
+    this.#client.removeAllListeners("close");
     this.#client.disconnect();
   }
 
@@ -116,11 +118,16 @@ export class RedisConnection {
     let reason: unknown = "no answer";
     let isUp = false;
     let isLost = false;
+    const lost = (why: unknown): void => {
+      if (isUp && !isLost) warn(unavailable(address, why).message);
+      isLost = true;
+    };
     client.on("error", (error: Error) => {
       reason = error;
-      if (isUp && !isLost) warn(unavailable(address, error).message);
-      isLost = true;
+      lost(error);
     });
+    // Redis may be back before the next connection could fail: calls were refused all the same.
+    client.on("close", () => lost("the connection ended"));
     client.on("ready", () => {
       if (isUp && isLost) warn(`the store at "${address.shown}" answers again`);
       isUp = true;
