@@ -182,8 +182,13 @@ export class Lives {
   dropIfUnused(client: ClientRecord): void {
     const { control, link, session, held } = client;
     if (client.ended !== null || control !== null || link !== null || session !== null || held.length > 0) return;
-    this.#options.clients.delete(client, lost("Nothing of the client is here any more"));
+    if (!this.#options.clients.delete(client, lost("Nothing of the client is here any more"))) return;
     clearTimeout(client.leavingTimer);
+    // What is being registered for it at this moment is undone in its turn, and whoever kicks its owner waits for that.
+    this.#options.clients.waitFor(
+      client.clientId,
+      client.inTurn(async () => {}),
+    );
   }
 
   /** Ends all of them. The registry is not told: this process goes, and with it its records, or their leases end. */

@@ -247,6 +247,22 @@ describe("Hub.kick", () => {
       expect(client.control?.messages.filter(({ type }) => type === "pipesAreRegisteredResponse")).toEqual([]);
     });
 
+    it("of a client that went while it was registering: its names are gone before it is confirmed", async () => {
+      const { hub, registry } = await hubWithPeople("ben");
+      const client = hub.client({ token: "ben" });
+      const { ticket } = await client.discover();
+      registry.hold("cat2.test");
+      await client.dial(ticket, ["cat1", "cat2"]);
+      await registry.held;
+      client.vanish();
+      await poll(() => hub.hub.statistics.clients === 0, 5_000, "the client to be forgotten", 2);
+      expect(hub.hub.routes.locate("cat1.test")).not.toBeNull();
+      const kicking = hub.hub.kick({ who: "ben", ...WHY });
+      registry.release();
+      await kicking;
+      expect(hub.hub.statistics).toMatchObject({ clients: 0, routes: 0 });
+    });
+
     it("to a name that goes back to a sister who was kicked as well", async () => {
       const { hub, registry } = await hubWithPeople("ben");
       const sister = hub.client({ token: "ben" });
