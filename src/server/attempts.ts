@@ -13,6 +13,8 @@ export type AttemptKind =
   | "sign-in-account"
   /** A device asks for a code, by address. */
   | "device"
+  /** What is kept for whoever asks before anybody has signed in, of all addresses together. */
+  | "begin"
   /** Somebody types a device's code, by account or address. */
   | "user-code"
   /** An admin's claim link or an invitation, by address. */
@@ -41,6 +43,9 @@ export const DEFAULT_ATTEMPT_LIMITS: Readonly<Record<AttemptKind, AttemptLimit>>
   "sign-in": { points: 30, durationMs: 300_000 },
   "sign-in-account": { points: 10, durationMs: 300_000 },
   device: { points: 30, durationMs: 300_000 },
+  // With 15 minutes that each lasts, and 8,192 characters at most: less than half of what a store holds, so that there is
+  // room for bans and tokens however many addresses somebody has.
+  begin: { points: 5_000, durationMs: 300_000 },
   "user-code": { points: 10, durationMs: 300_000 },
   claim: { points: 20, durationMs: 300_000 },
   redeem: { points: 120, durationMs: 60_000 },
@@ -138,7 +143,7 @@ function sharedIndexOf(key: string): number {
 
 function tooMany(waitMs: number): DuplexityError {
   const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
-  return new DuplexityError("DPX_RATE_LIMIT", "Cannot go on: too many attempts came from here in a short time", {
+  return new DuplexityError("DPX_RATE_LIMIT", "Cannot go on: too many attempts came in a short time", {
     hint: `Try again in ${seconds} s.`,
   });
 }

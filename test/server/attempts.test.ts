@@ -22,7 +22,7 @@ describe("createAttempts", () => {
     await attempts.count("sign-in", "192.0.2.1");
     await expect(attempts.count("sign-in", "192.0.2.1")).rejects.toMatchObject({
       ...{ code: "DPX_RATE_LIMIT", hint: "Try again in 40 s." },
-      message: "Cannot go on: too many attempts came from here in a short time",
+      message: "Cannot go on: too many attempts came in a short time",
     });
     vi.setSystemTime(START + 60_000);
     await attempts.count("sign-in", "192.0.2.1");

@@ -51,9 +51,12 @@ export class Outside {
   async begin({ query, browser, address }: Exchange): Promise<Answer> {
     const { attempts, store } = this.#options;
     await attempts.count("sign-in", senderOf(address));
+    await attempts.count("begin", "");
     const configuration = await this.#configuration();
     const state = client.randomState();
-    const entry = { browser: hashOf(browser.id), next: query.get("next") };
+    const next = query.get("next") ?? "";
+    // Only what this server has sealed, which is not long, is kept.
+    const entry = { browser: hashOf(browser.id), next: browser.keptPath(next) === null ? null : next };
     await store.put(keyOf(state), entry, { ttlMs: OUTSIDE_SIGN_IN_S * 1_000 });
     const { scopes_supported: supported } = configuration.serverMetadata();
     // Some providers refuse a request for a scope that they do not know.

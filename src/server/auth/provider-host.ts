@@ -78,7 +78,10 @@ export class ProviderHost {
    */
   async serve(exchange: Exchange, path: string): Promise<Answer | null> {
     const { request, response, query, address } = exchange;
-    if (path === ROUTES.device_authorization) await this.#options.attempts.count("device", senderOf(address));
+    if (path === ROUTES.device_authorization) {
+      await this.#options.attempts.count("device", senderOf(address));
+      await this.#options.attempts.count("begin", "");
+    }
     if (path === ROUTES.code_verification) {
       const refusal = await this.#checkDevicePage(exchange);
       if (refusal !== null) return refusal;

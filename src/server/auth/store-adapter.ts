@@ -20,6 +20,12 @@ const HASH_MARK = `hash:${randomBytes(16).toString("base64url")}:`;
  */
 const KEPT_OF_REFRESH_TOKEN = ["accountId", "authTime", "clientId", "exp", "grantId", "iat", "kind", "scope"] as const;
 
+/**
+ * A payload has some 1,000 characters. A stranger who asks for a device code may send parameters that the provider keeps
+ * with it, 50,000 characters of them.
+ */
+const MAX_PAYLOAD_CHARS = 8_192;
+
 interface Kept {
   readonly payload: AdapterPayload;
   /** Unix time in seconds. */
@@ -35,7 +41,9 @@ export class StoreAdapter implements Adapter {
     this.#model = model;
   }
 
+  /** @throws {errors.InvalidRequest} if `payload` has more than `MAX_PAYLOAD_CHARS`. */
   async upsert(id: string, payload: AdapterPayload, expiresInS?: number): Promise<void> {
+    if (JSON.stringify(payload).length > MAX_PAYLOAD_CHARS) throw new errors.InvalidRequest("it has too much in it");
     const hash = hashOf(id);
     // Whoever has saved late must not make a redeemed code good again.
     const change = (old: Value | null): Value => storedForm({ payload, consumedAt: keptOf(old)?.consumedAt ?? null });

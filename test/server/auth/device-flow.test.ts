@@ -127,6 +127,28 @@ describe("The device flow of the auth service", () => {
     expect(await errorOf(start(started))).toBe("slow_down");
   });
 
+  it("gives out so many codes to all addresses together: there is room for what else is kept", async () => {
+    const started = await startAuth(stage, { limits: { begin: { points: 2, durationMs: 60_000 } } });
+    for (const address of ["192.0.2.1", "192.0.2.2"]) {
+      started.address = address;
+      await start(started);
+    }
+    started.address = "192.0.2.3";
+    expect(await errorOf(start(started))).toBe("slow_down");
+  });
+
+  it("keeps nothing for who asks with more than a sign-in needs", async () => {
+    const started = await startAuth(stage);
+    const configuration = await discover(started);
+    const before = await started.store.list("oidc/");
+    for (const name of ["login_hint", "nonce", "ui_locales"]) {
+      const scope = "openid offline_access profile";
+      const asked = client.initiateDeviceAuthorization(configuration, { scope, [name]: "x".repeat(10_000) });
+      expect(await errorOf(asked)).toBe("invalid_request");
+    }
+    expect(await started.store.list("oidc/")).toEqual(before);
+  });
+
   it("keeps neither code as it was given out", async () => {
     const started = await startAuth(stage);
     const { device } = await start(started);

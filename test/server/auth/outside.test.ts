@@ -6,16 +6,20 @@ import { personOf } from "../../../src/server/auth/outside-claims.ts";
 import { OUTSIDE_CLIENT, type OutsideProvider, startOutsideProvider } from "../../support/outside-provider.ts";
 import { useStage } from "../../support/stage.ts";
 import { begin, discover, finish } from "./cli.ts";
-import { startAuth } from "./stage.ts";
+import { type StartAuthOptions, startAuth } from "./stage.ts";
 import { type Seen, TestBrowser } from "./test-browser.ts";
 
 const stage = useStage();
 const NO_RULES = { allowedDomains: [], allowedGroups: [], adminClaim: null } as const;
 
-async function start(rules: Partial<OutsideProviderOptions> = {}, hasLocalAccounts = true) {
+async function start(
+  rules: Partial<OutsideProviderOptions> = {},
+  hasLocalAccounts = true,
+  limits: NonNullable<StartAuthOptions["limits"]> = {},
+) {
   const providers: OutsideProvider[] = [];
   const started = await startAuth(stage, {
-    hasLocalAccounts,
+    ...{ hasLocalAccounts, limits },
     outside: async (origin) => {
       const outside = await startOutsideProvider(stage, `${origin}/auth/outside/callback`);
       providers.push(outside);
@@ -157,6 +161,19 @@ describe("An outside provider", () => {
       await browser.get(await goThere(browser, outside));
       expect(started.accounts.byName("ben-2")?.isAdmin).toBe(isAdmin);
     }
+  });
+
+  it("keeps of what comes after it only what this server has sealed, and begins so many for all addresses", async () => {
+    const limits = { begin: { points: 2, durationMs: 60_000 } };
+    const { started, browser } = await start({}, true, limits);
+    await browser.get(`/auth/outside?next=${"x".repeat(8_000)}`);
+    expect((await started.store.list("auth/outside/")).map(({ value }) => value)).toMatchObject([{ next: null }]);
+    const codes = [];
+    for (const address of ["192.0.2.1", "192.0.2.2"]) {
+      started.address = address;
+      codes.push((await browser.get("/auth/outside")).status);
+    }
+    expect(codes).toEqual([303, 429]);
   });
 
   it("lets in only whom the rules let in, and says why not", async () => {

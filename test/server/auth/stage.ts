@@ -20,7 +20,9 @@ export interface StartAuthOptions {
   readonly outside?: (origin: string) => Promise<OutsideProviderOptions>;
   /** @default true */
   readonly hasLocalAccounts?: boolean;
-  readonly limits?: Partial<Record<"sign-in" | "sign-in-account" | "device" | "user-code" | "claim", AttemptLimit>>;
+  readonly limits?: Partial<
+    Record<"sign-in" | "sign-in-account" | "device" | "user-code" | "claim" | "begin", AttemptLimit>
+  >;
   readonly now?: () => number;
   readonly store?: Store;
   /** @default an account `ben` with {@link PASSWORD} */
