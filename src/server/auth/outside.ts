@@ -4,7 +4,7 @@
 import { createHash } from "node:crypto";
 import * as client from "openid-client";
 import { DuplexityError } from "../../protocol/index.ts";
-import type { Accounts, AuditLog } from "../accounts/index.ts";
+import type { Account, Accounts, AuditLog } from "../accounts/index.ts";
 import type { Attempts } from "../attempts.ts";
 import { isLoopbackHost } from "../identity/index.ts";
 import { senderOf } from "../sender-of.ts";
@@ -76,7 +76,9 @@ export class Outside {
     try {
       const { subject, claims } = await this.#redeem(exchange);
       const person = personOf(claims, settings);
+      const wasAdmin = accounts.byOutside(settings.issuer, subject)?.isAdmin ?? false;
       const account = await accounts.signInOutside({ issuer: settings.issuer, subject, ...person });
+      if (account.isAdmin !== wasAdmin) await this.#recordRole(account, exchange.address);
       const answer = await signIn.begin(exchange, account, { next, how: `by ${this.host}` });
       // What comes next would else be a request from another site to the browser, and asked about.
       return answer.kind === "redirect" ? showPage(goOnPage(answer.location)) : answer;
@@ -86,6 +88,12 @@ export class Outside {
       await audit.record({ ...event, detail: `by ${this.host}: ${failure.message}` });
       throw failure;
     }
+  }
+
+  /** Also of somebody who is new here: an admin has come. */
+  async #recordRole({ name, isAdmin }: Account, from: string): Promise<void> {
+    const detail = `${isAdmin ? "an admin" : "no admin any more"}, by the claims of ${this.host}`;
+    await this.#options.audit.record({ action: "role-change", by: null, whom: name, from, detail });
   }
 
   /** As people know the provider: `login.example.com`. */

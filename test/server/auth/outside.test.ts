@@ -161,6 +161,13 @@ describe("An outside provider", () => {
       await browser.get(await goThere(browser, outside));
       expect(started.accounts.byName("ben-2")?.isAdmin).toBe(isAdmin);
     }
+    const { host } = new URL(outside.issuer);
+    const changes = (await started.audit.read(9)).filter(({ action }) => action === "role-change");
+    expect(changes.map(({ whom, detail }) => `${whom}: ${detail}`)).toEqual([
+      `ben-2: an admin, by the claims of ${host}`,
+      `ben-2: no admin any more, by the claims of ${host}`,
+      `ben-2: an admin, by the claims of ${host}`,
+    ]);
   });
 
   it("keeps of what comes after it only what this server has sealed, and begins so many for all addresses", async () => {
