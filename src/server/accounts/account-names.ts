@@ -12,6 +12,9 @@ const NAME = /^[a-z0-9][a-z0-9._-]*$/;
 /** Words of the language: harmless here, but whoever reads a list of users with a script may trip over them. */
 const REFUSED: ReadonlySet<string> = new Set(["constructor"]);
 
+/** Says that only a user is meant. */
+const USER_PREFIX = "user:";
+
 /** What the holder of the admin token is called, in lists and in the audit log. */
 const ADMIN_NAME = "admin";
 
@@ -23,6 +26,11 @@ export function isAdminsName(canonical: string): boolean {
 /** `name` in lower case (ASCII only), as names are kept and compared. Says nothing about whether it is valid. */
 export function canonicalAccountName(name: string): string {
   return name.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
+}
+
+/** The name in `who`: a user's name in any case, also `user:ben` where it could be something else's. */
+export function userNameOf(who: string): string {
+  return canonicalAccountName(who.startsWith(USER_PREFIX) ? who.slice(USER_PREFIX.length) : who);
 }
 
 /** Whether `canonical` may be an account's name. */

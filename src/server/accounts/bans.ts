@@ -3,7 +3,7 @@
 import { canonicalHostname, DuplexityError, fields, isLabel, MAX_HOSTNAME_CHARS } from "../../protocol/index.ts";
 import type { Admission, Identity } from "../identity/index.ts";
 import type { Store } from "../store/index.ts";
-import { canonicalAccountName } from "./account-names.ts";
+import { userNameOf } from "./account-names.ts";
 import { Mirror, type WarningLog } from "./mirror.ts";
 import { proseOf } from "./prose.ts";
 import { readBan, writeBan } from "./records.ts";
@@ -81,7 +81,7 @@ export class Bans implements Admission {
   }
 
   /**
-   * Lifts every ban of `who`: a user's name, a hostname, its first label, a clientId. Answers what it lifted.
+   * Lifts every ban of `who`: a user's name (`user:ben`: that alone), a hostname, its first label, a clientId. Answers what it lifted.
    *
    * @throws {DuplexityError} `DPX_STORE`
    */
@@ -177,7 +177,7 @@ function checkSubject(subject: BanSubject): BanSubject {
 function isMeant(subject: BanSubject, who: string): boolean {
   switch (subject.kind) {
     case "user":
-      return subject.name === canonicalAccountName(who) || subject.userId === who;
+      return subject.name === userNameOf(who) || subject.userId === who;
     case "hostname": {
       const hostname = canonicalHostname(who);
       return subject.hostname === hostname || subject.hostname.split(".", 1)[0] === hostname;

@@ -1,5 +1,6 @@
 // People, their machines' tokens, bans and the audit log, kept in a store. Knows no HTTP.
 
+export { userNameOf } from "./account-names.ts";
 export { Accounts, type AccountsOptions, type NewAccount } from "./accounts.ts";
 export { AuditLog, type AuditLogOptions } from "./audit-log.ts";
 export { Bans, type BansOptions } from "./bans.ts";

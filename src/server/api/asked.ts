@@ -1,6 +1,6 @@
 // Reads what a request of the API asks for: fields that are known and no others, each of one kind and bounded.
 
-import { canonicalHostname, DuplexityError, fields } from "../../protocol/index.ts";
+import { DuplexityError, fields } from "../../protocol/index.ts";
 import { readFields } from "../json-body.ts";
 
 /** What an admin writes for others to read; with the rest of its sentence it fits into any message. */
@@ -57,9 +57,4 @@ export const readDurationMs = fields.integerReader(1, MAX_DURATION_MS);
 export function readPatterns(value: unknown, path: string): readonly string[] | null {
   if (value === null) return null;
   return fields.arrayReader(fields.readName, 1, MAX_PATTERNS)(value, path);
-}
-
-/** A user's name as accounts have it. */
-export function userNameOf(who: string): string {
-  return canonicalHostname(who.startsWith("user:") ? who.slice("user:".length) : who);
 }

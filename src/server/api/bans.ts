@@ -1,7 +1,7 @@
 // Who is banned, and lifting that.
 
 import { DuplexityError, fields } from "../../protocol/index.ts";
-import { readAsked, readWho, userNameOf } from "./asked.ts";
+import { readAsked, readWho } from "./asked.ts";
 import { nearestTo } from "./nearest.ts";
 import type { ApiCall, ApiEndpoints, ApiOptions } from "./options.ts";
 import { banRow, isoOrNull, nameOfSubject } from "./rows.ts";
@@ -9,7 +9,7 @@ import { banRow, isoOrNull, nameOfSubject } from "./rows.ts";
 export function banEndpoints({ bans, audit }: ApiOptions): ApiEndpoints {
   async function unban({ identity, from, asked }: ApiCall): Promise<object> {
     const who = readAsked(asked, ["who"], (body) => fields.field(body, "who", readWho));
-    const lifted = await bans.lift(who.startsWith("user:") ? userNameOf(who) : who);
+    const lifted = await bans.lift(who);
     if (lifted.length === 0) {
       const nearest = nearestTo(
         who,

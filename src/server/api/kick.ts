@@ -1,9 +1,9 @@
 // Ends clients, and bans whom they belong to. A ban is kept before anybody is ended, so that nobody slips back in between.
 
 import { DuplexityError, fields, hostnameOf } from "../../protocol/index.ts";
-import type { Ban, BanSubject } from "../accounts/index.ts";
+import { type Ban, type BanSubject, userNameOf } from "../accounts/index.ts";
 import type { Found, KickedClient } from "../hub/index.ts";
-import { optional, readAsked, readDurationMs, readReason, readWho, userNameOf } from "./asked.ts";
+import { optional, readAsked, readDurationMs, readReason, readWho } from "./asked.ts";
 import { nearestTo } from "./nearest.ts";
 import type { ApiCall, ApiEndpoints, ApiOptions } from "./options.ts";
 import { isoOrNull, nameOfSubject } from "./rows.ts";

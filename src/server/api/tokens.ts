@@ -1,9 +1,9 @@
 // Tokens of machines: each person's own, and an admin all of them. A secret is answered once, when it is made.
 
 import { DuplexityError, fields } from "../../protocol/index.ts";
-import type { Account, MachineToken } from "../accounts/index.ts";
+import { type Account, type MachineToken, userNameOf } from "../accounts/index.ts";
 import type { Identity } from "../identity/index.ts";
-import { optional, readAsked, readDurationMs, readPatterns, readWho, userNameOf } from "./asked.ts";
+import { optional, readAsked, readDurationMs, readPatterns, readWho } from "./asked.ts";
 import { nearestTo } from "./nearest.ts";
 import type { ApiCall, ApiEndpoints, ApiOptions } from "./options.ts";
 import { isoOrNull, tokenRow } from "./rows.ts";

@@ -1,8 +1,8 @@
 // People: who may sign in, inviting them, and removing them with all that is theirs.
 
 import { DuplexityError, fields } from "../../protocol/index.ts";
-import type { Account } from "../accounts/index.ts";
-import { optional, readAsked, readPatterns, readWho, userNameOf } from "./asked.ts";
+import { type Account, userNameOf } from "../accounts/index.ts";
+import { optional, readAsked, readPatterns, readWho } from "./asked.ts";
 import { nearestTo } from "./nearest.ts";
 import type { ApiCall, ApiEndpoints, ApiOptions } from "./options.ts";
 import { isoOrNull, userRow } from "./rows.ts";

@@ -148,6 +148,8 @@ describe("Bans.lift", () => {
     ["ben", [USER]],
     ["BEN", [USER]],
     [USER_ID, [USER]],
+    ["user:Ben", [USER]],
+    ["user:cat1", []],
     ["cat1.example.com", [HOSTNAME]],
     ["Cat1", [HOSTNAME]],
     ["client-0001", [CLIENT]],

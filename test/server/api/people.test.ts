@@ -71,6 +71,16 @@ describe("/api/users", () => {
     expect(await api.told()).toEqual(["user-remove ana ben"]);
   });
 
+  it("takes a dot at the end of a name for part of it", async () => {
+    const api = await startApi(stage);
+    expect(await api.post("/api/users", { name: "ben." }, ADMIN_TOKEN)).toMatchObject({ status: 200 });
+    expect(await api.post("/api/users/remove", { name: "ben." }, ADMIN_TOKEN)).toMatchObject({
+      status: 200,
+      body: { removed: "ben." },
+    });
+    expect(api.accounts.byName("ben")).not.toBeNull();
+  });
+
   it("removes neither the asker, nor the last admin, nor whom nobody knows", async () => {
     const api = await startApi(stage);
     const remove = (name: string, token: string) => api.post("/api/users/remove", { name }, token);
