@@ -1,15 +1,14 @@
 // Opens what nodes share, in the memory of a single one or in Redis: the registry, the topics, and who is there.
 
 import { asDuplexityError } from "../../protocol/index.ts";
+import { parseRedisUrl, RedisConnection } from "../redis/index.ts";
 import { MemoryPresence } from "./memory-presence.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
 import { MemoryTopics } from "./memory-topics.ts";
 import type { Presence } from "./presence.ts";
-import { RedisConnection } from "./redis-connection.ts";
 import { RedisPresence } from "./redis-presence.ts";
 import { RedisRegistry } from "./redis-registry.ts";
 import { RedisTopics } from "./redis-topics.ts";
-import { parseRedisUrl } from "./redis-url.ts";
 import type { Registry } from "./registry.ts";
 import type { PortRange } from "./tcp-port-pool.ts";
 import type { Topics } from "./topics.ts";

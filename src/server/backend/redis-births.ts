@@ -3,7 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
-import type { RedisConnection } from "./redis-connection.ts";
+import type { RedisConnection } from "../redis/index.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { readTime } from "./redis-records.ts";
 import { BIRTH } from "./redis-scripts.ts";

@@ -1,8 +1,8 @@
 // Which names there are, and which are an owner's. Only a hint: who reads it looks at the records themselves, and what is
 // wrong in it is mended when it is read or when names are renewed.
 
+import type { RedisConnection } from "../redis/index.ts";
 import { forEachAtMost } from "./at-most.ts";
-import type { RedisConnection } from "./redis-connection.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { INDEX } from "./redis-scripts.ts";
 import type { RegistryRecord } from "./registry.ts";

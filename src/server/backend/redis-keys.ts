@@ -1,7 +1,7 @@
 // The names of the registry's keys in Redis, and which of them one script may take together. Sends nothing.
 
 import { createHash } from "node:crypto";
-import { slotOf } from "./redis-slot.ts";
+import { slotOf } from "../redis/index.ts";
 
 /** Keys for one script: so long no other client waits for it (each takes some microseconds). */
 const MAX_BATCH = 250;

@@ -2,9 +2,9 @@
 // that Redis does not answer about stays until its lease has ended by this node's own clock.
 
 import { asDuplexityError, fields as checked, DuplexityError } from "../../protocol/index.ts";
+import { type RedisConnection, scriptOf } from "../redis/index.ts";
 import { isSealed, sealOf } from "./node-seal.ts";
 import { NODE_ROLES, type NodeRecord, type Presence, type PresenceChange } from "./presence.ts";
-import { type RedisConnection, scriptOf } from "./redis-connection.ts";
 
 export interface RedisPresenceOptions {
   readonly connection: RedisConnection;

@@ -4,12 +4,12 @@
 import { isDeepStrictEqual } from "node:util";
 import { asDuplexityError } from "../../protocol/index.ts";
 import { type Clock, systemClock } from "../clock.ts";
+import type { RedisConnection } from "../redis/index.ts";
 import { forEachAtMost } from "./at-most.ts";
 import { FollowedNames } from "./followed-names.ts";
 import { NodePorts } from "./node-ports.ts";
 import { Births } from "./redis-births.ts";
 import { claimName } from "./redis-claims.ts";
-import type { RedisConnection } from "./redis-connection.ts";
 import { RedisIndex } from "./redis-index.ts";
 import { RedisKeys } from "./redis-keys.ts";
 import { RedisSteps, type Registered, type Renewal, type Sight } from "./redis-steps.ts";

@@ -5,7 +5,7 @@
 // is up), `ends` (until when the name is its owner's), `left` (1: the client said goodbye), `kept` (when Redis forgets
 // the key; never before `ends`). Times in ms, by Redis's own clock.
 
-import { scriptOf } from "./redis-connection.ts";
+import { scriptOf } from "../redis/index.ts";
 
 /** In the order in which scripts answer them. */
 export const FIELDS = [

@@ -1,8 +1,8 @@
 // The scripts of the registry as calls: arguments in, what Redis says of a name out. Remembers nothing.
 
 import { DuplexityError } from "../../protocol/index.ts";
+import type { RedisConnection } from "../redis/index.ts";
 import { forEachAtMost } from "./at-most.ts";
-import type { RedisConnection } from "./redis-connection.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { readKnownName, readTime, registrationArgs } from "./redis-records.ts";
 import { LOCATE, REGISTER, REMOVE, RENEW, REVIVE } from "./redis-scripts.ts";

@@ -3,9 +3,7 @@
 
 import { randomBytes } from "node:crypto";
 import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
-import type { RedisConnection } from "./redis-connection.ts";
-import { CALL_TIMEOUT_MS } from "./redis-options.ts";
-import { RedisSubscription } from "./redis-subscription.ts";
+import { CALL_TIMEOUT_MS, type RedisConnection, RedisSubscription } from "../redis/index.ts";
 import { decodeEnvelope, type Envelope, encodeEnvelope, readMessage, readOutcome } from "./topic-codec.ts";
 import { TopicHandlers } from "./topic-handlers.ts";
 import { TopicRequests } from "./topic-requests.ts";

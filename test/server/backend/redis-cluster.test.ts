@@ -1,8 +1,8 @@
 // The registry and the topics in a real Redis Cluster of six processes.
 
 import { beforeAll, describe, expect, it } from "vitest";
-import type { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
-import { slotOf } from "../../../src/server/backend/redis-slot.ts";
+import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
+import { slotOf } from "../../../src/server/redis/redis-slot.ts";
 import { redisCli } from "../../support/redis.ts";
 import { startRedisCluster } from "../../support/redis-cluster.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";

@@ -3,8 +3,8 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { MemoryPresence } from "../../../src/server/backend/memory-presence.ts";
 import type { NodeRecord, PresenceChange } from "../../../src/server/backend/presence.ts";
-import type { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
 import { RedisPresence, type RedisPresenceOptions } from "../../../src/server/backend/redis-presence.ts";
+import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";

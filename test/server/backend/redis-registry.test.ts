@@ -2,11 +2,11 @@
 
 import { beforeAll, describe, expect, it } from "vitest";
 import { MemoryTopics } from "../../../src/server/backend/memory-topics.ts";
-import type { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
 import { RedisKeys } from "../../../src/server/backend/redis-keys.ts";
 import { RedisSteps } from "../../../src/server/backend/redis-steps.ts";
 import { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
 import type { Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
+import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";

@@ -2,10 +2,10 @@
 
 import { randomBytes } from "node:crypto";
 import { MemoryTopics } from "../../../src/server/backend/memory-topics.ts";
-import { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
 import { RedisRegistry, type RedisRegistryOptions } from "../../../src/server/backend/redis-registry.ts";
 import { RedisTopics, type RedisTopicsOptions } from "../../../src/server/backend/redis-topics.ts";
-import { parseRedisUrl } from "../../../src/server/backend/redis-url.ts";
+import { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
+import { parseRedisUrl } from "../../../src/server/redis/redis-url.ts";
 import type { Stage } from "../../support/stage.ts";
 import { ManualClock } from "../manual-clock.ts";
 import { GRACE_MS, LEASE_MS, PORTS, type RegistryUnderTest } from "./registry-contract.ts";

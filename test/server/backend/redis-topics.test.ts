@@ -1,9 +1,9 @@
 // The topics in Redis: the contract, and what is their own, on a real redis-server.
 
 import { beforeAll, describe, expect, it } from "vitest";
-import type { RedisConnection } from "../../../src/server/backend/redis-connection.ts";
 import { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
 import { MAX_TOPIC_MESSAGE_BYTES } from "../../../src/server/backend/topics.ts";
+import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";

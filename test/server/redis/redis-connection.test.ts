@@ -3,13 +3,13 @@
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
-import { MAX_CALLS, RedisConnection, scriptOf } from "../../../src/server/backend/redis-connection.ts";
-import { parseRedisUrl } from "../../../src/server/backend/redis-url.ts";
+import { MAX_CALLS, RedisConnection, scriptOf } from "../../../src/server/redis/redis-connection.ts";
+import { parseRedisUrl } from "../../../src/server/redis/redis-url.ts";
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { freePort } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
 import { within } from "../../support/wait.ts";
-import { connectTo } from "./redis-stage.ts";
+import { connectTo } from "../backend/redis-stage.ts";
 
 const stage = useStage();
 

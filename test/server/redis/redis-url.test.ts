@@ -2,8 +2,8 @@
 
 import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { slotOf } from "../../../src/server/backend/redis-slot.ts";
-import { parseRedisUrl } from "../../../src/server/backend/redis-url.ts";
+import { slotOf } from "../../../src/server/redis/redis-slot.ts";
+import { parseRedisUrl } from "../../../src/server/redis/redis-url.ts";
 
 describe("parseRedisUrl", () => {
   it.each([
