@@ -16,6 +16,7 @@ import {
 } from "../../protocol/index.ts";
 import type { Identity } from "../identity/index.ts";
 import { outwardOf } from "../outward.ts";
+import type { LobbyPlace } from "./lobby.ts";
 import { RateBound } from "./rate.ts";
 
 /** Messages that may come at once, and in a second in the long run: a client that works sends one a link. */
@@ -31,6 +32,8 @@ export interface ControlSocketOptions {
   /** The `Host` at which the client has reached this server. */
   readonly host: string;
   readonly heartbeat: Heartbeat;
+  /** Is left when the client has said who it is. */
+  readonly place: LobbyPlace;
   onMessage(control: ControlSocket, message: ControlMessage): void;
   /** The socket is of no more use, for whatever reason. At most once. */
   onClose(control: ControlSocket, error: DuplexityError): void;
@@ -40,8 +43,7 @@ export class ControlSocket {
   /** Who is behind it, by the proof that was shown last. */
   identity: Identity;
   readonly host: string;
-  /** Who it is for: set by its first discoveryRequest. */
-  clientId: string | null = null;
+  #clientId: string | null = null;
   readonly #socket: WebSocket;
   readonly #options: ControlSocketOptions;
   readonly #rate = new RateBound(CONTROL_BURST, CONTROL_PER_SECOND);
@@ -66,10 +68,24 @@ export class ControlSocket {
       dead: (silentMs) =>
         this.#drop(`Nothing came on control for ${Math.round(silentMs / 1_000)} s, a ping stayed unanswered`),
     });
+    const { place } = options;
+    place.onExpire = (error) => this.refuse(error);
+    place.restart();
+  }
+
+  /** Who it is for; null until it has been told. */
+  get clientId(): string | null {
+    return this.#clientId;
   }
 
   get isOpen(): boolean {
     return this.#isOpen;
+  }
+
+  /** Its client has said who it is. */
+  identify(clientId: string): void {
+    this.#clientId = clientId;
+    this.#options.place.leave();
   }
 
   send(message: ControlMessage): void {
@@ -122,6 +138,7 @@ export class ControlSocket {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     this.#liveness.stop();
+    this.#options.place.leave();
     this.#options.onClose(this, error);
   }
 }

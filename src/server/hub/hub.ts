@@ -1,119 +1,39 @@
-// The broker to its clients: takes their control and dialer sockets and reads
-// their messages. What becomes of a client is in lives.ts. Sees no visitor.
+// The broker to its clients: puts its parts together and is what the server sees of them. Sees no visitor.
 
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { WebSocketServer } from "ws";
-import {
-  asDuplexityError,
-  type ClientDisconnectRequest,
-  type ClosePipesRequest,
-  type ControlMessage,
-  type DiscoveryRequest,
-  DuplexityError,
-  GATES_FEATURE,
-  MAX_MESSAGE_BYTES,
-  MAX_PACKET_BYTES,
-  RELAY_FEATURE,
-  type Session,
-  SUBPROTOCOL,
-  TICKET_HEADER,
-  type TokenRefresh,
-} from "../../protocol/index.ts";
+import { DuplexityError, type Session } from "../../protocol/index.ts";
 import type { Ban } from "../accounts/index.ts";
-import type { Attempts } from "../attempts.ts";
-import type { Registry, RegistryRecord } from "../backend/registry.ts";
+import type { RegistryRecord } from "../backend/registry.ts";
 import { refuseSocket } from "../http-answer.ts";
-import type { Admission, Authenticator, Identity } from "../identity/index.ts";
-import type { ServeLimits } from "../index.ts";
-import type { Route, Routes } from "../routes.ts";
+import type { Identity } from "../identity/index.ts";
+import type { Routes } from "../routes.ts";
+import { ClientLinks } from "./client-links.ts";
 import type { ClientRecord } from "./client-record.ts";
 import { type ClientRow, rowOf } from "./client-rows.ts";
 import { ClientTable } from "./client-table.ts";
-import { ControlSocket } from "./control-socket.ts";
-import { DialerSocket } from "./dialer-socket.ts";
+import { ControlMessages } from "./control-messages.ts";
+import { ControlSockets } from "./control-sockets.ts";
+import { DialerSockets, ticketNode } from "./dialer-sockets.ts";
+import { Dials } from "./dials.ts";
 import { Doors } from "./doors.ts";
-import { checkHandshake, highestCommon } from "./handshake.ts";
+import { checkHandshake } from "./handshake.ts";
+import type { HubOptions, HubStatistics, HubUpgrade } from "./hub-options.ts";
 import { type Found, type Kick, type KickedClient, Kicks } from "./kicks.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { Lives } from "./lives.ts";
-import type { LobbyPlace } from "./lobby.ts";
 import { NodeSessions } from "./node-sessions.ts";
 import { OwnerStreams } from "./owner-streams.ts";
-import type { PortOpener } from "./registrar.ts";
-import { type ClusterOptions, Relays } from "./relays.ts";
+import { Registrar } from "./registrar.ts";
+import { Relays } from "./relays.ts";
 import { RouteTable } from "./route-table.ts";
-import { nodeOfTicket, type Ticket, TicketStore } from "./tickets.ts";
-
-export interface HubOptions {
-  readonly registry: Registry;
-  readonly admission: Admission;
-  readonly authenticator: Pick<Authenticator, "authenticateToken" | "current">;
-  readonly attempts: Attempts;
-  readonly nodeId: string;
-  readonly domain: string;
-  /** `duplexity/0.1.0 node/20.20.2` */
-  readonly software: string;
-  /** `ws(s)://…/dialer`, as a client reaches it that has reached control at `host`. */
-  readonly dataPlaneUri: (host: string) => string;
-  /** What a visitor opens. */
-  readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
-  readonly limits: Omit<ServeLimits, "maxUnauthenticated">;
-  /** Null: no TCP pipes. */
-  readonly ports: PortOpener | null;
-  /** The other nodes. Null: there are none. @default null */
-  readonly cluster?: ClusterOptions | null;
-  /** Whether visitors can sign in with this server: else a pipe that asks for it is refused. @default false */
-  readonly canSignIn?: boolean;
-  /** A route came, changed or (null) went. */
-  readonly onRouteChange?: (previous: Route | null, next: Route | null) => void;
-  readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
-  /** How often leases are renewed. @default 10_000 */
-  readonly renewEveryMs?: number;
-  /** How long a dial ticket is good for. @default 30_000 */
-  readonly ticketTtlMs?: number;
-  /** Unix time in ms. @default Date.now */
-  readonly now?: () => number;
-}
-
-/** What is in the hub's tables at this moment. */
-export interface HubStatistics {
-  readonly clients: number;
-  /** Clients with a link that carries packets. */
-  readonly links: number;
-  /** Streams that are open in all sessions. */
-  readonly streams: number;
-  readonly controls: number;
-  readonly dialers: number;
-  readonly tickets: number;
-  readonly routes: number;
-  readonly waiters: number;
-  /** Sessions with clients whose link is at another hub. */
-  readonly remoteSessions: number;
-  /** Sockets to and from other nodes. */
-  readonly peers: number;
-  /** Other nodes' sessions that are passed on here. */
-  readonly relays: number;
-}
-
-/** A request for one of the hub's sockets, whose sender is known. The place in the lobby is left with its first message. */
-export interface HubUpgrade {
-  readonly request: IncomingMessage;
-  readonly socket: Socket;
-  readonly head: Buffer;
-  readonly identity: Identity;
-  readonly place: LobbyPlace;
-  /** Whom its attempts count for besides its owner; null for an address behind which are many. */
-  readonly sender: string | null;
-}
+import { TicketStore } from "./tickets.ts";
 
 export class Hub {
   readonly #options: HubOptions;
   readonly #clients: ClientTable;
-  readonly #controls = new Map<ControlSocket, LobbyPlace>();
-  /** Dialers that are not a link yet. */
-  readonly #dialers = new Set<DialerSocket>();
+  readonly #controls: ControlSockets;
+  readonly #dialers: DialerSockets;
   readonly #tickets: TicketStore;
   readonly #routes: RouteTable;
   readonly #doors: Doors;
@@ -122,32 +42,19 @@ export class Hub {
   readonly #lives: Lives;
   readonly #kicks: Kicks;
   readonly #leases: LeaseKeeper;
-  readonly #webSockets = new WebSocketServer({
-    noServer: true,
-    clientTracking: false,
-    perMessageDeflate: false,
-    skipUTF8Validation: true,
-    allowSynchronousEvents: true,
-    maxPayload: MAX_MESSAGE_BYTES,
-    handleProtocols: () => SUBPROTOCOL,
-  });
   #isDraining = false;
 
   constructor(options: HubOptions) {
     this.#options = options;
-    // Emitted within `handleUpgrade`: left alone, ws would answer by itself, without a code.
-    this.#webSockets.on("wsClientError", ({ message }) => {
-      throw new DuplexityError("DPX_PROTOCOL", `Cannot upgrade to a WebSocket: ${message}`);
-    });
-    const { registry, limits, onRouteChange, log, now = Date.now, admission, authenticator, nodeId, domain } = options;
-    const { maxClients, maxClientsPerOwner } = limits;
+    const { registry, limits, onRouteChange, log, now = Date.now, nodeId, domain, cluster = null } = options;
+    const { maxClients, maxClientsPerOwner, heartbeatIdleMs, heartbeatTimeoutMs } = limits;
+    const isAlone = cluster === null;
     const clients = new ClientTable({ maxClients, maxClientsPerOwner, now });
-    this.#clients = clients;
-    this.#doors = new Doors({ admission, authenticator, now });
-    const isAlone = (options.cluster ?? null) === null;
-    this.#tickets = new TicketStore(options.ticketTtlMs ?? 30_000, now, isAlone ? null : nodeId);
+    const doors = new Doors({ ...options, now });
+    const tickets = new TicketStore(options.ticketTtlMs ?? 30_000, now, isAlone ? null : nodeId);
+    const sessions = new NodeSessions(limits);
     const streams = new OwnerStreams({ clients, limits });
-    this.#routes = new RouteTable({
+    const routes = new RouteTable({
       registry,
       asks: !isAlone,
       sessionOf: (record) => this.#sessionOf(record),
@@ -158,23 +65,42 @@ export class Hub {
       maxWaiters: 2 * limits.maxHeld,
       ...(onRouteChange === undefined ? {} : { onChange: onRouteChange }),
     });
-    const sessions = new NodeSessions(limits);
-    const lives = new Lives({
+    const registrar = new Registrar({
       ...options,
-      ...{ clients, sessions, doors: this.#doors },
+      maxPipes: limits.maxPipes,
+      check: (client, hostname) => doors.checkPipe(client, hostname),
+      onGivenBack: (record) => lives.givenBack(record),
+    });
+    const lives = new Lives({
+      ...{ nodeId, registry, registrar, clients, limits, log },
+      onAway: (client) => this.#relays?.onAway(client),
+      onEnd: (client, error) => this.#dialers.refuseOf(client, error),
+    });
+    const links = new ClientLinks({
+      ...{ sessions, lives, limits },
       takeBack: (client) => this.#relays?.takeBack(client) ?? null,
       onLinked: (client) => this.#relays?.onLinked(client),
-      onAway: (client) => this.#relays?.onAway(client),
       onLive: (client) => {
-        for (const hostname of client.hostnames) this.#routes.wake(hostname);
+        for (const hostname of client.hostnames) routes.wake(hostname);
       },
-      onEnd: (client, error) => this.#refuseDialers(client, error),
     });
-    this.#lives = lives;
+    const dials = new Dials({ ...options, clients, doors, registrar, lives, links });
+    this.#dialers = new DialerSockets({
+      ...{ clients, tickets, doors, log },
+      dial: (dialer, client, message) => dials.dial(dialer, client, message),
+    });
+    const messages = new ControlMessages({
+      ...options,
+      ...{ clients, tickets, doors, lives },
+      isDraining: () => this.#isDraining,
+    });
+    this.#controls = new ControlSockets({
+      heartbeat: { idleMs: heartbeatIdleMs, timeoutMs: heartbeatTimeoutMs },
+      onMessage: (control, message) => messages.receive(control, message),
+      onClose: (control) => messages.closed(control),
+    });
+    this.#relays = isAlone ? null : new Relays({ clients, sessions, lives, limits, nodeId, log, routes, ...cluster });
     this.#kicks = new Kicks({ clients, lives, nodeId, domain, log });
-    const { cluster = null } = options;
-    const parts = { clients, sessions, lives, limits, nodeId, log, routes: this.#routes };
-    this.#relays = cluster === null ? null : new Relays({ ...parts, ...cluster });
     this.#leases = new LeaseKeeper({
       registry,
       everyMs: options.renewEveryMs ?? 10_000,
@@ -183,6 +109,11 @@ export class Hub {
       onGone: (client, hostname, current) => lives.lostName(client, hostname, current),
       log,
     });
+    this.#clients = clients;
+    this.#doors = doors;
+    this.#tickets = tickets;
+    this.#routes = routes;
+    this.#lives = lives;
   }
 
   get routes(): Routes {
@@ -220,30 +151,15 @@ export class Hub {
    *
    * @throws {DuplexityError} `DPX_PROTOCOL`, `DPX_PROTOCOL_VERSION` or `DPX_BANNED`: nothing was answered then.
    */
-  acceptControl({ request, socket, head, identity, place }: HubUpgrade): void {
-    checkHandshake(request);
-    this.#doors.checkClient(identity);
-    // The closures below live as long as the socket: they must not hold the request.
-    const host = request.headers.host ?? "";
-    this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => {
-      const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = this.#options.limits;
-      const control = new ControlSocket(webSocket, {
-        identity,
-        host,
-        heartbeat: { idleMs, timeoutMs },
-        onMessage: (from, message) => this.#onMessage(from, message),
-        onClose: (from) => this.#controlClosed(from),
-      });
-      this.#controls.set(control, place);
-      place.onExpire = (error) => control.refuse(error);
-      place.restart();
-    });
+  acceptControl(upgrade: HubUpgrade): void {
+    checkHandshake(upgrade.request);
+    this.#doors.checkClient(upgrade.identity);
+    this.#controls.accept(upgrade);
   }
 
   /** The internal address of the node that has the control socket of this dialer, if that is another one of the cluster. */
   dialerElsewhere(request: IncomingMessage): string | null {
-    const header = request.headers[TICKET_HEADER];
-    const nodeId = typeof header === "string" ? nodeOfTicket(header) : null;
+    const nodeId = ticketNode(request);
     if (nodeId === null || nodeId === this.#options.nodeId) return null;
     return this.#options.cluster?.nodeUrl(nodeId) ?? null;
   }
@@ -254,29 +170,7 @@ export class Hub {
    * @throws {DuplexityError} `DPX_TICKET_INVALID`, `DPX_BANNED`, or what `acceptUpgrade` throws: nothing was answered then.
    */
   acceptDialer(upgrade: HubUpgrade): void {
-    const { request, identity, sender } = upgrade;
-    const header = request.headers[TICKET_HEADER];
-    const ticket = this.#tickets.redeem(typeof header === "string" ? header : undefined, identity);
-    const { clientId } = ticket;
-    this.#doors.checkClient(identity, clientId);
-    const dialer: DialerSocket = new DialerSocket({
-      ...upgrade,
-      clientId,
-      attemptKeys: sender === null ? [identity.ownerId] : [sender, identity.ownerId],
-      onDial: (_dialer, message) => {
-        const client = this.#clientOf(ticket, message.clientId);
-        this.#doors.checkClient(client.identity, client.clientId);
-        void this.#lives
-          .dial(dialer, client, message.pipes, message.wants)
-          .catch((error: unknown) => {
-            this.#options.log("error", `The dialer of ${client.clientId} failed: ${asDuplexityError(error).message}`);
-            dialer.refuse(new DuplexityError("DPX_INTERNAL", "The server failed to take the dialer"));
-          })
-          .finally(() => this.#dialers.delete(dialer));
-      },
-      onClose: () => this.#dialers.delete(dialer),
-    });
-    this.#dialers.add(dialer);
+    this.#dialers.accept(upgrade);
   }
 
   /** Who is meant by `who`. @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are called so. */
@@ -317,8 +211,8 @@ export class Hub {
   /** Tells all clients that this node ends, and takes no new ones. Those that are here may still resume. */
   drain(deadlineMs: number): void {
     this.#isDraining = true;
-    const dataPlaneUris = this.#relays?.alternatives() ?? [];
-    for (const control of this.#controls.keys()) control.send({ type: "drainRequest", deadlineMs, dataPlaneUris });
+    const dataPlaneUris = this.#options.cluster?.alternatives() ?? [];
+    this.#controls.sendAll({ type: "drainRequest", deadlineMs, dataPlaneUris });
     for (const client of this.#clients.all()) client.link?.goAway(deadlineMs);
   }
 
@@ -329,10 +223,9 @@ export class Hub {
     this.#lives.close();
     this.#relays?.close();
     const error = new DuplexityError("DPX_DRAINING", "This node is shutting down");
-    for (const control of [...this.#controls.keys()]) control.close(error.code, error.message);
-    for (const dialer of [...this.#dialers]) dialer.refuse(error);
+    this.#controls.close(error);
+    this.#dialers.close(error);
     this.#routes.close();
-    this.#webSockets.close();
   }
 
   #sessionOf(record: RegistryRecord): Session | null {
@@ -342,146 +235,11 @@ export class Hub {
     return session ?? this.#relays?.sessionOf(record) ?? null;
   }
 
-  #onMessage(control: ControlSocket, message: ControlMessage): void {
-    switch (message.type) {
-      case "discoveryRequest":
-        this.#discover(control, message);
-        return;
-      case "closePipesRequest":
-        this.#closePipes(control, message);
-        return;
-      case "clientDisconnectRequest":
-        this.#goodbye(control, message);
-        return;
-      case "tokenRefresh":
-        void this.#refresh(control, message);
-        return;
-      default:
-        throw new DuplexityError("DPX_PROTOCOL", `A client does not send ${message.type} on control`);
-    }
-  }
-
-  #discover(control: ControlSocket, message: DiscoveryRequest): void {
-    const { clientId } = message;
-    const protocolVersion = highestCommon(message.protocolVersions);
-    if (control.clientId !== null && control.clientId !== clientId) {
-      const why = `this socket is for "${control.clientId}"`;
-      throw new DuplexityError("DPX_CLIENT_ID", `Cannot take the clientId "${clientId}": ${why}`);
-    }
-    const farewell = this.#clients.farewellFor(clientId);
-    if (farewell !== null) {
-      control.send(farewell);
-      control.close(farewell.code, farewell.reason);
-      return;
-    }
-    if (this.#isDraining && this.#clients.get(clientId) === null) {
-      throw new DuplexityError("DPX_DRAINING", "This node is shutting down and takes no new clients");
-    }
-    this.#doors.checkClient(control.identity, clientId);
-    const client = this.#clients.admit(clientId, control.identity);
-    control.clientId = clientId;
-    this.#controls.get(control)?.leave();
-    const previous = client.control;
-    if (previous !== control) {
-      client.control = control;
-      // The newest proof counts: it may end later.
-      client.identity = control.identity;
-      previous?.close("DPX_LINK_LOST", "A newer control socket took its place");
-    }
-    this.#answerDiscovery(control, clientId, protocolVersion);
-  }
-
-  #answerDiscovery(control: ControlSocket, clientId: string, protocolVersion: number): void {
-    const { nodeId, software, domain, limits, dataPlaneUri } = this.#options;
-    const { identity } = control;
-    control.send({
-      type: "discoveryResponse",
-      dataPlaneUri: dataPlaneUri(control.host),
-      alternatives: this.#relays?.alternatives() ?? [],
-      protocolVersion,
-      nodeId,
-      software,
-      domain,
-      owner: identity.ownerName,
-      ticket: this.#tickets.issue({ clientId, identity, control }),
-      ticketTtlMs: this.#tickets.ttlMs,
-      heartbeat: { idleMs: limits.heartbeatIdleMs, timeoutMs: limits.heartbeatTimeoutMs },
-      resumeWindowMs: limits.resumeWindowMs,
-      limits: { maxPipes: limits.maxPipes, maxStreams: limits.maxStreams, maxPacketBytes: MAX_PACKET_BYTES },
-      features: this.#relays === null ? [GATES_FEATURE] : [GATES_FEATURE, RELAY_FEATURE],
-    });
-  }
-
-  /** A fresh proof before the old one ends: links and sessions go on as they are. */
-  async #refresh(control: ControlSocket, { token }: TokenRefresh): Promise<void> {
-    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
-    try {
-      if (client === null) throw new DuplexityError("DPX_PROTOCOL", "A tokenRefresh came before a discoveryRequest");
-      client.refreshes += 1;
-      const refresh = client.refreshes;
-      const identity = await this.#doors.refresh(client, token);
-      // Another one came meanwhile, or the socket it came on has lost its place.
-      if (client.refreshes !== refresh || client.control !== control) return;
-      control.identity = identity;
-      client.identity = identity;
-    } catch (error) {
-      const refusal = asDuplexityError(error);
-      if (client !== null && refusal.code === "DPX_BANNED") void this.#lives.end(client, refusal);
-      control.refuse(refusal);
-    }
-  }
-
   #judge(client: ClientRecord): void {
     if (client.ended !== null) return;
     const error = this.#doors.judge(client);
     if (error === null) return;
     this.#options.log("info", `${client.clientId} of ${client.identity.ownerName} is ended: ${error.message}`);
     void this.#lives.end(client, error);
-  }
-
-  /** Dialers of a client that is no more: those that have said nothing yet, or wait for their turn. */
-  #refuseDialers({ clientId }: ClientRecord, error: DuplexityError): void {
-    for (const dialer of this.#dialers) if (dialer.clientId === clientId) dialer.refuse(error);
-  }
-
-  #closePipes(control: ControlSocket, message: ClosePipesRequest): void {
-    const client = this.#clientBehind(control, message.clientId);
-    const { clientId } = client;
-    void this.#lives.closePipes(client, message.names).then((names) => {
-      if (names.length > 0) {
-        this.#options.log("info", `${clientId} of ${client.identity.ownerName} closes ${names.join(", ")}`);
-      }
-      // No more of them than its dialRequest held: it fits into a message.
-      control.send({ type: "pipesAreClosedResponse", clientId, names });
-    });
-  }
-
-  #goodbye(control: ControlSocket, message: ClientDisconnectRequest): void {
-    const client = this.#clientBehind(control, message.clientId);
-    this.#options.log("info", `${client.clientId} of ${client.identity.ownerName} leaves: ${message.reason}`);
-    this.#lives.leave(client);
-  }
-
-  #controlClosed(control: ControlSocket): void {
-    this.#controls.get(control)?.leave();
-    this.#controls.delete(control);
-    this.#tickets.drop(control);
-    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
-    if (client?.control !== control) return;
-    client.control = null;
-    this.#lives.dropIfUnused(client);
-  }
-
-  #clientBehind(control: ControlSocket, clientId: string): ClientRecord {
-    const client = control.clientId === null ? null : this.#clients.get(control.clientId);
-    if (client?.clientId === clientId) return client;
-    throw new DuplexityError("DPX_CLIENT_ID", `Cannot act for the client "${clientId}": this socket is not its own`);
-  }
-
-  #clientOf(ticket: Ticket, clientId: string): ClientRecord {
-    const client = this.#clients.get(clientId);
-    if (clientId === ticket.clientId && client !== null && client.control === ticket.control) return client;
-    const why = clientId === ticket.clientId ? "its control socket is gone" : "its ticket is another client's";
-    throw new DuplexityError("DPX_TICKET_INVALID", `Cannot take the dialer: ${why}`);
   }
 }

@@ -3,7 +3,8 @@
 export { PEER_PATH } from "../peer/index.ts";
 export { senderOf } from "../sender-of.ts";
 export type { ClientRow } from "./client-rows.ts";
-export { Hub, type HubOptions, type HubStatistics, type HubUpgrade } from "./hub.ts";
+export { Hub } from "./hub.ts";
+export type { HubOptions, HubStatistics, HubUpgrade } from "./hub-options.ts";
 export type { Found, Kick, KickedClient } from "./kicks.ts";
 export { Lobby, type LobbyOptions, type LobbyPlace } from "./lobby.ts";
 export type { PortOpener } from "./registrar.ts";

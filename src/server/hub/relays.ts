@@ -63,10 +63,6 @@ export class Relays {
     return { remoteSessions: this.#remotes.size, peers: incoming + outgoing, relays };
   }
 
-  alternatives(): readonly string[] {
-    return this.#options.alternatives();
-  }
-
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#peers.accept(request, socket, head);
   }

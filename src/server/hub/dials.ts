@@ -1,0 +1,151 @@
+// What a dialer asks for: its client's pipes are registered, and it becomes the client's link; or it is refused, and the
+// client is told on control why.
+
+import {
+  asDuplexityError,
+  type DialRequest,
+  DuplexityError,
+  type PipeRequest,
+  type PipeResult,
+} from "../../protocol/index.ts";
+import type { Attempts } from "../attempts.ts";
+import type { ServeLimits } from "../index.ts";
+import type { ClientLinks } from "./client-links.ts";
+import type { ClientRecord, HeldPipe } from "./client-record.ts";
+import type { ClientTable } from "./client-table.ts";
+import type { DialerSocket } from "./dialer-socket.ts";
+import { type Lives, lost } from "./lives.ts";
+import { checkOwnerPipes, hostnamesOf } from "./owner-pipes.ts";
+import { type RegisterOutcome, type Registrar, refusalOf } from "./registrar.ts";
+import { type SecondLinkOptions, see } from "./second-links.ts";
+
+export interface DialsOptions extends SecondLinkOptions {
+  readonly clients: ClientTable;
+  readonly registrar: Registrar;
+  readonly lives: Lives;
+  readonly links: ClientLinks;
+  readonly attempts: Attempts;
+  readonly limits: Pick<ServeLimits, "maxPipesPerOwner">;
+}
+
+export class Dials {
+  readonly #options: DialsOptions;
+
+  constructor(options: DialsOptions) {
+    this.#options = options;
+  }
+
+  /** Registers the client's pipes and, when all are its own, goes on over the dialer. The outcome is told on control. */
+  dial(dialer: DialerSocket, client: ClientRecord, { pipes, wants }: DialRequest): Promise<void> {
+    client.dials += 1;
+    const dial = client.dials;
+    // From now on it is found by these names, too: it may be banned or kicked because of one that it does not hold yet.
+    client.wanted = hostnamesOf(pipes, this.#options.domain);
+    return client.inTurn(async () => {
+      if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
+      const isSecond = wants.includes("second-link");
+      if (isSecond) await this.#dialSecond(dialer, client, pipes);
+      else await this.#dial(dialer, client, pipes, wants.includes("requests"));
+      if (client.dials === dial && !client.isLeaving && !isSecond) client.wanted = [];
+    });
+  }
+
+  async #dial(
+    dialer: DialerSocket,
+    client: ClientRecord,
+    pipes: readonly PipeRequest[],
+    wantsReports: boolean,
+  ): Promise<void> {
+    const outcome = await this.#register(dialer, client, pipes, wantsReports);
+    if (outcome === null) return;
+    if (outcome.status === "refused") {
+      this.#refuse(dialer, client, outcome.refusals);
+      return;
+    }
+    // In one turn with what follows: whoever ends the client or bans a name of it comes before this or after all of it.
+    const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
+    const banned = gone === null ? this.#refusalOf(client, outcome.pipes) : null;
+    if (gone !== null || banned !== null) {
+      await outcome.undo();
+      if (banned !== null) this.#refuse(dialer, client, [banned]);
+      else if (gone !== null) dialer.refuse(gone);
+      this.#options.lives.dropIfUnused(client);
+      return;
+    }
+    const { registrar, lives, links } = this.#options;
+    const before = client.held;
+    client.held = outcome.pipes;
+    for (const record of outcome.replaced) lives.replaced(record, client);
+    this.#tell(
+      client,
+      outcome.pipes.map((pipe) => ({ status: "registered", ...pipe })),
+    );
+    links.attach(client, dialer);
+    const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
+    await registrar.release(client, dropped, "left");
+  }
+
+  /** The client's first link is at another hub, which has registered its pipes: here is only another way to it. */
+  async #dialSecond(dialer: DialerSocket, client: ClientRecord, pipes: readonly PipeRequest[]): Promise<void> {
+    const seen = await see(this.#options, client, pipes);
+    const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
+    const refusals = seen.filter(({ status }) => status === "refused");
+    if (gone !== null) dialer.refuse(gone);
+    else if (refusals.length > 0) this.#refuse(dialer, client, refusals);
+    else {
+      this.#tell(client, seen);
+      this.#options.links.attach(client, dialer);
+    }
+    this.#options.lives.dropIfUnused(client);
+  }
+
+  /** Null: the dialer is refused already. */
+  async #register(
+    dialer: DialerSocket,
+    client: ClientRecord,
+    pipes: readonly PipeRequest[],
+    wantsReports: boolean,
+  ): Promise<RegisterOutcome | null> {
+    const { attempts, clients, limits, registrar } = this.#options;
+    try {
+      for (const key of dialer.attemptKeys) await attempts.count("register", key);
+      checkOwnerPipes(client, clients, limits.maxPipesPerOwner);
+    } catch (error) {
+      return { status: "refused", refusals: [refusalOf(pipes[0]?.name ?? "", asDuplexityError(error))] };
+    }
+    const gone = this.#goneReason(client);
+    if (gone === null) return registrar.register(client, pipes, wantsReports);
+    dialer.refuse(gone);
+    return null;
+  }
+
+  /** Why a dialer of this client may not go on any more. */
+  #goneReason(client: ClientRecord): DuplexityError | null {
+    return client.ended ?? (client.isLeaving ? lost("The client has left") : null);
+  }
+
+  /** What has become of the client's right to `pipes` while they were registered. */
+  #refusalOf(client: ClientRecord, pipes: readonly HeldPipe[]): PipeResult | null {
+    for (const { name, hostname } of pipes) {
+      try {
+        this.#options.doors.checkPipe(client, hostname);
+      } catch (error) {
+        return refusalOf(name, asDuplexityError(error));
+      }
+    }
+    return null;
+  }
+
+  #refuse(dialer: DialerSocket, client: ClientRecord, refusals: readonly PipeResult[]): void {
+    this.#tell(client, refusals);
+    const [first] = refusals;
+    const refused =
+      first?.status === "refused" ? first : { code: "DPX_INTERNAL" as const, message: "No pipe was given" };
+    dialer.refuse(new DuplexityError(refused.code, refused.message));
+    this.#options.lives.dropIfUnused(client);
+  }
+
+  #tell(client: ClientRecord, pipes: readonly PipeResult[]): void {
+    client.control?.send({ type: "pipesAreRegisteredResponse", clientId: client.clientId, pipes });
+  }
+}
