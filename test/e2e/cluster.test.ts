@@ -4,8 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type RunningUp, runDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
-import { isObject } from "../support/lines.ts";
-import { type Nodes, startNodes } from "../support/nodes.ts";
+import { holderOf, type Nodes, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
 import { seededSha256 } from "../support/seeded.ts";
 import { useStage } from "../support/stage.ts";
@@ -17,16 +16,6 @@ const stage = useStage();
 const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
 const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
 const REQUESTS_PER_SECOND = IS_FULL ? 1_000 : 200;
-
-/** The number of the node that the registry names for a client. */
-async function nodeOf(nodes: Nodes, hostname: string): Promise<number> {
-  const answer = await fetch(`http://127.0.0.1:${nodes.servers[0]?.internalPort}/locate?hostname=${hostname}`, {
-    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
-  });
-  const body: unknown = await answer.json();
-  const nodeId = isObject(body) && isObject(body.record) ? body.record.nodeId : null;
-  return nodes.servers.findIndex(({ process }) => process.lines[0]?.nodeId === nodeId);
-}
 
 function up(nodes: Nodes, target: string, name = "cat1", args: readonly string[] = []): Promise<RunningUp> {
   return startUp(stage, nodes.url, [`${name}:${target}`], { ...ADMIN, args });
@@ -75,7 +64,7 @@ describe("Three nodes behind a load balancer", () => {
     const nodes = await startNodes(stage);
     const origin = await startHttpOrigin(stage, "hello");
     await up(nodes, origin.target, "cat1", ["--links", "1"]);
-    const holder = await nodeOf(nodes, "cat1");
+    const holder = await holderOf(nodes, "cat1");
     const visitorsNode = (holder + 1) % 3;
     const response = await openVisit(nodes.servers[visitorsNode]?.port ?? 0, "cat1.localhost", `/bytes/${SIZE}?seed=3`);
     const digest = digestOf(response);

@@ -1,23 +1,25 @@
 // A cluster as an operator runs it: several nodes as real processes on one real Redis, and haproxy in front of them, which
 // asks /readyz. Nodes can be ended and started anew.
 
-import { spawn } from "node:child_process";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { startBalancer } from "./balancer.ts";
 import { type RunningServer, startServer } from "./duplexity.ts";
 import { FaultProxy } from "./fault-proxy.ts";
+import { isObject } from "./lines.ts";
 import { ADMIN_TOKEN, ask } from "./people.ts";
 import { type RunningRedis, startRedisServer } from "./redis.ts";
 import { freePort } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
-import { visit } from "./visitor.ts";
-import { poll } from "./wait.ts";
 
 const CLUSTER_SECRET = "cluster-secret-0123456789abcdef";
 
 export interface Nodes {
   /** Each by its number; a node that was started anew takes the place of the one before. */
   readonly servers: RunningServer[];
+  /** Numbers of those that clients' links lead to, and of those that visitors come to: here all of them are both. */
+  readonly hubs: readonly number[];
+  readonly proxies: readonly number[];
   /** Of haproxy, for visitors and clients alike. */
   readonly port: number;
   readonly url: string;
@@ -69,7 +71,6 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
   const redis = await startRedisServer(stage, { args: options.redisArgs ?? [] });
   const redisPort = redis.port;
   const port = await freePort();
-  const statisticsPort = await freePort();
   const start = ({ port: ownPort, internalPort, wires }: Place): Promise<RunningServer> =>
     startServer(stage, {
       ...{ port: ownPort, internalPort },
@@ -87,8 +88,10 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
     places.push({ ...at, wires: hasWires ? await startWires(stage, { ...at, redisPort }) : null });
   }
   const servers = await Promise.all(places.map(start));
-  await startHaproxy(stage, folder, { port, statisticsPort, places });
+  const balancer = await startBalancer(stage, port, places);
+  const numbers = places.map((_place, number) => number);
   const nodes: Nodes = {
+    ...{ hubs: numbers, proxies: numbers },
     ...{ servers, port, redisPort, redis, url: `http://127.0.0.1:${port}` },
     wires: places.flatMap(({ wires }) => wires ?? []),
     admin: (path, body, node) =>
@@ -98,7 +101,7 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
       if (place === undefined) throw new Error(`There is no node ${number}`);
       servers[number] = await start(place);
     },
-    untilUp: (number, isUp) => untilUp(statisticsPort, number, isUp),
+    untilUp: (number, isUp) => balancer.untilUp(number, isUp),
   };
   for (let number = 0; number < count; number += 1) await nodes.untilUp(number, true);
   return nodes;
@@ -115,63 +118,14 @@ async function startWires(
   };
 }
 
-async function startHaproxy(
-  stage: Stage,
-  folder: string,
-  at: { port: number; statisticsPort: number; places: readonly Place[] },
-): Promise<void> {
-  const config = join(folder, "haproxy.cfg");
-  const servers = at.places.map(
-    ({ port, internalPort }, number) =>
-      `  server node${number} 127.0.0.1:${port} check port ${internalPort} inter 100 fall 1 rise 1`,
-  );
-  await writeFile(
-    config,
-    `global
-  maxconn 4000
-defaults
-  mode http
-  timeout connect 2s
-  timeout client 120s
-  timeout server 120s
-  timeout tunnel 1h
-  option redispatch
-  retries 3
-frontend visitors
-  bind 127.0.0.1:${at.port}
-  # As in deploy/proxies: unready nodes are better than none.
-  use_backend nodes_unchecked if { nbsrv(nodes) eq 0 }
-  default_backend nodes
-frontend statistics
-  bind 127.0.0.1:${at.statisticsPort}
-  stats enable
-  stats uri /
-backend nodes
-  balance roundrobin
-  option httpchk
-  http-check send meth GET uri /readyz ver HTTP/1.1 hdr Host localhost
-${servers.join("\n")}
-backend nodes_unchecked
-  balance roundrobin
-${servers.map((server) => server.replace(/ check .*/, "")).join("\n")}
-`,
-  );
-  const child = spawn("haproxy", ["-db", "-f", config], { stdio: "ignore" });
-  const gone = new Promise((resolve) => child.on("close", resolve));
-  stage.defer(() => {
-    child.kill("SIGKILL");
-    return gone;
+/** The number of the node that the registry names for a name's client. */
+export async function holderOf(nodes: Nodes, hostname: string): Promise<number> {
+  const answer = await fetch(`http://127.0.0.1:${nodes.servers[0]?.internalPort}/locate?hostname=${hostname}`, {
+    headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
   });
-}
-
-async function untilUp(statisticsPort: number, number: number, isUp: boolean): Promise<void> {
-  await poll(
-    async () => {
-      const answer = await visit(statisticsPort, "localhost", "/;csv").catch(() => null);
-      const line = answer?.body.split("\n").find((text) => text.startsWith(`nodes,node${number},`));
-      return line !== undefined && line.includes(",UP,") === isUp;
-    },
-    20_000,
-    `node ${number} to be ${isUp ? "up" : "down"}`,
-  );
+  const body: unknown = await answer.json();
+  const nodeId = isObject(body) && isObject(body.record) ? body.record.nodeId : null;
+  const number = nodes.servers.findIndex(({ process }) => process.lines[0]?.nodeId === nodeId);
+  if (number === -1) throw new Error(`No node has ${hostname}: ${JSON.stringify(body)}`);
+  return number;
 }
