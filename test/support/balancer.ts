@@ -44,7 +44,7 @@ export async function startBalancer(stage: Stage, port: number, nodes: readonly 
   await writeFile(
     config,
     `global
-  maxconn 10000
+  maxconn 4000
 defaults
   mode http
   timeout connect 2s
