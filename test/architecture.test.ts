@@ -31,7 +31,7 @@ const SERVER_PARTS = [
 
 /** Packages that only these files may import. */
 const PACKAGE_HOMES = new Map([
-  ["ioredis", /^src\/server\/(redis|store)\/redis/],
+  ["ioredis", /^src\/server\/redis\//],
   ["conf", /^src\/cli\/settings/],
   ["chalk", /^src\/cli\/output/],
   ["ora", /^src\/cli\/output/],

@@ -74,9 +74,7 @@ function secretOf({ key }: Flag, values: SettingsValues, { env }: ConfigSurround
   return place === null ? { value: null, from: DEFAULT } : { value: SET, from: place };
 }
 
+/** Not by a URL's parser: Redis has several hosts in one. */
 function withoutPassword(text: string): string {
-  if (!URL.canParse(text)) return text;
-  const url = new URL(text);
-  if (url.password === "") return text;
-  return text.replace(/^([a-z+.-]+:\/\/[^/?#]*?:)[^/?#]*@/i, `$1${SET}@`);
+  return text.replace(/^([a-z+.-]+:\/\/[^/?#]*?:)[^/?#]+@/i, `$1${SET}@`);
 }

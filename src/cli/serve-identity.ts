@@ -4,6 +4,7 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
 import type { ClusterServeOptions, IdentityOptions, OutsideProviderOptions, StoreOptions } from "../server/index.ts";
+import { parseRedisUrl } from "../server/redis/redis-url.ts";
 import type { CommandContext } from "./context.ts";
 import { readSecret, readSecrets } from "./credentials.ts";
 import type { SettingsValues } from "./settings-values.ts";
@@ -41,15 +42,18 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
 
 function readStore(context: CommandContext, values: SettingsValues): StoreOptions {
   const redis = readRedis(values);
-  if (redis !== undefined) return { kind: "redis", url: redis.href };
+  if (redis !== undefined) return { kind: "redis", url: redis };
   const folder = values.text("data");
   return { kind: "folder", path: folder === undefined ? defaultDataFolder(context.env) : resolve(context.cwd, folder) };
 }
 
-function readRedis(values: SettingsValues): URL | undefined {
-  const redis = values.parse("redis", "an address such as redis://127.0.0.1:6379", parseRedisUrl);
+/** Its error repeats nothing of the text, in which there may be a password. */
+function readRedis(values: SettingsValues): string | undefined {
+  const url = values.text("redis");
+  if (url === undefined) return undefined;
+  const { password } = parseRedisUrl(url);
   // What stands on a command line is for every user of the machine to read.
-  if (redis === undefined || redis.password === "" || values.placeOf("redis") !== "--redis") return redis;
+  if (password === undefined || values.placeOf("redis") !== "--redis") return url;
   throw usage("Cannot take a password from --redis: command lines are public", "Set DUPLEXITY_REDIS instead.");
 }
 
@@ -75,16 +79,10 @@ export function readCluster(context: CommandContext, values: SettingsValues): Cl
   }
   if (redis === undefined) throw usage("Cannot join other nodes: they share no Redis", "Add --redis URL.");
   return {
-    ...{ redisUrl: redis.href, secrets },
+    ...{ redisUrl: redis, secrets },
     ...(nodeUrl === undefined ? {} : { nodeUrl }),
     ...(nodePublicUrl === undefined ? {} : { nodePublicUrl }),
   };
-}
-
-function parseRedisUrl(text: string): URL | null {
-  if (!URL.canParse(text)) return null;
-  const url = new URL(text);
-  return url.protocol === "redis:" || url.protocol === "rediss:" ? url : null;
 }
 
 /** The platform's folder for what programs keep: XDG_DATA_HOME, Application Support, LOCALAPPDATA. */

@@ -146,6 +146,12 @@ describe("usage errors", () => {
     },
     { what: "only another provider, and none", args: ["serve", "--oidc-only"], message: "--oidc-issuer URL" },
     { what: "a password in argv", args: ["serve", "--redis", "redis://:pw@127.0.0.1"], message: "DUPLEXITY_REDIS" },
+    {
+      what: "a password in argv, of a Redis behind Sentinels",
+      args: ["serve", "--redis", "redis+sentinel://:pw@one,two/main"],
+      message: "DUPLEXITY_REDIS",
+    },
+    { what: "a Redis that is none", args: ["serve", "--redis", "http://x"], message: "redis+sentinel://host[:port]" },
     { what: "a bad time", args: ["serve", "--no-auth", "--drain", "soon"], message: "wanted a time such as" },
     { what: "a bad address", args: ["serve", "--no-auth", "--listen", "here"], message: "wanted an address such as" },
     {

@@ -66,6 +66,11 @@ describe("serve --print-config", () => {
     });
   });
 
+  it("shows no password of a Redis on several hosts", async () => {
+    const env = { DUPLEXITY_REDIS: `redis+sentinel://:${SECRET}@one:7001,two/main` };
+    expect(await print({}, env)).toMatchObject({ redis: { value: "redis+sentinel://:(set)@one:7001,two/main" } });
+  });
+
   it("refuses what a start would refuse", async () => {
     const settings = await stage.folder("config");
     const flags = { printConfig: true, noAuth: true, listen: "0.0.0.0:8080" };

@@ -60,3 +60,13 @@ export async function redisCli(port: number, args: readonly string[], password?:
   });
   return stdout.trimEnd();
 }
+
+/** Resolves when the replica of the primary at `port` says that it has all that was written there. */
+export async function untilReplicated(port: number): Promise<void> {
+  const hasAll = async (): Promise<boolean> => {
+    const text = await redisCli(port, ["INFO", "replication"]);
+    const [, written] = /master_repl_offset:(\d+)/.exec(text) ?? [];
+    return written !== undefined && text.includes(`state=online,offset=${written},`);
+  };
+  await poll(hasAll, 20_000, "the replica to have it all");
+}

@@ -4,6 +4,7 @@
 import { createHash } from "node:crypto";
 import { Cluster, Redis } from "ioredis";
 import { DuplexityError } from "../../protocol/index.ts";
+import { ClusterNodes } from "./cluster-nodes.ts";
 import { CALL_TIMEOUT_MS, clusterOptionsFor, optionsFor, optionsForSubscriber } from "./redis-options.ts";
 import { slotOf } from "./redis-slot.ts";
 import type { RedisAddress } from "./redis-url.ts";
@@ -14,6 +15,7 @@ const OPEN_TIMEOUT_MS = 5_000;
 export const MAX_CALLS = 20_000;
 
 const NO_CLUSTER = "several hosts are for a Redis Cluster, and this Redis is none";
+const NO_CONNECTION = "there is no connection";
 
 type Client = Redis | Cluster;
 type Argument = string | number;
@@ -33,16 +35,25 @@ export class RedisConnection {
   /** Whether messages go to one shard only (SPUBLISH, Redis 7) instead of to all nodes of the Redis Cluster. */
   readonly isSharded: boolean;
   readonly #client: Client;
+  /** Null: there is one connection for all. */
+  readonly #nodes: ClusterNodes | null;
   readonly #listeners = new Set<() => void>();
+  readonly #lossListeners = new Set<(failure: DuplexityError) => void>();
   /** Calls that wait for a connection. */
   readonly #waiting = new Set<() => void>();
   #calls = 0;
+  #isLost = false;
 
   private constructor(client: Client, address: RedisAddress, isSharded: boolean) {
     this.#client = client;
+    this.#nodes = client instanceof Cluster ? new ClusterNodes(client) : null;
     this.address = address;
     this.isSharded = isSharded;
+    client.on("error", (error: Error) => this.#lost(error));
+    // Redis may be back before the next connection could fail: calls were refused all the same.
+    client.on("close", () => this.#lost("the connection ended"));
     client.on("ready", () => {
+      this.#isLost = false;
       for (const wake of [...this.#waiting]) wake();
       for (const listener of [...this.#listeners]) listener();
     });
@@ -117,6 +128,12 @@ export class RedisConnection {
     return () => this.#listeners.delete(listener);
   }
 
+  /** Calls `listener` each time that the connection is lost, once until it is back. */
+  onLost(listener: (failure: DuplexityError) => void): () => void {
+    this.#lossListeners.add(listener);
+    return () => this.#lossListeners.delete(listener);
+  }
+
   /** The node that has the slot of `key`; one and the same outside a Redis Cluster. */
   shardOf(key: string): string {
     if (!(this.#client instanceof Cluster)) return "";
@@ -138,6 +155,7 @@ export class RedisConnection {
 
   close(): void {
     this.#listeners.clear();
+    this.#lossListeners.clear();
     this.#client.disconnect();
   }
 
@@ -147,12 +165,20 @@ export class RedisConnection {
     const deadline = performance.now() + CALL_TIMEOUT_MS;
     try {
       await this.#ready(deadline);
+      const opening = this.#nodes?.opening(command, args) ?? null;
+      if (opening !== null) await within(opening, deadline, () => unavailable(this.address, NO_CONNECTION));
       return await within(this.#client.call(command, [...args]), deadline, () =>
         unavailable(this.address, `no answer within ${CALL_TIMEOUT_MS} ms, so whether it is done is unknown`),
       );
     } finally {
       this.#calls -= 1;
     }
+  }
+
+  #lost(reason: unknown): void {
+    if (this.#isLost) return;
+    this.#isLost = true;
+    for (const listener of [...this.#lossListeners]) listener(unavailable(this.address, reason));
   }
 
   async #ready(deadline: number): Promise<void> {
@@ -163,7 +189,7 @@ export class RedisConnection {
     });
     this.#waiting.add(wake);
     try {
-      await within(ready, deadline, () => unavailable(this.address, "there is no connection"));
+      await within(ready, deadline, () => unavailable(this.address, NO_CONNECTION));
     } finally {
       this.#waiting.delete(wake);
     }

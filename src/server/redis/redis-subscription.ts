@@ -12,6 +12,8 @@ export interface RedisSubscriptionOptions {
   readonly onMessage: (channel: string, text: string) => void;
   /** Heard again, after a time without. */
   readonly onGap: () => void;
+  /** How often it is looked whether the connection is dead, by those who do not hear themselves. @default never */
+  readonly pingEveryMs?: number;
 }
 
 const CONNECT_MS = 3_000;
@@ -23,6 +25,7 @@ export class RedisSubscription {
   #client: Redis | null = null;
   #attempts = 0;
   #retry: NodeJS.Timeout | undefined;
+  #pings: NodeJS.Timeout | undefined;
   #isClosed = false;
 
   constructor(options: RedisSubscriptionOptions) {
@@ -32,6 +35,8 @@ export class RedisSubscription {
   /** @throws {DuplexityError} `DPX_STORE` if the first connection fails; later ones are tried until one does not. */
   async open(): Promise<void> {
     await this.#connect();
+    const { pingEveryMs } = this.#options;
+    if (pingEveryMs !== undefined) this.#pings = setInterval(() => void this.#ping(), pingEveryMs).unref();
   }
 
   /** Whether it hears, as far as is known. */
@@ -47,6 +52,7 @@ export class RedisSubscription {
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#retry);
+    clearInterval(this.#pings);
     this.#client?.disconnect();
     this.#client = null;
   }
@@ -76,6 +82,15 @@ export class RedisSubscription {
     client.once("end", () => {
       if (this.#client === client) this.#lost(client);
     });
+  }
+
+  async #ping(): Promise<void> {
+    const client = this.#client;
+    try {
+      await client?.call("ping");
+    } catch {
+      if (client !== null && this.#client === client) this.#lost(client);
+    }
   }
 
   #lost(client: Redis): void {

@@ -15,9 +15,10 @@ export type StoreOptions =
       /** Told of what was mended while opening: rights that were too wide, a record that a crash cut short. */
       readonly warn?: (message: string) => void;
     }
-  /** `redis://[user:password@]host[:port][/database]`, or `rediss://` over TLS; for any number of processes. */
+  /** For any number of processes. */
   | {
       readonly kind: "redis";
+      /** As `parseRedisUrl` takes it: a single Redis, Sentinels, or nodes of a Redis Cluster. */
       readonly url: string;
       /** Told when the connection is lost, and when it is back. */
       readonly warn?: (message: string) => void;

@@ -1,5 +1,7 @@
 // The script with which a Redis store changes an entry, together with the indexes and the message to those who watch.
 
+import { scriptOf } from "../redis/index.ts";
+
 export interface WriteMode {
   /** Ms until its end; the end that it has; none. 0 deletes. */
   readonly ttl: number | "keep" | "never";
@@ -12,11 +14,11 @@ const SWEPT = 10;
 
 /**
  * KEYS: the entry, the index, the ends.
- * ARGV: its key, the JSON (empty: delete), ms or `keep` or `never`, `if` or `any`, the JSON that must be there, the
- * channel, the message.
+ * ARGV: its key, the JSON (empty: delete), ms or `keep` or `never`, `if` or `any`, the JSON that must be there,
+ * `PUBLISH` or `SPUBLISH`, the channel, the message.
  * Answers whether it was done, and what was there before (empty: nothing).
  */
-export const WRITE_SCRIPT = `
+export const WRITE_SCRIPT = scriptOf(`
 local key, json, ttl = ARGV[1], ARGV[2], ARGV[3]
 local old = redis.call("GET", KEYS[1]) or ""
 if ARGV[4] == "if" and old ~= ARGV[5] then return {0, old} end
@@ -38,9 +40,9 @@ else
     redis.call("ZADD", KEYS[3], now + ttl, key)
   end
 end
-if json ~= "" or old ~= "" then redis.call("PUBLISH", ARGV[6], ARGV[7]) end
+if json ~= "" or old ~= "" then redis.call(ARGV[6], ARGV[7], ARGV[8]) end
 for _, gone in ipairs(redis.call("ZRANGEBYSCORE", KEYS[3], "-inf", "(" .. now, "LIMIT", 0, ${SWEPT})) do
   redis.call("ZREM", KEYS[2], gone)
   redis.call("ZREM", KEYS[3], gone)
 end
-return {1, old}`;
+return {1, old}`);

@@ -6,10 +6,9 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { DuplexityError } from "../../protocol/index.ts";
+import { parseRedisUrl, RedisConnection, RedisSubscription } from "../redis/index.ts";
 import { checkKey, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
-import { RedisConnection } from "./redis-connection.ts";
 import { WRITE_SCRIPT, type WriteMode } from "./redis-script.ts";
-import { parseRedisUrl } from "./redis-url.ts";
 import { MAX_LISTED, MAX_LOG_ENTRIES, type PutOptions, type Store, type StoredEntry, type Value } from "./store.ts";
 import { Watches } from "./watches.ts";
 
@@ -27,39 +26,45 @@ const MAX_UPDATE_ATTEMPTS = 200;
 const MAX_PAUSE_MS = 10;
 /** Entries that are asked for at once. */
 const PAGE = 250;
+/** How often the connection that only listens is asked whether it is one. */
+const PING_MS = 10_000;
 
 export class RedisStore implements Store {
   readonly #connection: RedisConnection;
-  readonly #subscriber: RedisConnection;
+  readonly #subscription: RedisSubscription;
   readonly #channel: string;
   /** Tells this store's own changes, which its watchers know already, from others'. */
   readonly #origin = randomBytes(8).toString("hex");
   readonly #watches = new Watches();
   #isClosed = false;
 
-  private constructor(connection: RedisConnection, subscriber: RedisConnection, channel: string) {
+  private constructor(connection: RedisConnection) {
     this.#connection = connection;
-    this.#subscriber = subscriber;
-    this.#channel = channel;
+    // Databases share their channels.
+    this.#channel = `${PREFIX}:changes:${connection.address.database}`;
+    this.#subscription = new RedisSubscription({
+      connection,
+      channels: [this.#channel],
+      onMessage: (_channel, text) => this.#hear(text),
+      // Those who watch look again by themselves.
+      onGap: () => {},
+      pingEveryMs: PING_MS,
+    });
   }
 
   /** @throws {DuplexityError} `DPX_STORE` if Redis does not answer, `DPX_USAGE` if the URL is none. */
   static async open({ url, warn = () => {} }: RedisStoreOptions): Promise<RedisStore> {
-    const address = parseRedisUrl(url);
-    // One of the two speaks for both when the connection is lost.
-    const subscriber = await RedisConnection.openNode(address, () => {});
+    const connection = await RedisConnection.open(parseRedisUrl(url));
+    const store = new RedisStore(connection);
     try {
-      const connection = await RedisConnection.open(address, warn);
-      const store = new RedisStore(connection, subscriber, `${PREFIX}:changes:${address.database}`);
-      await store.#listen().catch((error: unknown) => {
-        connection.close();
-        throw error;
-      });
-      return store;
+      await store.#subscription.open();
     } catch (error) {
-      subscriber.close();
+      connection.close();
       throw error;
     }
+    connection.onLost(({ message }) => warn(`the store is out of reach: ${message}`));
+    connection.onReady(() => warn(`the store at "${connection.address.shown}" answers again`));
+    return store;
   }
 
   async get(key: string): Promise<Value | null> {
@@ -160,15 +165,13 @@ export class RedisStore implements Store {
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#watches.clear();
-    this.#subscriber.close();
+    this.#subscription.close();
     this.#connection.close();
   }
 
-  async #listen(): Promise<void> {
-    await this.#subscriber.subscribe(this.#channel, (message) => {
-      const [origin, key] = message.split(" ", 2);
-      if (origin !== this.#origin && key !== undefined) this.#watches.notify(key);
-    });
+  #hear(message: string): void {
+    const [origin, key] = message.split(" ", 2);
+    if (origin !== this.#origin && key !== undefined) this.#watches.notify(key);
   }
 
   async #read(key: string): Promise<string | null> {
@@ -180,9 +183,11 @@ export class RedisStore implements Store {
     const { ttl, expected } = mode;
     const kept = ttl === 0 ? null : json;
     const condition = expected === null ? ["any", ""] : ["if", expected];
+    const publish = this.#connection.isSharded ? "SPUBLISH" : "PUBLISH";
     const message = `${this.#origin} ${key}`;
-    const args = [key, kept ?? "", ttl, ...condition, this.#channel, message];
-    const reply = await this.#call("EVAL", [WRITE_SCRIPT, 3, entryKey(key), INDEX, ENDS, ...args]);
+    const args = [key, kept ?? "", ttl, ...condition, publish, this.#channel, message];
+    this.#checkOpen();
+    const reply = await this.#connection.run(WRITE_SCRIPT, [entryKey(key), INDEX, ENDS], args);
     const [isDone, before]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     const result = { isDone: isDone === 1, before: before === "" ? null : textOrNull(before) };
     if (result.isDone && (kept !== null || result.before !== null)) this.#watches.notify(key);

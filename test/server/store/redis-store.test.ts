@@ -2,13 +2,14 @@
 
 import { inspect } from "node:util";
 import { beforeAll, describe, expect, it } from "vitest";
-import { MAX_CALLS } from "../../../src/server/store/redis-connection.ts";
+import { CALL_TIMEOUT_MS, MAX_CALLS } from "../../../src/server/redis/index.ts";
 import { RedisStore } from "../../../src/server/store/redis-store.ts";
 import { MAX_LOG_ENTRIES, type Store } from "../../../src/server/store/store.ts";
 import { type RedisOptions, type RunningRedis, redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { freePort } from "../../support/sockets.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";
 import { poll, within } from "../../support/wait.ts";
+import { letTimePass } from "./redis-time.ts";
 import { describeStore } from "./store-contract.ts";
 
 /** "Within about one second", on a machine that has other work too. */
@@ -21,21 +22,6 @@ let port = 0;
 beforeAll(async () => {
   port = await startRedis(fileStage);
 });
-
-/** Lets time pass for what has an end in Redis. */
-const SHIFT_SCRIPT = `
-for _, key in ipairs(redis.call("KEYS", "duplexity:{store}:entry:*")) do
-  local left = redis.call("PTTL", key)
-  if left > 0 and left <= tonumber(ARGV[1]) then redis.call("DEL", key)
-  elseif left > 0 then redis.call("PEXPIRE", key, left - ARGV[1]) end
-end
-for _, key in ipairs(redis.call("ZRANGE", "duplexity:{store}:ends", 0, -1)) do
-  redis.call("ZINCRBY", "duplexity:{store}:ends", -ARGV[1], key)
-end`;
-
-async function advance(ms: number): Promise<void> {
-  await redisCli(port, ["EVAL", SHIFT_SCRIPT, "0", String(ms)]);
-}
 
 /** `count` stores on the file's redis-server, which is empty. */
 async function openStores(count: number): Promise<Store[]> {
@@ -58,7 +44,7 @@ async function startOwn(options: RedisOptions = {}): Promise<RunningRedis> {
 
 describeStore("RedisStore", async () => {
   await redisCli(port, ["FLUSHALL"]);
-  return { store: await RedisStore.open({ url: `redis://127.0.0.1:${port}` }), advance };
+  return { store: await openOn(port), advance: (ms) => letTimePass(port, ms) };
 });
 
 describe("Two stores on one Redis", () => {
@@ -100,7 +86,7 @@ describe("RedisStore's keys", () => {
     const [store] = await openStores(1);
     for (let index = 0; index < 25; index++) await store?.put(`t/${index}`, 1, { ttlMs: 1_000 });
     await store?.put("kept", 1, { ttlMs: 3_600_000 });
-    await advance(2_000);
+    await letTimePass(port, 2_000);
     for (let index = 0; index < 3; index++) await store?.put("other", index);
     expect(await redisCli(port, ["ZRANGE", "duplexity:{store}:index", "0", "-1"])).toBe("kept\nother");
     expect(await redisCli(port, ["ZRANGE", "duplexity:{store}:ends", "0", "-1"])).toBe("kept");
@@ -140,7 +126,10 @@ describe("A Redis that does not answer", () => {
     const redis = await startOwn();
     const store = await openOn(redis.port);
     redis.signal("SIGSTOP");
-    await expectRefused(store, /^Cannot use the store at "redis:\/\/127\.0\.0\.1:\d+\/0": no answer within 1000 ms/);
+    await expectRefused(
+      store,
+      new RegExp(`^Cannot use Redis at "redis://127\\.0\\.0\\.1:\\d+/0": no answer within ${CALL_TIMEOUT_MS} ms`),
+    );
     redis.signal("SIGCONT");
     await poll(
       () =>
@@ -174,7 +163,7 @@ describe("A Redis that does not answer", () => {
     const heard: string[] = [];
     store.watch("", (key) => heard.push(key));
     await redis.end();
-    await expectRefused(store, /Cannot use the store at/);
+    await expectRefused(store, /Cannot use Redis at/);
     await startOwn({ port: redis.port });
     await poll(
       () =>
@@ -187,7 +176,7 @@ describe("A Redis that does not answer", () => {
     );
     expect(await redisCli(redis.port, ["KEYS", "*"])).toBe("");
     expect(warnings.length).toBe(2);
-    expect(warnings[0]).toContain(`Cannot use the store at "redis://127.0.0.1:${redis.port}/0"`);
+    expect(warnings[0]).toContain(`the store is out of reach: Cannot use Redis at "redis://127.0.0.1:${redis.port}/0"`);
     expect(warnings[1]).toBe(`the store at "redis://127.0.0.1:${redis.port}/0" answers again`);
     // The watch is on the new connection too, sooner or later.
     const other = await openOn(redis.port);
@@ -202,7 +191,7 @@ describe("A Redis that does not answer", () => {
     const opening = RedisStore.open({ url: `redis://127.0.0.1:${await freePort()}` });
     await expect(within(opening, SOON_MS, "the refusal")).rejects.toMatchObject({
       code: "DPX_STORE",
-      message: expect.stringMatching(/^Cannot use the store at "redis:\/\/127\.0\.0\.1:\d+\/0": .*ECONNREFUSED/),
+      message: expect.stringMatching(/^Cannot use Redis at "redis:\/\/127\.0\.0\.1:\d+\/0": .*ECONNREFUSED/),
     });
   });
 });
@@ -252,40 +241,4 @@ describe("A password", () => {
       });
     },
   );
-});
-
-describe("A Redis Cluster", () => {
-  it("is used through any of its nodes", async () => {
-    const startNode = async () => {
-      const busPort = String(await freePort());
-      const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-port", busPort];
-      return { ...(await startOwn({ args })), busPort };
-    };
-    const first = await startNode();
-    const second = await startNode();
-    await redisCli(first.port, ["CLUSTER", "ADDSLOTSRANGE", "0", "8191"]);
-    await redisCli(second.port, ["CLUSTER", "ADDSLOTSRANGE", "8192", "16383"]);
-    await redisCli(first.port, ["CLUSTER", "MEET", "127.0.0.1", String(second.port), second.busPort]);
-    for (const node of [first, second]) {
-      const isWhole = async () => {
-        const info = await redisCli(node.port, ["CLUSTER", "INFO"]);
-        return info.includes("cluster_state:ok") && info.includes("cluster_size:2");
-      };
-      await poll(isWhole, 20_000, "the cluster");
-    }
-    const one = await openOn(first.port);
-    const two = await openOn(second.port);
-    const heard: string[] = [];
-    two.watch("", (key) => heard.push(key));
-    for (const key of ["b", "a", "c"]) await one.put(key, key, { ttlMs: 60_000 });
-    await Promise.all([one, two, one].map((store) => store.update("a", (old) => [old])));
-    expect(await two.list("")).toEqual([
-      { key: "a", value: [[["a"]]] },
-      { key: "b", value: "b" },
-      { key: "c", value: "c" },
-    ]);
-    await one.append("audit", 1);
-    expect(await two.readLog("audit", 5)).toEqual([1]);
-    await poll(() => heard.includes("c"), 10_000, "the other node's change");
-  });
 });
