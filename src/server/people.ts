@@ -24,34 +24,38 @@ export interface People {
  *
  * @param warn Told what was mended on the way, such as a file that others could read.
  * @param storeFailures Counts the store's calls that fail.
- * @throws {DuplexityError} `DPX_STORE` if the store cannot be opened.
+ * @throws {DuplexityError} `DPX_STORE` if the store cannot be opened or read. Nothing is left open then.
  */
 export async function openPeople(
   identity: IdentityOptions,
   warn: (message: string) => void,
   storeFailures: FailureCount,
 ): Promise<People> {
-  const store = countFailures(await openStore(storeOptions(identity, warn)), storeFailures);
-  const log = (_level: "warn", message: string): void => warn(message);
-  const accounts = await Accounts.open({ store, log });
-  const tokens = await MachineTokens.open({ store, accounts, log });
-  const bans = await Bans.open({ store, log });
-  return {
-    ...{ store, accounts, tokens, bans },
-    audit: new AuditLog({ store }),
-    visitorSecret: await secretIn(store),
-    async close() {
-      accounts.close();
-      tokens.close();
-      bans.close();
-      await store.close();
-    },
+  const opened: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const end of opened.splice(0).reverse()) await end();
   };
+  const log = (_level: "warn", message: string): void => warn(message);
+  try {
+    const store = countFailures(await openStore(storeOptions(identity, warn)), storeFailures);
+    opened.push(() => store.close());
+    const accounts = await Accounts.open({ store, log });
+    opened.push(() => accounts.close());
+    const tokens = await MachineTokens.open({ store, accounts, log });
+    opened.push(() => tokens.close());
+    const bans = await Bans.open({ store, log });
+    opened.push(() => bans.close());
+    const visitorSecret = await secretIn(store);
+    return { store, accounts, tokens, bans, audit: new AuditLog({ store }), visitorSecret, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
 }
 
 function storeOptions(identity: IdentityOptions, warn: (message: string) => void): StoreOptions {
   if (identity.kind === "no-auth") return { kind: "memory" };
-  return identity.store.kind === "folder" ? { warn, ...identity.store } : identity.store;
+  return identity.store.kind === "memory" ? identity.store : { warn, ...identity.store };
 }
 
 /** Made once; the same for all who share the store. */
