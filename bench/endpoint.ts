@@ -2,12 +2,12 @@
 
 /** A process whose CPU and memory count. */
 export interface MeasuredProcess {
-  readonly name: "haproxy" | "server" | "client";
+  readonly name: "haproxy" | "server" | "client" | "relay";
   readonly pid: number;
 }
 
 export interface Endpoint {
-  /** `direct`, `haproxy`, `tunnel`, or `tunnel@24` for another Node. */
+  /** `direct`, `haproxy`, `tunnel`, `tunnel@24` for another Node, or what a scenario calls its own. Bars hold for tunnels. */
   readonly name: string;
   readonly port: number;
   /** Host header that leads to the origin; a second name that leads there as well; and the one for the upload sink. */
@@ -18,6 +18,8 @@ export interface Endpoint {
   readonly processes: readonly MeasuredProcess[];
   /** The Node binary of a tunnel's processes, for scenarios that start fresh ones. */
   readonly node?: string;
+  /** Where else the same load goes, in turn: other nodes of a cluster. */
+  readonly alsoAt?: readonly { readonly port: number; readonly host: string }[];
 }
 
 /** What one run over one endpoint gave: metric to value. */

@@ -66,7 +66,8 @@ function chosen({ only, isWithoutTunnel }: Options): readonly Scenario[] {
   const unknown = only.filter((name) => !SCENARIOS.some((scenario) => scenario.name === name));
   if (unknown.length > 0) throw new Error(`No scenario "${unknown.join('", "')}"\n${USAGE}`);
   const named = SCENARIOS.filter((scenario) => only.length === 0 || only.includes(scenario.name));
-  return isWithoutTunnel ? named.filter((scenario) => scenario.endpoints.includes("haproxy")) : named;
+  const isUsual = ({ endpoints, prepare }: Scenario) => endpoints.includes("haproxy") && prepare === undefined;
+  return isWithoutTunnel ? named.filter(isUsual) : named;
 }
 
 async function startUsual(
@@ -115,7 +116,7 @@ async function runScenario(
 ): Promise<Rounds> {
   const own = await scenario.prepare?.(environment);
   const isWanted = (name: string) => scenario.endpoints.some((wanted) => wanted === name.split("@")[0]);
-  const endpoints = own?.endpoints ?? usual.filter(({ name }) => isWanted(name));
+  const endpoints = [...usual.filter(({ name }) => isWanted(name)), ...(own?.endpoints ?? [])];
   const samples = new Map<string, Sample[]>(endpoints.map(({ name }) => [name, []]));
   try {
     for (let round = 0; round < rounds; round += 1) {

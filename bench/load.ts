@@ -77,7 +77,7 @@ function withCpu(sample: Record<string, number>, endpoint: Endpoint, cpu: readon
   if (cpu.length > 0) sample["cpu"] = cpu.reduce((sum, one) => sum + one, 0);
   if (cpu.length > 1)
     endpoint.processes.forEach(({ name }, index) => {
-      sample[`cpu.${name}`] = cpu[index] ?? Number.NaN;
+      sample[`cpu.${name}`] = (sample[`cpu.${name}`] ?? 0) + (cpu[index] ?? Number.NaN);
     });
   return sample;
 }

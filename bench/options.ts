@@ -18,7 +18,8 @@ export interface Options {
 }
 
 export const USAGE = `npm run bench -- [options]
-  --only NAMES      comma-separated scenarios (keepalive, one, new, down, up, rtt, stalled, idle)
+  --only NAMES      comma-separated scenarios (keepalive, one, new, down, up, rtt, stalled, idle,
+                    relay, nodes, clusterIdle)
   --rounds N        rounds, each over all endpoints in turn; medians are shown (default 5)
   --seconds N       length of each wrk run (default 5)
   --mebibytes N     size of large bodies (default 1024)

@@ -38,7 +38,7 @@ export interface Scenario {
   /** Which of the usual endpoints it runs over. */
   readonly endpoints: readonly ("direct" | "haproxy" | "tunnel")[];
   readonly bars: readonly Bar[];
-  /** Starts what it needs besides the usual, once; it may give other endpoints to run over instead of the usual ones. */
+  /** Starts what it needs besides the usual, once; its endpoints are run over after the usual ones. */
   prepare?(environment: Environment): Promise<{ endpoints: readonly Endpoint[]; stop(): Promise<void> }>;
   /** One run over one endpoint. */
   run(endpoint: Endpoint, environment: Environment): Promise<Sample>;

@@ -23,17 +23,29 @@ export interface RunningServer {
   readonly url: string;
 }
 
-/** Starts a server alone, with an inspector at `inspectorPort` if there is one. */
-export async function startServer(options: TunnelOptions, inspectorPort?: number): Promise<RunningServer> {
+export interface ServerOptions {
+  /** Of Node's inspector. @default none */
+  readonly inspectorPort?: number;
+  /** For visitors and clients. @default a free one */
+  readonly port?: number;
+  /** Flags for who may come in, and with whom it acts. @default --no-auth */
+  readonly identity?: readonly string[];
+}
+
+/** Starts a server alone. */
+export async function startServer(
+  options: TunnelOptions,
+  { inspectorPort, port = 0, identity = ["--no-auth"] }: ServerOptions = {},
+): Promise<RunningServer> {
   const nodeFlags = inspectorPort === undefined ? [] : [`--inspect=127.0.0.1:${inspectorPort}`];
   const args = [
     "serve",
-    "--no-auth",
+    ...identity,
     "--json",
     "--log-level",
     "warn",
     "--listen",
-    "127.0.0.1:0",
+    `127.0.0.1:${port}`,
     "--internal-listen",
     "127.0.0.1:0",
     // All clients are this machine's, and that is one owner.
@@ -48,9 +60,14 @@ export async function startServer(options: TunnelOptions, inspectorPort?: number
   return { child, url: String(line["public"]) };
 }
 
-/** Starts a client with pipes `NAME:HOST:PORT`. */
-export async function startClient(options: TunnelOptions, server: string, pipes: readonly string[]): Promise<Child> {
-  const args = ["up", "--server", server, "--json", ...pipes.flatMap((pipe) => ["--pipe", pipe])];
+/** Starts a client with pipes `NAME:HOST:PORT`, and `flags` of `up`. */
+export async function startClient(
+  options: TunnelOptions,
+  server: string,
+  pipes: readonly string[],
+  flags: readonly string[] = [],
+): Promise<Child> {
+  const args = ["up", "--server", server, "--json", ...flags, ...pipes.flatMap((pipe) => ["--pipe", pipe])];
   return (await startCommand(options, "client", [], args, "ready")).child;
 }
 

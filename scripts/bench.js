@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { ensureBuild, ensurePackages, ensurePrograms, ROOT, run } from "./setup.js";
 
 ensurePackages();
-ensurePrograms(["nginx", "haproxy", "wrk", "curl"]);
+ensurePrograms(["nginx", "haproxy", "wrk", "curl", "redis-server"]);
 ensureBuild();
 run("npm", ["exec", "--no", "--", "tsc", "-p", "tsconfig.bench.json"]);
 

@@ -1,10 +1,10 @@
 // What a connected client that does nothing costs the server: memory after a collection, divided by the clients.
 
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { connectClients } from "../connect-clients.ts";
 import { openInspector } from "../inspector.ts";
 import { stopAll } from "../origin.ts";
-import { type Child, freePort, residentBytes, startAndRead } from "../proc.ts";
+import { type Child, freePort, residentBytes } from "../proc.ts";
 import type { Scenario } from "../scenario.ts";
 import { startServer } from "../tunnel.ts";
 
@@ -13,12 +13,6 @@ import { startServer } from "../tunnel.ts";
  * generation, which Node 24 lets grow by some 12 MB and keeps.
  */
 const WARM_UP_CLIENTS = 500;
-
-/** Starts a process that connects `count` clients and keeps them. */
-async function connectClients(server: string, count: number, prefix: string): Promise<Child> {
-  const program = fileURLToPath(new URL("../idle-clients.js", import.meta.url));
-  return (await startAndRead(process.execPath, [program, server, String(count), prefix], "ready")).child;
-}
 
 export const idle: Scenario = {
   name: "idle",
@@ -38,14 +32,14 @@ export const idle: Scenario = {
   async run({ node = process.execPath }, { tunnel, folder, idleClients }) {
     const inspectorPort = await freePort();
     const options = { ...tunnel, node, folder: join(folder, "idle"), profileFolder: undefined };
-    const server = await startServer(options, inspectorPort);
+    const server = await startServer(options, { inspectorPort });
     const children: Child[] = [];
     try {
       const inspector = await openInspector(inspectorPort);
-      children.push(await connectClients(server.url, WARM_UP_CLIENTS, "warm"));
+      children.push(await connectClients(server.url, { count: WARM_UP_CLIENTS, prefix: "warm" }));
       const heapBefore = await inspector.collect();
       const residentBefore = residentBytes(server.child.pid);
-      children.push(await connectClients(server.url, idleClients, "idle"));
+      children.push(await connectClients(server.url, { count: idleClients, prefix: "idle" }));
       const heapAfter = await inspector.collect();
       const residentAfter = residentBytes(server.child.pid);
       inspector.close();

@@ -1,8 +1,11 @@
 // Every scenario of the benchmark, in the order in which they run.
 
 import type { Scenario } from "../scenario.ts";
+import { clusterIdle } from "./cluster-idle.ts";
 import { idle } from "./idle.ts";
 import { latency } from "./latency.ts";
+import { nodes } from "./nodes.ts";
+import { relay } from "./relay.ts";
 import { keepalive, newConnection, oneConnection } from "./requests.ts";
 import { stalled } from "./stalled.ts";
 import { down, up } from "./transfer.ts";
@@ -16,4 +19,7 @@ export const SCENARIOS: readonly Scenario[] = [
   latency,
   stalled,
   idle,
+  relay,
+  nodes,
+  clusterIdle,
 ];
