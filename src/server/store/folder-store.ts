@@ -9,7 +9,8 @@ import { ImageStore } from "./image-store.ts";
 import { Journal } from "./journal.ts";
 import { COMPACT_BYTES, JournalCommitter } from "./journal-committer.ts";
 import { JOURNAL_FILE, loadFolder } from "./load-folder.ts";
-import { openPrivateFolder, tightenFiles } from "./private-folder.ts";
+import { ownFilesIn } from "./own-folder.ts";
+import { closeFolder, openFolder, tightenFiles } from "./private-folder.ts";
 
 export interface FolderStoreOptions {
   readonly path: string;
@@ -24,10 +25,15 @@ export interface FolderStoreOptions {
 }
 
 export class FolderStore extends ImageStore {
-  /** @throws {DuplexityError} `DPX_STORE` if another process uses the folder, or it is damaged or cannot be written. */
+  /**
+   * @throws {DuplexityError} `DPX_STORE` if another process uses the folder, or it is damaged or cannot be written;
+   * `DPX_USAGE` if it is somebody else's, with other files in it or open to other users.
+   */
   static async open(options: FolderStoreOptions): Promise<FolderStore> {
     const { path, warn = () => {}, clock = systemClock, stallMs = 20_000, compactBytes = COMPACT_BYTES } = options;
-    await openPrivateFolder(path, warn);
+    await openFolder(path);
+    const files = await ownFilesIn(path);
+    await closeFolder(path, warn);
     const lock = await FolderLock.take(path);
     const checkHeld = (): Promise<void> => lock.checkHeld();
     const image = new Image({ clock });
@@ -37,8 +43,8 @@ export class FolderStore extends ImageStore {
       await lock.release();
     };
     try {
-      await tightenFiles(path, warn);
       const loaded = await loadFolder(path, image);
+      await tightenFiles(path, files, warn);
       await journal.open(loaded);
       if (loaded.tornBytes > 0) {
         warn(

@@ -26,7 +26,7 @@ export type StoreOptions =
 
 /**
  * @throws {DuplexityError} `DPX_STORE` if it cannot be opened: damaged, in use by another process, out of reach;
- * `DPX_USAGE` if the URL is none of Redis.
+ * `DPX_USAGE` if the URL is none of Redis, or the folder somebody else's.
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
   if (options.kind === "memory") return new MemoryStore();

@@ -1,34 +1,57 @@
 // The folder of a store and the files in it, for their owner alone: made so, closed to others where they are not.
 // POSIX modes; on Windows the folder's own access list decides.
 
-import { chmod, mkdir, open, readdir, rm, stat } from "node:fs/promises";
+import { chmod, mkdir, open, rm, stat } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { DuplexityError } from "../../protocol/index.ts";
 
 const FOLDER_MODE = 0o700;
 export const FILE_MODE = 0o600;
+const OTHERS = 0o077;
+const GROUP_WRITES = 0o020;
+const OTHERS_WRITE = 0o002;
+const ROOT = 0;
 
 type Warn = (message: string) => void;
 
 /**
- * Makes the folder, and those above it, where they are missing. One that is there is closed to others, and `warn` told.
+ * Makes the folder, and those above it, where they are missing.
  *
  * @throws {DuplexityError} `DPX_STORE` if it cannot be made.
  */
-export async function openPrivateFolder(path: string, warn: Warn): Promise<void> {
+export async function openFolder(path: string): Promise<void> {
   try {
     await makeFolder(path);
   } catch (error) {
     throw failed("open", path, error);
   }
-  await tighten(path, FOLDER_MODE, warn);
 }
 
-/** Closes the files in it to others. */
-export async function tightenFiles(path: string, warn: Warn): Promise<void> {
-  for (const entry of await readdir(path, { withFileTypes: true })) {
-    if (entry.isFile()) await tighten(`${path}/${entry.name}`, FILE_MODE, warn);
+/**
+ * Closes the folder, if it is this user's, to others, and tells `warn`. Files of its own keep their secrets in another
+ * user's folder as long as nobody else can put other ones in their place.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` if it is another user's and others may write in it.
+ */
+export async function closeFolder(path: string, warn: Warn): Promise<void> {
+  const { uid, mode } = await stat(path);
+  if (process.getuid === undefined || process.getuid() === uid) return tighten(path, FOLDER_MODE, warn);
+  // A volume of a container is often root's, with its rights given to a group that is this process's alone.
+  const writers = uid === ROOT ? OTHERS_WRITE : OTHERS_WRITE | GROUP_WRITES;
+  if ((mode & writers) !== 0) {
+    const shown = (mode & 0o777).toString(8);
+    throw new DuplexityError(
+      "DPX_USAGE",
+      `Cannot keep a store in "${path}": it is another user's, and others may write in it (mode ${shown})`,
+      { hint: "Name a folder of this user's own: --data DIR." },
+    );
   }
+  if ((mode & OTHERS) !== 0) warn(`"${path}" is another user's and open to others; only its files are closed to them`);
+}
+
+/** Closes these files in it to others. */
+export async function tightenFiles(folder: string, names: readonly string[], warn: Warn): Promise<void> {
+  for (const name of names) await tighten(`${folder}/${name}`, FILE_MODE, warn);
 }
 
 /** Makes names in the folder last: a renamed file's name is lost by a crash as long as its folder was not synced. */
@@ -90,7 +113,7 @@ async function tighten(path: string, wanted: number, warn: Warn): Promise<void> 
   if (process.platform === "win32") return;
   try {
     const mode = (await stat(path)).mode & 0o777;
-    if ((mode & 0o077) === 0) return;
+    if ((mode & OTHERS) === 0) return;
     await chmod(path, wanted);
     warn(`"${path}" was open to others (mode ${mode.toString(8)}); it is ${wanted.toString(8)} now`);
   } catch (error) {

@@ -1,6 +1,6 @@
 // The store in a folder, on a real disk: the contract, who may read it, and what becomes of it when the disk fails.
 
-import { chmod, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { FolderStore, type FolderStoreOptions } from "../../../src/server/store/folder-store.ts";
@@ -112,6 +112,57 @@ describe("FolderStore's files", () => {
     ]);
     expect(await modeOf(path)).toBe("700");
     expect(await modeOf(join(path, "journal"))).toBe("600");
+  });
+
+  it("are the only ones that are closed: others in its folder are not its business", async () => {
+    const path = await newPath();
+    await (await FolderStore.open({ path })).close();
+    await writeFile(join(path, "notes.txt"), "mine", { mode: 0o644 });
+    await openAt(path);
+    expect(await modeOf(join(path, "notes.txt"))).toBe("644");
+  });
+
+  it.each([
+    ["other files", ["a", "b", "c", "d"], 'it holds "a", "b", "c" and 1 more, wanted a folder of its own'],
+    ["a journal that is not a store's", ["journal", "notes"], 'it holds "notes", wanted a folder of its own'],
+  ])("are not put among %s, and nothing there is touched", async (_what, names, message) => {
+    const path = await stage.folder("store");
+    await chmod(path, 0o755);
+    for (const name of names) await writeFile(join(path, name), "mine", { mode: 0o644 });
+    await expect(FolderStore.open({ path })).rejects.toMatchObject({
+      code: "DPX_USAGE",
+      message: `Cannot keep a store in "${path}": ${message}`,
+      hint: `Name a new or an empty folder: --data "${path}/duplexity".`,
+    });
+    expect(await readdir(path)).toEqual(names);
+    for (const name of names) expect(await modeOf(join(path, name))).toBe("644");
+    expect(await modeOf(path)).toBe("755");
+  });
+
+  it("may lie in the root of a disk of its own", async () => {
+    const path = await stage.folder("store");
+    await mkdir(join(path, "lost+found"));
+    await openAt(path);
+  });
+
+  it("are in another user's folder only when nobody else may write there", async () => {
+    const path = await newPath();
+    await mkdir(path);
+    const { uid } = await stat(path);
+    const getuid = vi.spyOn(process, "getuid").mockReturnValue(uid + 1);
+    stage.defer(() => getuid.mockRestore());
+    await chmod(path, 0o757);
+    await expect(FolderStore.open({ path })).rejects.toMatchObject({
+      code: "DPX_USAGE",
+      message: `Cannot keep a store in "${path}": it is another user's, and others may write in it (mode 757)`,
+      hint: "Name a folder of this user's own: --data DIR.",
+    });
+    expect(await readdir(path)).toEqual([]);
+    await chmod(path, 0o755);
+    const warnings: string[] = [];
+    await openAt(path, { warn: (message) => warnings.push(message) });
+    expect(warnings).toEqual([`"${path}" is another user's and open to others; only its files are closed to them`]);
+    expect(await modeOf(path)).toBe("755");
   });
 
   it("are refused where none can be", async () => {
