@@ -54,6 +54,8 @@ export interface NodesOptions {
   readonly redisArgs?: readonly string[];
   /** Whether there is a fault proxy on each of a node's wires. @default false */
   readonly hasWires?: boolean;
+  /** Arguments for node itself. */
+  readonly nodeArgs?: readonly string[];
 }
 
 interface Place {
@@ -63,7 +65,7 @@ interface Place {
 }
 
 export async function startNodes(stage: Stage, options: NodesOptions = {}): Promise<Nodes> {
-  const { count = 3, args = [], hasOwnAddresses = true, hasWires = false } = options;
+  const { count = 3, args = [], hasOwnAddresses = true, hasWires = false, nodeArgs = [] } = options;
   const folder = await stage.folder("nodes");
   const secret = { admin: join(folder, "admin-token"), cluster: join(folder, "cluster-secret") };
   await writeFile(secret.admin, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
@@ -73,7 +75,7 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
   const port = await freePort();
   const start = ({ port: ownPort, internalPort, wires }: Place): Promise<RunningServer> =>
     startServer(stage, {
-      ...{ port: ownPort, internalPort },
+      ...{ port: ownPort, internalPort, nodeArgs },
       identity: ["--redis", `redis://127.0.0.1:${wires?.redis.port ?? redisPort}`, "--admin-token-file", secret.admin],
       args: [
         ...["--cluster-secret-file", secret.cluster, "--public-url", `http://localhost:${port}`],
