@@ -123,6 +123,15 @@ export interface ServerStopped {
   readonly code: ErrorCode | null;
 }
 
+/** A link by which the first admin is made. */
+export interface Claim {
+  readonly url: string;
+  /** Unix time in ms. */
+  readonly expiresAt: number;
+  /** Resolves when it is of no use any more: used, replaced, or over. */
+  readonly ended: Promise<void>;
+}
+
 export interface Server {
   /** `http://127.0.0.1:8080` */
   readonly publicUrl: string;
@@ -130,7 +139,7 @@ export interface Server {
   readonly domain: string;
   readonly nodeId: string;
   /** The link by which the first admin is made, while there is none. A secret: for the terminal, never for a log. */
-  readonly claim: { readonly url: string; readonly expiresAt: number } | null;
+  readonly claim: Claim | null;
   /** No new work; waits for what runs, at most `deadlineMs`; then closes. */
   drain(deadlineMs: number): Promise<void>;
   /** Ends everything now. */

@@ -88,7 +88,9 @@ export class SignIn {
     const { identity, people } = this.#options;
     if (this.#auth === null || identity.kind === "no-auth" || identity.hasPasswords === false) return null;
     const claim = await people.accounts.newClaim();
-    return claim === null ? null : { url: this.#auth.claimUrl(claim.code), expiresAt: claim.expiresAt };
+    if (claim === null) return null;
+    const ended = people.accounts.claimEnded(claim);
+    return { url: this.#auth.claimUrl(claim.code), expiresAt: claim.expiresAt, ended };
   }
 
   inviteUrl(code: string): string {

@@ -90,10 +90,18 @@ describe("createServeView", () => {
     expect(stderr.text()).toBe("");
   });
 
+  it("shows the claim's link on a terminal, and leaves it nowhere else then", () => {
+    const { view, stdout } = viewOn(80);
+    view.claim({ url: "http://localhost/secret", expiresAt: 0 }, () => {
+      throw new Error("It was left");
+    });
+    expect(stdout.text()).toContain("http://localhost/secret\n");
+  });
+
   it("puts no words beside a log of JSON lines", () => {
     const { view, stdout, stderr, logged } = viewOn(undefined, { logFormat: "json" });
     view.listening(FACTS);
-    view.claim({ url: "http://localhost/secret", expiresAt: 0 }, "/data/claim-link");
+    view.claim({ url: "http://localhost/secret", expiresAt: 0 }, () => "/data/claim-link");
     view.draining(30_000);
     view.stopped();
     expect(stdout.text()).toBe("http://127.0.0.1:8080\n");

@@ -21,6 +21,7 @@ import {
 import { freePort } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
 import { visit } from "../support/visitor.ts";
+import { poll } from "../support/wait.ts";
 
 const stage = useStage();
 
@@ -74,6 +75,12 @@ async function becomeAdmin(server: PeopleServer, { page }: { readonly page: Page
   } else {
     await page.goto(link);
     await fillIn(page, { name: "ada", password: PASSWORD });
+    const isGone = (): Promise<boolean> =>
+      claimLink(server).then(
+        () => false,
+        () => true,
+      );
+    await poll(isGone, 5_000, "the used link's file to go");
   }
 }
 

@@ -2,9 +2,10 @@
 // it. What a server does is src/server's business.
 
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
-import type { ServeLimits, ServeOptions } from "../../server/index.ts";
+import type { Claim, ServeLimits, ServeOptions } from "../../server/index.ts";
 import { tuneCollector } from "../collector.ts";
 import { type CommandContext, readSettings } from "../context.ts";
 import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
@@ -44,7 +45,8 @@ export async function run(context: CommandContext): Promise<number> {
   const claimPath = claimPathOf(options);
   // One that an earlier process has left is of no use any more, used or not.
   if (claimPath !== null) rmSync(claimPath, { force: true });
-  if (server.claim !== null) view.claim(server.claim, leaveClaim(claimPath, server.claim.url));
+  const { claim } = server;
+  if (claim !== null) view.claim(claim, () => leaveClaim(claimPath, claim));
 
   await aborted(interrupts.first);
   view.draining(drainMs);
@@ -95,9 +97,15 @@ function claimPathOf({ identity }: ServeOptions): string | null {
   return isInFolder ? join(identity.store.path, CLAIM_FILE) : null;
 }
 
-/** For whoever has no terminal: a file beside the data, for its owner alone. Answers its path; null without a data folder. */
-function leaveClaim(path: string | null, url: string): string | null {
-  if (path !== null) writeFileSync(path, `${url}\n`, { mode: FILE_MODE, flag: "wx" });
+/**
+ * For whoever has no terminal: a file beside the data, for its owner alone, until the link has ended. Answers its path; null
+ * without a data folder.
+ */
+function leaveClaim(path: string | null, { url, ended }: Claim): string | null {
+  if (path === null) return null;
+  writeFileSync(path, `${url}\n`, { mode: FILE_MODE, flag: "wx" });
+  // What cannot be removed opens nothing any more.
+  void ended.then(() => rm(path, { force: true })).catch(() => {});
   return path;
 }
 

@@ -20,9 +20,9 @@ export interface ServeView {
   /**
    * How the first admin is made. The link is a secret: it is shown on a terminal only.
    *
-   * @param path Where it can be read instead; null: nowhere.
+   * @param leave Leaves it where it can be read instead and answers where that is; null: nowhere.
    */
-  claim(claim: { readonly url: string; readonly expiresAt: number }, path: string | null): void;
+  claim(claim: { readonly url: string; readonly expiresAt: number }, leave: () => string | null): void;
   draining(deadlineMs: number): void;
   stopped(): void;
 }
@@ -64,7 +64,7 @@ export function createServeView(options: ServeViewOptions): ServeView {
       if (isLogged) options.log("info", `Serving ${facts.domain} at ${facts.publicUrl}, internal ${facts.internalUrl}`);
       else banner.write(bannerOf(facts, options.version, palette));
     },
-    claim({ url, expiresAt }, path) {
+    claim({ url, expiresAt }, leave) {
       const until = formatClock(new Date(expiresAt));
       if (banner.isTTY === true && !isJson) {
         banner.write(
@@ -72,6 +72,7 @@ export function createServeView(options: ServeViewOptions): ServeView {
         );
         banner.write(`      ${palette.link(url)}\n\n`);
       } else {
+        const path = leave();
         const where =
           path === null
             ? "Start on a terminal for the link, or use --admin-token-file."

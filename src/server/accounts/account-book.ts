@@ -13,7 +13,8 @@ export const MAX_ACCOUNTS = 5_000;
 /** A name that was taken for an account that never came (the process died) is free again after so long. */
 const ABANDONED_MS = 60_000;
 
-const ACCOUNTS = "account/";
+/** Keys of the store begin so. */
+export const ACCOUNTS = "account/";
 
 export interface AccountBookOptions {
   readonly store: Store;

@@ -3,9 +3,9 @@
 
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Store } from "../store/index.ts";
-import { AccountBook } from "./account-book.ts";
+import { ACCOUNTS, AccountBook } from "./account-book.ts";
 import { canonicalAccountName, checkAccountName, isAccountName, isAdminsName } from "./account-names.ts";
-import { Claims } from "./claims.ts";
+import { CLAIM, Claims } from "./claims.ts";
 import { Invites, type OneTimeCode } from "./invites.ts";
 import { leaveAdmins } from "./last-admin.ts";
 import type { WarningLog } from "./mirror.ts";
@@ -166,6 +166,23 @@ export class Accounts {
   /** A code for the link that makes the first admin; the one before ends. Null while there is an admin. */
   async newClaim(): Promise<OneTimeCode | null> {
     return (await this.#hasAdmin()) ? null : this.#claims.make();
+  }
+
+  /** Resolves when this claim makes nobody an admin any more: there is one, or another claim, or its time is over. */
+  claimEnded({ code, expiresAt }: OneTimeCode): Promise<void> {
+    return new Promise((resolve) => {
+      const end = (): void => {
+        for (const unwatch of watches) unwatch();
+        clearTimeout(timer);
+        resolve();
+      };
+      // One that was taken is put back if nobody became an admin by it.
+      const look = async (): Promise<void> => {
+        if ((await this.#hasAdmin()) || (await this.#claims.isReplaced(code))) end();
+      };
+      const watches = [ACCOUNTS, CLAIM].map((prefix) => this.#store.watch(prefix, () => void look().catch(() => {})));
+      const timer = setTimeout(end, Math.max(0, expiresAt - this.#now())).unref();
+    });
   }
 
   async isClaim(code: string): Promise<boolean> {

@@ -8,7 +8,8 @@ import { digestOf, isSameDigest, isSecret, newSecret } from "./secrets.ts";
 /** Whoever starts a server is there to use the link; later it lies around in a terminal's history. */
 export const CLAIM_LIFETIME_MS = 3_600_000;
 
-const CLAIM = "claim";
+/** Its key in the store. */
+export const CLAIM = "claim";
 
 /** A claim that was taken, to be put back if what it was taken for fails. */
 export interface TakenClaim {
@@ -39,6 +40,12 @@ export class Claims {
 
   async isOpen(code: string): Promise<boolean> {
     return isSecret(code) && this.#match(await this.#store.get(CLAIM), digestOf(code)) !== null;
+  }
+
+  /** Whether there is another claim by now. */
+  async isReplaced(code: string): Promise<boolean> {
+    const { digest } = fieldsOf(await this.#store.get(CLAIM)) ?? {};
+    return typeof digest === "string" && !isSameDigest(digest, digestOf(code));
   }
 
   /** Uses it up: of all who ask at once, one gets it. A wrong code leaves it as it is. */

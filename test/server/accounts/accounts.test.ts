@@ -1,11 +1,12 @@
 // People: how they come, prove themselves and go, also all at once.
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { MAX_ACCOUNTS } from "../../../src/server/accounts/account-book.ts";
-import { Claims } from "../../../src/server/accounts/claims.ts";
-import { Accounts } from "../../../src/server/accounts/index.ts";
+import { CLAIM_LIFETIME_MS, Claims } from "../../../src/server/accounts/claims.ts";
+import { Accounts, type OneTimeCode } from "../../../src/server/accounts/index.ts";
 import { INVITE_LIFETIME_MS } from "../../../src/server/accounts/invites.ts";
 import { useStage } from "../../support/stage.ts";
+import { within } from "../../support/wait.ts";
 import { CHEAP, endingsOf, openAccounts, openWorld, PASSWORD } from "./setup.ts";
 
 const stage = useStage();
@@ -228,6 +229,12 @@ describe("Accounts.acceptInvite", () => {
   });
 });
 
+async function newClaim(accounts: Accounts): Promise<OneTimeCode> {
+  const claim = await accounts.newClaim();
+  if (claim === null) throw new Error("There is an admin already");
+  return claim;
+}
+
 describe("Accounts.claim", () => {
   it("makes one admin of a hundred who claim at once, and then there is no claim", async () => {
     const { accounts, store, now } = await openWorld(stage);
@@ -276,6 +283,30 @@ describe("Accounts.claim", () => {
     await expect(accounts.claim(code, { name: "eve", password: PASSWORD })).rejects.toMatchObject({
       code: "DPX_AUTH_INVALID",
     });
+  });
+
+  it("is told to have ended when it was used, not when it was put back", async () => {
+    const { accounts } = await openWorld(stage);
+    await accounts.create(BEN);
+    const claim = await newClaim(accounts);
+    const ended = vi.fn();
+    const whenEnded = accounts.claimEnded(claim).then(ended);
+    await expect(accounts.claim(claim.code, { name: "ben", password: PASSWORD })).rejects.toThrow();
+    expect(await accounts.isClaim(claim.code)).toBe(true);
+    expect(ended).not.toHaveBeenCalled();
+    await accounts.claim(claim.code, { name: "ada", password: PASSWORD });
+    await within(whenEnded, 5_000, "the end");
+  });
+
+  it("is told to have ended when there is another one, and when its time is over", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    stage.defer(() => vi.useRealTimers());
+    const { accounts } = await openWorld(stage);
+    const first = accounts.claimEnded(await newClaim(accounts));
+    const second = accounts.claimEnded(await newClaim(accounts));
+    await first;
+    vi.advanceTimersByTime(CLAIM_LIFETIME_MS);
+    await second;
   });
 
   it("is forgotten once an admin was added", async () => {
