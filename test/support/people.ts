@@ -37,6 +37,8 @@ export interface PeopleServerOptions {
   /** Of an earlier one, to start it anew. */
   readonly folder?: string;
   readonly redisPort?: number;
+  /** Sentinels, or a Redis Cluster. */
+  readonly redisUrl?: string;
 }
 
 export async function startPeopleServer(stage: Stage, options: PeopleServerOptions = {}): Promise<PeopleServer> {
@@ -44,7 +46,8 @@ export async function startPeopleServer(stage: Stage, options: PeopleServerOptio
   const tokenFile = join(folder, "admin-token");
   if (options.folder === undefined) await writeFile(tokenFile, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
   const redisPort = options.redisPort ?? (options.store === "Redis" ? await startRedis(stage) : null);
-  const where = redisPort === null ? ["--data", join(folder, "data")] : ["--redis", `redis://127.0.0.1:${redisPort}`];
+  const redisUrl = options.redisUrl ?? (redisPort === null ? null : `redis://127.0.0.1:${redisPort}`);
+  const where = redisUrl === null ? ["--data", join(folder, "data")] : ["--redis", redisUrl];
   const server = await startServer(stage, {
     identity: [...where, "--admin-token-file", tokenFile],
     ...(options.args === undefined ? {} : { args: options.args }),
