@@ -20,6 +20,7 @@ const SERVER_PARTS = [
   "api",
   "auth",
   "backend",
+  "calls",
   "hub",
   "identity",
   "operate",

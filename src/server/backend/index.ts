@@ -3,6 +3,7 @@
 
 export { type BackendApiOptions, createBackendApi } from "./http-api.ts";
 export { MemoryRegistry, type MemoryRegistryOptions } from "./memory-registry.ts";
+export { createNodeCalls, createNodeEvents } from "./node-calls.ts";
 export { type OpenedRegistry, type OpenRegistryOptions, openRegistry } from "./open-registry.ts";
 export { NODE_ROLES, type NodeRecord, type NodeRole, type Presence, type PresenceChange } from "./presence.ts";
 export type * from "./registry.ts";

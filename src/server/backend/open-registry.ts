@@ -1,16 +1,23 @@
-// Opens what nodes share, in the memory of a single one or in Redis: the registry, the topics, and who is there.
+// Opens what nodes share, in the memory of a single one, in Redis, or by way of a node that has it: the registry, the
+// topics, and who is there.
 
 import { asDuplexityError } from "../../protocol/index.ts";
+import type { BackendLink } from "../calls/index.ts";
 import { parseRedisUrl, RedisConnection } from "../redis/index.ts";
 import { MemoryPresence } from "./memory-presence.ts";
 import { MemoryRegistry } from "./memory-registry.ts";
 import { MemoryTopics } from "./memory-topics.ts";
 import type { Presence } from "./presence.ts";
-import { RedisPresence } from "./redis-presence.ts";
+import { RedisBoard } from "./redis-presence.ts";
 import { RedisRegistry } from "./redis-registry.ts";
 import { RedisTopics } from "./redis-topics.ts";
 import type { Registry } from "./registry.ts";
+import { RemoteBoard } from "./remote-board.ts";
+import { RemoteRegistry } from "./remote-registry.ts";
+import { RemoteTopics } from "./remote-topics.ts";
+import { type PresenceBoard, SharedPresence } from "./shared-presence.ts";
 import type { PortRange } from "./tcp-port-pool.ts";
+import type { TopicGuests } from "./topic-guests.ts";
 import type { Topics } from "./topics.ts";
 
 interface CommonOptions {
@@ -40,13 +47,25 @@ export type OpenRegistryOptions =
       readonly secrets?: readonly string[];
       /** Told of what goes wrong and mends itself. @default nobody */
       readonly warn?: (message: string) => void;
-    });
+    })
+  /** At other nodes. */
+  | {
+      readonly kind: "remote";
+      readonly nodeId: string;
+      /** Its owner closes it. */
+      readonly link: BackendLink;
+      /** The cluster's secrets, the newest first. */
+      readonly secrets: readonly string[];
+      readonly warn: (message: string) => void;
+    };
 
 export interface OpenedRegistry {
   readonly registry: Registry;
   readonly topics: Topics;
   /** Not joined yet. */
   readonly presence: Presence;
+  /** What nodes that do not know Redis reach by way of this one; null where none can. */
+  readonly shares: { readonly topics: TopicGuests; readonly board: PresenceBoard } | null;
   /** Whether the registry has answered within the last seconds. No I/O. */
   isReachable(): boolean;
   close(): Promise<void>;
@@ -60,6 +79,7 @@ const REACHABLE_MS = 6_000;
 /** @throws {DuplexityError} `DPX_USAGE` if the URL is none, `DPX_STORE` if Redis does not answer. */
 export async function openRegistry(options: OpenRegistryOptions): Promise<OpenedRegistry> {
   if (options.kind === "redis") return openRedis(options);
+  if (options.kind === "remote") return openRemote(options);
   const { nodeId, ...registryOptions } = options;
   const registry = new MemoryRegistry(registryOptions);
   const topics = new MemoryTopics(nodeId);
@@ -67,8 +87,25 @@ export async function openRegistry(options: OpenRegistryOptions): Promise<Opened
     registry,
     topics,
     presence: new MemoryPresence(),
+    shares: null,
     isReachable: () => true,
     close: async () => {
+      await topics.close();
+      await registry.close();
+    },
+  };
+}
+
+function openRemote(options: Extract<OpenRegistryOptions, { kind: "remote" }>): OpenedRegistry {
+  const { link } = options;
+  const registry = new RemoteRegistry({ link });
+  const topics = new RemoteTopics(options);
+  const presence = new SharedPresence({ ...options, board: new RemoteBoard(link) });
+  return {
+    ...{ registry, topics, presence, shares: null },
+    isReachable: () => link.isUp,
+    close: async () => {
+      await presence.close();
       await topics.close();
       await registry.close();
     },
@@ -85,7 +122,8 @@ async function openRedis(options: Extract<OpenRegistryOptions, { kind: "redis" }
   });
   const registry = new RedisRegistry({ ...options, connection, topics });
   // A node's own lease is shorter than that of a name.
-  const presence = new RedisPresence({ ...shared, connection });
+  const board = new RedisBoard({ ...shared, connection });
+  const presence = new SharedPresence({ ...shared, board });
   let answeredAt = performance.now();
   let hasWarned = false;
   const check = async (): Promise<void> => {
@@ -108,6 +146,7 @@ async function openRedis(options: Extract<OpenRegistryOptions, { kind: "redis" }
     registry,
     topics,
     presence,
+    shares: { topics, board },
     isReachable: () => performance.now() - answeredAt < REACHABLE_MS,
     close: async () => {
       clearInterval(timer);

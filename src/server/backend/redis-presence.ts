@@ -1,29 +1,21 @@
-// The nodes of a cluster: one hash in Redis, in which each renews its own line. A node whose line is gone (FLUSHALL) or
-// that Redis does not answer about stays until its lease has ended by this node's own clock.
+// The board of a cluster's nodes: one hash in Redis, in which each has its line.
 
-import { asDuplexityError, fields as checked, DuplexityError } from "../../protocol/index.ts";
 import { type RedisConnection, scriptOf } from "../redis/index.ts";
-import { isSealed, sealOf } from "./node-seal.ts";
-import { NODE_ROLES, type NodeRecord, type Presence, type PresenceChange } from "./presence.ts";
+import {
+  type BoardRead,
+  NODE_LEASE_MS,
+  type PresenceBoard,
+  SharedPresence,
+  type SharedPresenceOptions,
+} from "./shared-presence.ts";
 
-export interface RedisPresenceOptions {
+export interface RedisBoardOptions {
   readonly connection: RedisConnection;
   /** @default "duplexity" */
   readonly prefix?: string;
-  /** The cluster's secrets, the newest first: a record that none of them has sealed is ignored. @default no check */
-  readonly secrets?: readonly string[];
-  /** A node that has said nothing for so long is gone. @default 6_000 */
+  /** How long a line stays that is not renewed. @default 6_000 */
   readonly leaseMs?: number;
-  /** How often this node says that it is there. @default 2_000 */
-  readonly beatMs?: number;
-  /** Told when Redis does not answer, and of records that cannot be read. @default nobody */
-  readonly warn?: (message: string) => void;
 }
-
-/** More nodes than a cluster has; further ones are ignored. */
-const MAX_NODES = 1_024;
-/** Characters of one node's line. */
-const MAX_LINE_CHARS = 4_096;
 
 /**
  * ARGV: lease ms, node id, its line, or empty: it goes. Answers the lines of those that are there, and the ids of those
@@ -45,153 +37,33 @@ for at = 1, #lines, 2 do
 end
 return {there, left}`);
 
-interface Known {
-  readonly node: NodeRecord;
-  /** By `performance.now()`. */
-  readonly endsAt: number;
-}
-
-export class RedisPresence implements Presence {
-  readonly #options: RedisPresenceOptions;
+export class RedisBoard implements PresenceBoard {
+  readonly #connection: RedisConnection;
   readonly #key: string;
   readonly #leaseMs: number;
-  readonly #listeners = new Set<(change: PresenceChange) => void>();
-  #known = new Map<string, Known>();
-  #own: NodeRecord | null = null;
-  #timer: NodeJS.Timeout | undefined;
-  #beating: Promise<void> | null = null;
-  #lastBeatAt = Number.NEGATIVE_INFINITY;
 
-  constructor(options: RedisPresenceOptions) {
-    this.#options = options;
-    this.#key = `${options.prefix ?? "duplexity"}:{nodes}`;
-    this.#leaseMs = options.leaseMs ?? 6_000;
+  constructor({ connection, prefix = "duplexity", leaseMs = NODE_LEASE_MS }: RedisBoardOptions) {
+    this.#connection = connection;
+    this.#key = `${prefix}:{nodes}`;
+    this.#leaseMs = leaseMs;
   }
 
-  /** Whether Redis has answered within a lease: else the others take this node for gone. */
-  get isFresh(): boolean {
-    return performance.now() - this.#lastBeatAt < this.#leaseMs;
-  }
-
-  async join(node: NodeRecord): Promise<void> {
-    this.#own = node;
-    try {
-      await this.#ask(node);
-    } catch (error) {
-      this.#own = null;
-      throw error;
-    }
-    clearInterval(this.#timer);
-    this.#timer = setInterval(() => void this.#beat(), this.#options.beatMs ?? 2_000).unref();
-  }
-
-  async look(): Promise<void> {
-    // The one under way may have been too early.
-    await this.#beating;
-    await this.#beat();
-  }
-
-  async leave(): Promise<void> {
-    clearInterval(this.#timer);
-    const own = this.#own;
-    this.#own = null;
-    if (own !== null) await this.#say(own, "").catch(() => {});
-  }
-
-  nodes(): readonly NodeRecord[] {
-    const now = performance.now();
-    return [...this.#known.values()].filter(({ endsAt }) => endsAt > now).map(({ node }) => node);
-  }
-
-  urlOf(nodeId: string): string | null {
-    const known = this.#known.get(nodeId);
-    return known !== undefined && known.endsAt > performance.now() ? known.node.internalUrl : null;
-  }
-
-  onChange(listener: (change: PresenceChange) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
-  }
-
-  async close(): Promise<void> {
-    this.#listeners.clear();
-    await this.leave();
-  }
-
-  #beat(): Promise<void> {
-    const own = this.#own;
-    if (own === null) return Promise.resolve();
-    this.#beating ??= this.#beatOnce(own).finally(() => {
-      this.#beating = null;
-    });
-    return this.#beating;
-  }
-
-  async #beatOnce(own: NodeRecord): Promise<void> {
-    try {
-      await this.#ask(own);
-    } catch (error) {
-      this.#options.warn?.(`This node cannot say that it is there: ${asDuplexityError(error).message}`);
-      this.#update(new Map(this.#known));
-    }
-  }
-
-  async #ask(own: NodeRecord): Promise<void> {
-    const seal = sealOf(own, this.#options.secrets ?? []);
-    const reply = await this.#say(own, JSON.stringify({ ...own, seal }));
-    this.#lastBeatAt = performance.now();
+  async write(nodeId: string, line: string): Promise<BoardRead> {
+    const reply = await this.#connection.run(BEAT, [this.#key], [this.#leaseMs, nodeId, line]);
     const [there, left]: readonly unknown[] = Array.isArray(reply) ? reply : [];
-    const known = new Map(this.#known);
-    for (const nodeId of Array.isArray(left) ? left : []) known.delete(String(nodeId));
-    for (const line of Array.isArray(there) ? there.slice(0, MAX_NODES) : []) {
-      const node = this.#read(line);
-      if (node !== null) known.set(node.nodeId, { node, endsAt: this.#lastBeatAt + this.#leaseMs });
-    }
-    this.#update(known);
-  }
-
-  #say(own: NodeRecord, line: string): Promise<unknown> {
-    return this.#options.connection.run(BEAT, [this.#key], [this.#leaseMs, own.nodeId, line]);
-  }
-
-  /** Takes `known` for what is known, without those whose lease has ended, and tells who came and went. */
-  #update(known: Map<string, Known>): void {
-    const now = performance.now();
-    for (const [nodeId, { endsAt }] of known) if (endsAt <= now) known.delete(nodeId);
-    const before = this.#known;
-    this.#known = known;
-    const came = [...known.values()].filter(({ node }) => !before.has(node.nodeId)).map(({ node }) => node);
-    const went = [...before.values()].filter(({ node }) => !known.has(node.nodeId)).map(({ node }) => node);
-    if (came.length + went.length === 0) return;
-    for (const listener of [...this.#listeners]) listener({ came, went });
-  }
-
-  #read(line: unknown): NodeRecord | null {
-    try {
-      if (typeof line !== "string" || line.length > MAX_LINE_CHARS) return checked.invalid("node", "a node's record");
-      const entry = checked.readObject(JSON.parse(line), "node");
-      const node: NodeRecord = {
-        nodeId: checked.field(entry, "nodeId", checked.readWord),
-        internalUrl: checked.field(entry, "internalUrl", readOrigin),
-        dialerUri: checked.field(entry, "dialerUri", (value, path) =>
-          value === null ? null : readDialer(value, path),
-        ),
-        roles: checked.field(entry, "roles", checked.knownWordsReader(NODE_ROLES)),
-      };
-      const seal = checked.field(entry, "seal", (value) => (typeof value === "string" ? value : ""));
-      if (isSealed(node, seal, this.#options.secrets ?? [])) return node;
-      throw new DuplexityError("DPX_FORBIDDEN", `${node.nodeId} does not know the cluster's secret`);
-    } catch (error) {
-      this.#options.warn?.(`A node is ignored: ${asDuplexityError(error).message}`);
-      return null;
-    }
+    return { there: texts(there), left: texts(left) };
   }
 }
 
-const readDialer = checked.uriReader(["ws", "wss"]);
+export type RedisPresenceOptions = RedisBoardOptions & Omit<SharedPresenceOptions, "board">;
 
-/** No path, query or credentials: a node is an address. */
-function readOrigin(value: unknown, path: string): string {
-  const url = checked.uriReader(["http", "https"])(value, path);
-  return new URL(url).origin === url ? url : checked.invalid(path, "an address of the form http://host:port");
+/** The nodes that share a Redis. */
+export class RedisPresence extends SharedPresence {
+  constructor(options: RedisPresenceOptions) {
+    super({ ...options, board: new RedisBoard(options) });
+  }
+}
+
+function texts(reply: unknown): readonly string[] {
+  return Array.isArray(reply) ? reply.filter((item) => typeof item === "string") : [];
 }

@@ -1,13 +1,13 @@
 // The registry of a cluster: one key in Redis for each hostname, and every step on it a script, which is what makes it
 // atomic. Remembers what was registered here, so that it can be put back when Redis has lost it.
 
-import { isDeepStrictEqual } from "node:util";
 import { asDuplexityError } from "../../protocol/index.ts";
 import { type Clock, systemClock } from "../clock.ts";
 import type { RedisConnection } from "../redis/index.ts";
 import { forEachAtMost } from "./at-most.ts";
 import { FollowedNames } from "./followed-names.ts";
 import { NodePorts } from "./node-ports.ts";
+import { isSameRecord } from "./record-fields.ts";
 import { Births } from "./redis-births.ts";
 import { claimName } from "./redis-claims.ts";
 import { RedisIndex } from "./redis-index.ts";
@@ -230,7 +230,7 @@ export class RedisRegistry implements Registry {
     if (told !== null && record.epoch < told.epoch) return;
     this.#epochFloor = Math.max(this.#epochFloor, record.epoch);
     this.#follow(record, record.expires - now);
-    if (told !== null && !isSame(told, record)) this.#news.notify(hostname, record);
+    if (told !== null && !isSameRecord(told, record)) this.#news.notify(hostname, record);
   }
 
   /** Another node has changed a record. */
@@ -295,9 +295,4 @@ export class RedisRegistry implements Registry {
 /** Waits for what may fail: an index, a second look. Whatever it missed is made right in a later round. */
 async function mended(work: Promise<unknown>): Promise<void> {
   await work.catch(() => {});
-}
-
-/** Whether a visitor would see no difference. */
-function isSame(one: RegistryRecord, other: RegistryRecord): boolean {
-  return isDeepStrictEqual({ ...one, expires: 0 }, { ...other, expires: 0 });
 }

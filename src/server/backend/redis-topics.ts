@@ -1,13 +1,13 @@
 // The topics of a cluster: messages of Redis (in a Redis Cluster those of one shard), and a channel of each node for the
-// replies. Hears itself now and then, so that it knows whether it hears.
+// replies. Hears itself now and then, so that it knows whether it hears. Nodes that do not know Redis hear through it.
 
 import { randomBytes } from "node:crypto";
-import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
+import { DuplexityError } from "../../protocol/index.ts";
 import { CALL_TIMEOUT_MS, type RedisConnection, RedisSubscription } from "../redis/index.ts";
-import { decodeEnvelope, type Envelope, encodeEnvelope, readMessage, readOutcome } from "./topic-codec.ts";
-import { TopicHandlers } from "./topic-handlers.ts";
-import { TopicRequests } from "./topic-requests.ts";
-import type { Handler, MessageOf, Outcome, RequestOptions, RequestResult, TopicName, Topics } from "./topics.ts";
+import { type Addressee, NodeTopics } from "./node-topics.ts";
+import { encodeEnvelope } from "./topic-codec.ts";
+import type { TopicGuests } from "./topic-guests.ts";
+import type { Handler, MessageOf, RequestOptions, RequestResult, TopicName, Topics } from "./topics.ts";
 
 export interface RedisTopicsOptions {
   readonly connection: RedisConnection;
@@ -22,29 +22,32 @@ export interface RedisTopicsOptions {
 }
 
 const TOPICS: readonly TopicName[] = ["websockets", "routes"];
-/** Handlers that run at once; further messages are answered with DPX_LIMIT. */
-const MAX_RUNNING = 1_000;
 
-export class RedisTopics implements Topics {
+interface Guest {
+  readonly nodeId: string;
+  readonly onMessage: (topic: TopicName | null, text: string) => void;
+}
+
+export class RedisTopics implements Topics, TopicGuests {
   readonly #options: RedisTopicsOptions;
-  readonly #handlers = new TopicHandlers();
-  readonly #requests = new TopicRequests();
+  readonly #node: NodeTopics;
   readonly #gapListeners = new Set<() => void>();
   readonly #channels: ReadonlyMap<string, TopicName>;
   readonly #subscription: RedisSubscription;
+  readonly #guests = new Set<Guest>();
   /** What this node last said to itself, and when it gives up listening for it. */
   #echo: { readonly id: string; readonly timer: NodeJS.Timeout } | null = null;
   #echoes: NodeJS.Timeout | undefined;
-  #running = 0;
   #isClosed = false;
 
   private constructor(options: RedisTopicsOptions) {
     this.#options = options;
-    const { connection, nodeId } = options;
-    this.#channels = new Map(TOPICS.map((topic) => [this.#channelOf(topic), topic]));
+    const { connection, nodeId, warn = () => {} } = options;
+    this.#node = new NodeTopics({ nodeId, warn, send: (to, text) => this.send(to, text) });
+    this.#channels = new Map(TOPICS.map((topic) => [this.#channelOf({ topic }), topic]));
     this.#subscription = new RedisSubscription({
       connection,
-      channels: [this.#nodeChannel(nodeId), ...this.#channels.keys()],
+      channels: [this.#channelOf({ nodeId }), ...this.#channels.keys()],
       onMessage: (channel, text) => this.#receive(channel, text),
       onGap: () => {
         for (const listener of [...this.#gapListeners]) listener();
@@ -60,32 +63,16 @@ export class RedisTopics implements Topics {
     return topics;
   }
 
-  async publish<T extends TopicName>(topic: T, message: MessageOf<T>): Promise<void> {
-    await this.#send(topic, message, null);
-    void this.#handlers.run(topic, message, this.#options.nodeId);
+  publish<T extends TopicName>(topic: T, message: MessageOf<T>): Promise<void> {
+    return this.#node.publish(topic, message);
   }
 
-  async request<T extends TopicName>(
-    topic: T,
-    message: MessageOf<T>,
-    options: RequestOptions,
-  ): Promise<RequestResult<T>> {
-    const { nodeId } = this.#options;
-    const { id, result, reply, end } = this.#requests.begin<T>(options, (body) => readOutcome(topic, body));
-    try {
-      await this.#send(topic, message, id);
-    } catch (error) {
-      end();
-      throw error;
-    }
-    void this.#handlers.run(topic, message, nodeId).then((outcome) => {
-      if (outcome !== null) reply(nodeId, outcome);
-    });
-    return result;
+  request<T extends TopicName>(topic: T, message: MessageOf<T>, options: RequestOptions): Promise<RequestResult<T>> {
+    return this.#node.request(topic, message, options);
   }
 
   handle<T extends TopicName>(topic: T, handler: Handler<T>): () => void {
-    return this.#handlers.set(topic, handler);
+    return this.#node.handle(topic, handler);
   }
 
   onGap(listener: () => void): () => void {
@@ -93,70 +80,49 @@ export class RedisTopics implements Topics {
     return () => this.#gapListeners.delete(listener);
   }
 
+  async hear(nodeId: string, onMessage: Guest["onMessage"]): Promise<() => void> {
+    const guest: Guest = { nodeId, onMessage };
+    const channel = this.#channelOf({ nodeId });
+    this.#guests.add(guest);
+    try {
+      await this.#subscription.add(channel);
+    } catch (error) {
+      this.#guests.delete(guest);
+      throw error;
+    }
+    return () => {
+      if (!this.#guests.delete(guest)) return;
+      if (![...this.#guests].some((other) => other.nodeId === nodeId)) this.#subscription.remove(channel);
+    };
+  }
+
+  async send(to: Addressee, text: string): Promise<void> {
+    if (this.#isClosed) throw new DuplexityError("DPX_STORE", "Cannot tell the other nodes: this one is closing");
+    const { connection } = this.#options;
+    await connection.call(connection.isSharded ? "spublish" : "publish", [this.#channelOf(to), text]);
+  }
+
   async close(): Promise<void> {
     this.#isClosed = true;
     clearInterval(this.#echoes);
     clearTimeout(this.#echo?.timer);
     this.#subscription.close();
-    this.#requests.close();
+    this.#node.close();
     this.#gapListeners.clear();
-  }
-
-  async #send(topic: TopicName, body: unknown, id: string | null): Promise<void> {
-    if (this.#isClosed) throw new DuplexityError("DPX_STORE", "Cannot tell the other nodes: this one is closing");
-    await this.#publish(this.#channelOf(topic), { kind: "message", from: this.#options.nodeId, id, body });
-  }
-
-  async #publish(channel: string, envelope: Envelope): Promise<void> {
-    const { connection } = this.#options;
-    await connection.call(connection.isSharded ? "spublish" : "publish", [channel, encodeEnvelope(envelope)]);
+    this.#guests.clear();
   }
 
   #receive(channel: string, text: string): void {
-    try {
-      const envelope = decodeEnvelope(text);
-      const topic = this.#channels.get(channel);
-      if (topic === undefined) this.#receiveOwn(envelope);
-      // What this node says it has done itself already.
-      else if (envelope.kind === "message" && envelope.from !== this.#options.nodeId) {
-        void this.#run(topic, readMessage(topic, envelope.body), envelope.from, envelope.id);
-      }
-    } catch (error) {
-      this.#options.warn?.(`A message of ${channel} is dropped: ${asDuplexityError(error).message}`);
+    const { nodeId } = this.#options;
+    const topic = this.#channels.get(channel) ?? null;
+    for (const guest of [...this.#guests]) {
+      if (topic !== null || channel === this.#channelOf(guest)) guest.onMessage(topic, text);
     }
-  }
-
-  #receiveOwn(envelope: Envelope): void {
-    if (envelope.kind === "reply") this.#requests.take(envelope.id, envelope.from, envelope.body);
-    if (envelope.kind !== "echo" || envelope.id !== this.#echo?.id) return;
+    if (topic === null && channel !== this.#channelOf({ nodeId })) return;
+    const echo = this.#node.receive(topic, text);
+    if (echo === null || echo !== this.#echo?.id) return;
     clearTimeout(this.#echo.timer);
     this.#echo = null;
-  }
-
-  async #run<T extends TopicName>(topic: T, message: MessageOf<T>, from: string, id: string | null): Promise<void> {
-    if (this.#running >= MAX_RUNNING) {
-      await this.#reply(from, id, { status: "failed", code: "DPX_LIMIT", message: "Too many messages are worked on" });
-      return;
-    }
-    this.#running += 1;
-    const outcome = await this.#handlers.run(topic, message, from);
-    this.#running -= 1;
-    await this.#reply(from, id, outcome);
-  }
-
-  /** Never rejects: who misses a reply knows of whom. */
-  async #reply(to: string, id: string | null, outcome: Outcome<TopicName> | null): Promise<void> {
-    if (id === null || outcome === null || this.#isClosed) return;
-    const { nodeId, warn } = this.#options;
-    const send = (body: Outcome<TopicName>): Promise<void> =>
-      this.#publish(this.#nodeChannel(to), { kind: "reply", from: nodeId, id, body });
-    try {
-      await send(outcome);
-    } catch (error) {
-      const { code, message } = asDuplexityError(error);
-      warn?.(`${to} gets no reply: ${message}`);
-      if (code === "DPX_MESSAGE_TOO_LARGE") await send({ status: "failed", code, message }).catch(() => {});
-    }
   }
 
   async #checkHearing(): Promise<void> {
@@ -171,7 +137,7 @@ export class RedisTopics implements Topics {
     }, 2 * CALL_TIMEOUT_MS);
     this.#echo = { id, timer };
     try {
-      await this.#publish(this.#nodeChannel(nodeId), { kind: "echo", from: nodeId, id });
+      await this.send({ nodeId }, encodeEnvelope({ kind: "echo", from: nodeId, id }));
     } catch {
       // Redis does not answer at all; that says nothing about hearing.
       clearTimeout(timer);
@@ -180,16 +146,9 @@ export class RedisTopics implements Topics {
   }
 
   /** One hash tag for all: one slot, one connection, and so one echo for all of them. Databases share their channels. */
-  #channelOf(topic: TopicName): string {
-    return `${this.#channelPrefix()}:${topic}`;
-  }
-
-  #nodeChannel(nodeId: string): string {
-    return `${this.#channelPrefix()}:node:${nodeId}`;
-  }
-
-  #channelPrefix(): string {
+  #channelOf(to: Addressee): string {
     const { prefix = "duplexity", connection } = this.#options;
-    return `${prefix}:{topics}:${connection.address.database}`;
+    const name = "topic" in to ? to.topic : `node:${to.nodeId}`;
+    return `${prefix}:{topics}:${connection.address.database}:${name}`;
   }
 }

@@ -86,6 +86,11 @@ const MESSAGES: { readonly [T in TopicName]: (body: unknown) => MessageOf<T> } =
   routes: readRoutesMessage,
 };
 
+/** Whether `name` is a topic's. */
+export function isTopicName(name: string): name is TopicName {
+  return Object.hasOwn(MESSAGES, name);
+}
+
 const REPLIES: { readonly [T in TopicName]: (body: unknown) => ReplyOf<T> } = {
   websockets: readWebSocketsReply,
   routes: () => null,

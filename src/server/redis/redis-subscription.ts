@@ -22,6 +22,8 @@ const MAX_RETRY_MS = 1_000;
 
 export class RedisSubscription {
   readonly #options: RedisSubscriptionOptions;
+  /** Those that came later. */
+  readonly #added = new Set<string>();
   #client: Redis | null = null;
   #attempts = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -42,6 +44,31 @@ export class RedisSubscription {
   /** Whether it hears, as far as is known. */
   get isOpen(): boolean {
     return this.#client !== null;
+  }
+
+  /**
+   * Hears one more channel, of the same slot, from when it resolves; the next connection does so too.
+   *
+   * @throws {DuplexityError} `DPX_STORE` if it cannot: then it is not heard.
+   */
+  async add(channel: string): Promise<void> {
+    const client = this.#client;
+    const { connection } = this.#options;
+    if (client === null) throw connection.unavailable(new Error("it is not connected"));
+    this.#added.add(channel);
+    try {
+      await client.call(connection.isSharded ? "ssubscribe" : "subscribe", channel);
+    } catch (error) {
+      this.#added.delete(channel);
+      throw connection.unavailable(error);
+    }
+  }
+
+  /** Hears it no more; without an answer, since nothing more depends on it. */
+  remove(channel: string): void {
+    if (!this.#added.delete(channel)) return;
+    const { isSharded } = this.#options.connection;
+    this.#client?.call(isSharded ? "sunsubscribe" : "unsubscribe", channel).catch(() => {});
   }
 
   /** This connection is not to be relied on: the next one. */
@@ -67,7 +94,7 @@ export class RedisSubscription {
     });
     try {
       await connected(client, connection.address, performance.now() + CONNECT_MS);
-      await client.call(isSharded ? "ssubscribe" : "subscribe", [...channels]);
+      await client.call(isSharded ? "ssubscribe" : "subscribe", [...channels, ...this.#added]);
       if (client.status !== "ready") throw new DuplexityError("DPX_STORE", "The connection has ended at once");
     } catch (error) {
       client.disconnect();

@@ -1,0 +1,123 @@
+// The topics of one node of many, whoever carries its envelopes: handlers that run for what comes, replies that go back,
+// requests that wait for theirs. Opens no connection.
+
+import { asDuplexityError } from "../../protocol/index.ts";
+import { decodeEnvelope, type Envelope, encodeEnvelope, readMessage, readOutcome } from "./topic-codec.ts";
+import { TopicHandlers } from "./topic-handlers.ts";
+import { TopicRequests } from "./topic-requests.ts";
+import type { Handler, MessageOf, Outcome, RequestOptions, RequestResult, TopicName } from "./topics.ts";
+
+/** Where an envelope goes: to all that hear a topic, or to one node. */
+export type Addressee = { readonly topic: TopicName } | { readonly nodeId: string };
+
+export interface NodeTopicsOptions {
+  readonly nodeId: string;
+  /** @throws {DuplexityError} `DPX_STORE` if it cannot be sent. */
+  readonly send: (to: Addressee, text: string) => Promise<void>;
+  /** Told of messages that cannot be read, and of replies that cannot be sent. */
+  readonly warn: (message: string) => void;
+}
+
+/** Handlers that run at once; further messages are answered with DPX_LIMIT. */
+const MAX_RUNNING = 1_000;
+
+export class NodeTopics {
+  readonly #options: NodeTopicsOptions;
+  readonly #handlers = new TopicHandlers();
+  readonly #requests = new TopicRequests();
+  #running = 0;
+  #isClosed = false;
+
+  constructor(options: NodeTopicsOptions) {
+    this.#options = options;
+  }
+
+  async publish<T extends TopicName>(topic: T, message: MessageOf<T>): Promise<void> {
+    await this.#send(topic, message, null);
+    void this.#handlers.run(topic, message, this.#options.nodeId);
+  }
+
+  async request<T extends TopicName>(
+    topic: T,
+    message: MessageOf<T>,
+    options: RequestOptions,
+  ): Promise<RequestResult<T>> {
+    const { nodeId } = this.#options;
+    const { id, result, reply, end } = this.#requests.begin<T>(options, (body) => readOutcome(topic, body));
+    try {
+      await this.#send(topic, message, id);
+    } catch (error) {
+      end();
+      throw error;
+    }
+    void this.#handlers.run(topic, message, nodeId).then((outcome) => {
+      if (outcome !== null) reply(nodeId, outcome);
+    });
+    return result;
+  }
+
+  handle<T extends TopicName>(topic: T, handler: Handler<T>): () => void {
+    return this.#handlers.set(topic, handler);
+  }
+
+  /**
+   * An envelope has come: of a topic, or (null) for this node alone.
+   *
+   * @returns Its echo's id, if it is one: whoever carries it knows what that is for.
+   */
+  receive(topic: TopicName | null, text: string): string | null {
+    try {
+      const envelope = decodeEnvelope(text);
+      if (envelope.kind === "echo") return topic === null ? envelope.id : null;
+      if (topic === null) {
+        if (envelope.kind === "reply") this.#requests.take(envelope.id, envelope.from, envelope.body);
+      }
+      // What this node says it has done itself already.
+      else if (envelope.kind === "message" && envelope.from !== this.#options.nodeId) {
+        void this.#run(topic, readMessage(topic, envelope.body), envelope.from, envelope.id);
+      }
+    } catch (error) {
+      this.#options.warn(`A message of ${topic ?? "this node"} is dropped: ${asDuplexityError(error).message}`);
+    }
+    return null;
+  }
+
+  close(): void {
+    this.#isClosed = true;
+    this.#requests.close();
+  }
+
+  async #send(topic: TopicName, body: unknown, id: string | null): Promise<void> {
+    await this.#say({ topic }, { kind: "message", from: this.#options.nodeId, id, body });
+  }
+
+  #say(to: Addressee, envelope: Envelope): Promise<void> {
+    return this.#options.send(to, encodeEnvelope(envelope));
+  }
+
+  async #run<T extends TopicName>(topic: T, message: MessageOf<T>, from: string, id: string | null): Promise<void> {
+    if (this.#running >= MAX_RUNNING) {
+      await this.#reply(from, id, { status: "failed", code: "DPX_LIMIT", message: "Too many messages are worked on" });
+      return;
+    }
+    this.#running += 1;
+    const outcome = await this.#handlers.run(topic, message, from);
+    this.#running -= 1;
+    await this.#reply(from, id, outcome);
+  }
+
+  /** Never rejects: who misses a reply knows of whom. */
+  async #reply(to: string, id: string | null, outcome: Outcome<TopicName> | null): Promise<void> {
+    if (id === null || outcome === null || this.#isClosed) return;
+    const { nodeId, warn } = this.#options;
+    const send = async (body: Outcome<TopicName>): Promise<void> =>
+      this.#say({ nodeId: to }, { kind: "reply", from: nodeId, id, body });
+    try {
+      await send(outcome);
+    } catch (error) {
+      const { code, message } = asDuplexityError(error);
+      warn(`${to} gets no reply: ${message}`);
+      if (code === "DPX_MESSAGE_TOO_LARGE") await send({ status: "failed", code, message }).catch(() => {});
+    }
+  }
+}

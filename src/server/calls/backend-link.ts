@@ -1,0 +1,219 @@
+// A node's way to the backend, whichever of its nodes answers: calls, tried at another address where that is safe, and
+// the stream of what the backend tells unasked, begun anew when it ends. Knows no registry and no store.
+
+import { setTimeout as delay } from "node:timers/promises";
+import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
+import { CallClient, type CallClientOptions, CallFailure } from "./call-client.ts";
+import { readEvents } from "./event-lines.ts";
+import { ANSWER_TIMEOUT_MS, CALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, MAX_PENDING_CALLS, SILENCE_MS } from "./limits.ts";
+import { type BackendEvent, CALLS_PATH, type CallName, EVENTS_PATH } from "./names.ts";
+
+export interface BackendLinkOptions extends Omit<CallClientOptions, "origin"> {
+  /** Internal listeners of backend nodes, `http(s)://host:port`. */
+  readonly origins: readonly string[];
+  /** How long `open` waits for a backend node that is still starting. @default 10_000 */
+  readonly openTimeoutMs?: number;
+  /** Told when the backend cannot be heard, and when it is again. */
+  readonly warn: (message: string) => void;
+}
+
+export interface CallOptions {
+  /** Whether doing it twice is the same as once: else it is never sent again once it may have arrived. @default true */
+  readonly isRepeatable?: boolean;
+}
+
+const FIRST_RETRY_MS = 50;
+const MAX_RETRY_MS = 1_000;
+/** A frozen backend node is given up after this, and the next one is asked. */
+const ATTEMPT_MS = CONNECT_TIMEOUT_MS + ANSWER_TIMEOUT_MS;
+
+export class BackendLink {
+  readonly #options: BackendLinkOptions;
+  /** The one that is asked first at the front: who fails goes to the end. */
+  readonly #clients: CallClient[];
+  readonly #listeners = new Set<(event: BackendEvent) => void>();
+  readonly #gapListeners = new Set<() => void>();
+  readonly #life = new AbortController();
+  #pending = 0;
+  #isUp = false;
+  #hasWarned = false;
+
+  private constructor(options: BackendLinkOptions) {
+    this.#options = options;
+    const { origins, ...own } = options;
+    this.#clients = shuffled(origins).map((origin) => new CallClient({ ...own, origin }));
+  }
+
+  /**
+   * Resolves when the backend can be heard: nodes are started in any order.
+   *
+   * @throws {DuplexityError} `DPX_STORE` if it cannot within `openTimeoutMs`, `DPX_AUTH_INVALID` if it has another secret.
+   */
+  static async open(options: BackendLinkOptions): Promise<BackendLink> {
+    const link = new BackendLink(options);
+    let timer: NodeJS.Timeout | undefined;
+    let last: DuplexityError | null = null;
+    try {
+      await new Promise<void>((resolve, reject) => {
+        const { openTimeoutMs = 10_000 } = options;
+        timer = setTimeout(() => reject(last ?? unreachable("no node of it has answered")), openTimeoutMs);
+        void link.#listen({
+          onHeard: resolve,
+          onFailed: (error) => {
+            last = error;
+            if (error.code === "DPX_AUTH_INVALID") reject(error);
+          },
+        });
+      });
+      return link;
+    } catch (error) {
+      await link.close();
+      throw error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Whether the backend is heard at this moment. */
+  get isUp(): boolean {
+    return this.#isUp;
+  }
+
+  /**
+   * What the backend answers.
+   *
+   * @throws {DuplexityError} what it refuses the call with; `DPX_STORE` when no node of it answers.
+   */
+  async call(name: CallName, body: unknown, options: CallOptions = {}): Promise<unknown> {
+    if (this.#pending >= MAX_PENDING_CALLS) throw unreachable(`${MAX_PENDING_CALLS} calls wait for it already`);
+    this.#pending += 1;
+    try {
+      return await this.#call(`${CALLS_PATH}/${name}`, body, options.isRepeatable ?? true);
+    } finally {
+      this.#pending -= 1;
+    }
+  }
+
+  onEvent(listener: (event: BackendEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Calls `listener` when it is heard again, after a time without. */
+  onGap(listener: () => void): () => void {
+    this.#gapListeners.add(listener);
+    return () => this.#gapListeners.delete(listener);
+  }
+
+  async close(): Promise<void> {
+    this.#life.abort(unreachable("this node is closing"));
+    this.#listeners.clear();
+    this.#gapListeners.clear();
+    await Promise.all(this.#clients.map((client) => client.close()));
+  }
+
+  async #call(path: string, body: unknown, isRepeatable: boolean): Promise<unknown> {
+    const endsAt = performance.now() + CALL_TIMEOUT_MS;
+    let failure: DuplexityError = unreachable("no node of it has answered");
+    // A single one twice: it may have ended a kept connection in the very moment.
+    const attempts = Math.max(2, this.#clients.length);
+    for (let attempt = 0; attempt < attempts; attempt += 1) {
+      const [client] = this.#clients;
+      const leftMs = Math.min(ATTEMPT_MS, endsAt - performance.now());
+      if (client === undefined || leftMs <= 0) break;
+      try {
+        const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(leftMs)]);
+        return await client.call(path, body, signal);
+      } catch (error) {
+        this.#putBack(client);
+        const isDone = error instanceof DuplexityError && error.code !== "DPX_DRAINING";
+        if (isDone) throw error;
+        failure = unreachable(`${client.origin}: ${asDuplexityError(error).message}`, error);
+        if (error instanceof CallFailure && error.isSent === "maybe" && !isRepeatable) break;
+        if (this.#life.signal.aborted) break;
+      }
+    }
+    throw failure;
+  }
+
+  /** For as long as this node lives: never rejects. */
+  async #listen(o: { onHeard: () => void; onFailed: (error: DuplexityError) => void }): Promise<void> {
+    const { signal } = this.#life;
+    for (let failures = 0; !signal.aborted; failures += 1) {
+      const [client] = this.#clients;
+      if (client === undefined) return;
+      try {
+        await this.#hear(client, () => {
+          failures = 0;
+          o.onHeard();
+        });
+      } catch (error) {
+        o.onFailed(outOfReach(error));
+        // The next address may answer at once: only what goes on is worth a word.
+        if (failures === 1 && !signal.aborted) this.#warn(outOfReach(error).message);
+      }
+      this.#isUp = false;
+      this.#putBack(client);
+      const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures, 10), MAX_RETRY_MS);
+      await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
+    }
+  }
+
+  /** Hears one backend node until it ends or falls silent. */
+  async #hear(client: CallClient, onHeard: () => void): Promise<void> {
+    const silence = new AbortController();
+    const timer = setTimeout(() => silence.abort(unreachable(`${client.origin} has fallen silent`)), SILENCE_MS);
+    const signal = AbortSignal.any([this.#life.signal, silence.signal]);
+    try {
+      const { body } = await client.open(EVENTS_PATH, signal);
+      for await (const event of readEvents(body, () => timer.refresh())) {
+        if (event === null) {
+          if (!this.#isUp) this.#heard(onHeard);
+        } else if (event.type === "gap") this.#tellGap();
+        else for (const listener of [...this.#listeners]) listener(event);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Nothing is missed from now on. */
+  #heard(onHeard: () => void): void {
+    this.#isUp = true;
+    onHeard();
+    if (this.#hasWarned) this.#options.warn("The backend can be reached again");
+    this.#hasWarned = false;
+    this.#tellGap();
+  }
+
+  #tellGap(): void {
+    for (const listener of [...this.#gapListeners]) listener();
+  }
+
+  #warn(message: string): void {
+    this.#hasWarned = true;
+    this.#options.warn(message);
+  }
+
+  #putBack(client: CallClient): void {
+    if (this.#clients[0] !== client) return;
+    this.#clients.shift();
+    this.#clients.push(client);
+  }
+}
+
+function outOfReach(error: unknown): DuplexityError {
+  return error instanceof DuplexityError ? error : unreachable(asDuplexityError(error).message, error);
+}
+
+function unreachable(why: string, cause?: unknown): DuplexityError {
+  return new DuplexityError("DPX_STORE", `Cannot reach the backend: ${why}`, { cause });
+}
+
+/** So that nodes spread over the backend's. */
+function shuffled(origins: readonly string[]): readonly string[] {
+  return origins
+    .map((origin) => ({ origin, at: Math.random() }))
+    .sort((one, other) => one.at - other.at)
+    .map(({ origin }) => origin);
+}

@@ -1,0 +1,240 @@
+// Calls one backend node: kept connections, a session that both sides prove themselves in, bounds in time and size. Says
+// of a call that failed whether it may have been done.
+
+import { errors, Pool } from "undici";
+import { asDuplexityError, DuplexityError, type ErrorCode, fields, isErrorCode } from "../../protocol/index.ts";
+import { type CallExchange, isSameProof, proofOfAnswer, proofOfCall, sessionKeyOf } from "./call-proof.ts";
+import { newWord } from "./call-sessions.ts";
+import { ANSWER_TIMEOUT_MS, CONNECT_TIMEOUT_MS, MAX_ANSWER_BYTES, MAX_CONNECTIONS } from "./limits.ts";
+import { HEADERS, SESSION_PATH } from "./names.ts";
+
+export interface CallClientOptions {
+  /** `http(s)://host:port`, the internal listener of a backend node. */
+  readonly origin: string;
+  /** This node. */
+  readonly nodeId: string;
+  /** The cluster's secrets: the first is shown. */
+  readonly secrets: readonly string[];
+}
+
+/** The call was not answered: nobody knows what a `maybe` has done. */
+export class CallFailure extends Error {
+  readonly isSent: "maybe" | "no";
+
+  constructor(cause: unknown, isSent: "maybe" | "no") {
+    super(asDuplexityError(cause).message, { cause });
+    this.isSent = isSent;
+  }
+}
+
+/** An answer whose body is still to come. */
+export interface OpenAnswer {
+  readonly body: AsyncIterable<Buffer>;
+}
+
+interface Session {
+  readonly id: string;
+  readonly key: Buffer;
+  calls: number;
+}
+
+/** Of what the network says before anything was sent. */
+const NOT_SENT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/;
+const JSON_TYPE = { "content-type": "application/json" };
+
+export class CallClient {
+  readonly #options: CallClientOptions;
+  readonly #pool: Pool;
+  #session: Promise<Session> | null = null;
+
+  constructor(options: CallClientOptions) {
+    this.#options = options;
+    this.#pool = new Pool(options.origin, {
+      connections: MAX_CONNECTIONS,
+      connect: { timeout: CONNECT_TIMEOUT_MS },
+      headersTimeout: ANSWER_TIMEOUT_MS,
+      bodyTimeout: ANSWER_TIMEOUT_MS,
+    });
+  }
+
+  get origin(): string {
+    return this.#options.origin;
+  }
+
+  /**
+   * What the backend node answers.
+   *
+   * @throws {CallFailure} when it does not answer.
+   * @throws {DuplexityError} what it refuses the call with; `DPX_AUTH_INVALID` if either side does not know the other's secret.
+   */
+  async call(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
+    const text = JSON.stringify(body);
+    return this.#inSession(async (session) => {
+      const { number, headers } = this.#prove(session, path, text);
+      const answer = await this.#send(path, { headers, body: text, signal });
+      const received = await readText(answer.body).catch((error: unknown) => {
+        throw new CallFailure(error, "maybe");
+      });
+      const { statusCode: status } = answer;
+      const isProven = this.#isProven(session, answer.headers, { number, status, body: received });
+      if (status !== 200) throw refusalIn(received, isProven, this.origin);
+      if (!isProven) throw unproven(this.origin);
+      return JSON.parse(received);
+    });
+  }
+
+  /**
+   * An answer that goes on for as long as both want.
+   *
+   * @throws as `call` does.
+   */
+  async open(path: string, signal: AbortSignal): Promise<OpenAnswer> {
+    return this.#inSession(async (session) => {
+      const { number, headers } = this.#prove(session, path, "{}");
+      const answer = await this.#send(path, { headers, body: "{}", signal, isEndless: true });
+      const { statusCode: status } = answer;
+      if (status !== 200) {
+        const body = await readText(answer.body);
+        throw refusalIn(body, this.#isProven(session, answer.headers, { number, status, body }), this.origin);
+      }
+      if (this.#isProven(session, answer.headers, { number, status, body: "" })) return answer;
+      answer.body.destroy();
+      throw unproven(this.origin);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy();
+  }
+
+  /** Once more when the other side has forgotten the session: it was started anew. */
+  async #inSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
+    const begun = this.#begun();
+    try {
+      return await work(await begun);
+    } catch (error) {
+      if (!(error instanceof DuplexityError) || error.code !== "DPX_SESSION_UNKNOWN") throw error;
+      if (this.#session === begun) this.#session = null;
+      return work(await this.#begun());
+    }
+  }
+
+  #begun(): Promise<Session> {
+    if (this.#session !== null) return this.#session;
+    const begun = this.#begin().catch((error: unknown) => {
+      if (this.#session === begun) this.#session = null;
+      // Whatever was to be called was not.
+      throw error instanceof CallFailure ? new CallFailure(error.cause, "no") : error;
+    });
+    this.#session = begun;
+    return begun;
+  }
+
+  async #begin(): Promise<Session> {
+    const { nodeId, secrets, origin } = this.#options;
+    const nonce = newWord();
+    const body = JSON.stringify({ nodeId, nonce });
+    const signal = AbortSignal.timeout(ANSWER_TIMEOUT_MS + CONNECT_TIMEOUT_MS);
+    const answer = await this.#send(SESSION_PATH, { headers: JSON_TYPE, body, signal });
+    const received = await readText(answer.body).catch((error: unknown) => {
+      throw new CallFailure(error, "no");
+    });
+    if (answer.statusCode !== 200) throw refusalIn(received, false, origin);
+    const { exchange, session } = readOpened(received, nodeId, nonce);
+    return { id: session, key: sessionKeyOf(secrets[0] ?? "", exchange), calls: 0 };
+  }
+
+  #prove(session: Session, path: string, body: string) {
+    session.calls += 1;
+    const number = session.calls;
+    const proof = proofOfCall(session.key, { number, path, body });
+    const shown = { [HEADERS.session]: session.id, [HEADERS.number]: String(number), [HEADERS.proof]: proof };
+    return { number, headers: { ...JSON_TYPE, ...shown } };
+  }
+
+  async #send(
+    path: string,
+    o: {
+      readonly headers: Record<string, string>;
+      readonly body: string;
+      readonly signal: AbortSignal;
+      readonly isEndless?: true;
+    },
+  ) {
+    const { headers, body, signal, isEndless } = o;
+    try {
+      const timeouts = isEndless === true ? { bodyTimeout: 0 } : {};
+      return await this.#pool.request({ path, method: "POST", headers, body, signal, ...timeouts });
+    } catch (error) {
+      throw new CallFailure(error, NOT_SENT.test(codeOf(error)) ? "no" : "maybe");
+    }
+  }
+
+  #isProven(
+    { key }: Session,
+    headers: Record<string, string | string[] | undefined>,
+    answer: Parameters<typeof proofOfAnswer>[1],
+  ): boolean {
+    const shown = headers[HEADERS.proof];
+    return typeof shown === "string" && isSameProof(shown, proofOfAnswer(key, answer));
+  }
+}
+
+async function readText(body: AsyncIterable<Buffer>): Promise<string> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of body) {
+    bytes += chunk.length;
+    if (bytes > MAX_ANSWER_BYTES) {
+      throw new DuplexityError("DPX_MESSAGE_TOO_LARGE", `The answer has more than ${MAX_ANSWER_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function readOpened(text: string, nodeId: string, nodeNonce: string): { exchange: CallExchange; session: string } {
+  const answer = fields.readObject(JSON.parse(text), "");
+  const backendId = fields.field(answer, "nodeId", fields.readWord);
+  const backendNonce = fields.field(answer, "nonce", fields.readWord);
+  const session = fields.field(answer, "session", fields.readWord);
+  return { session, exchange: { backendId, nodeId, backendNonce, nodeNonce } };
+}
+
+/** What a backend node says no with. Without a proof it is only believed that the call was not taken. */
+function refusalIn(text: string, isProven: boolean, origin: string): DuplexityError {
+  const { code, message, hint } = readError(text);
+  if (isProven) return new DuplexityError(code, message, { hint });
+  if (code === "DPX_SESSION_UNKNOWN" || code === "DPX_AUTH_INVALID") return new DuplexityError(code, message, { hint });
+  return new DuplexityError("DPX_STORE", `Cannot call the backend at ${origin}: ${message}`, {
+    hint: "Is that the --internal-listen address of a node with --roles backend, and of this version?",
+  });
+}
+
+function readError(text: string): {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string | undefined;
+} {
+  try {
+    const answer = fields.readObject(JSON.parse(text), "");
+    const error = fields.field(answer, "error", fields.readObject);
+    const code = fields.field(error, "code", fields.readWord);
+    const message = fields.field(error, "message", fields.readProse);
+    const { hint } = fields.optionalField(error, "hint", fields.readProse);
+    return { code: isErrorCode(code) ? code : "DPX_INTERNAL", message, hint };
+  } catch {
+    return { code: "DPX_INTERNAL", message: "its answer is not ours", hint: undefined };
+  }
+}
+
+function unproven(origin: string): DuplexityError {
+  return new DuplexityError("DPX_AUTH_INVALID", `Cannot trust the backend at ${origin}: it does not prove its answer`, {
+    hint: "Give all nodes the same --cluster-secret-file.",
+  });
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof errors.UndiciError) return error.code;
+  return error instanceof Error && "code" in error ? String(error.code) : "";
+}

@@ -1,0 +1,26 @@
+// What calls between nodes may cost, each number with its reason.
+
+/** How long a backend node may take to accept a connection. */
+export const CONNECT_TIMEOUT_MS = 1_000;
+/** How long it may take to answer: longer than its own Redis may (1 s), so that what Redis refuses is told as that. */
+export const ANSWER_TIMEOUT_MS = 2_000;
+/** How long a call may take over all addresses that are tried. */
+export const CALL_TIMEOUT_MS = 5_000;
+/** Calls under way at once; further ones are refused at once, and not kept waiting. */
+export const MAX_PENDING_CALLS = 2_000;
+/** Connections to one backend node, one of them for its events: many more calls than these take turns. */
+export const MAX_CONNECTIONS = 5;
+/** A call, and its answer to anything but a list: two of the largest values of the store fit. */
+export const MAX_CALL_BYTES = 1_048_576;
+/** An answer: all accounts, tokens or bans of a large server. */
+export const MAX_ANSWER_BYTES = 67_108_864;
+/** How often a backend node says that its stream of events still lives. */
+export const BEAT_MS = 1_000;
+/** A stream that is silent for so long is dead. */
+export const SILENCE_MS = 3_000;
+/** Events that wait for one node; with more its stream is cut, and it looks for itself what it has missed. */
+export const MAX_QUEUED_EVENT_BYTES = 8_388_608;
+/** One event's line. */
+export const MAX_EVENT_CHARS = 1_048_576;
+/** Nodes that listen to one backend node. */
+export const MAX_STREAMS = 1_024;

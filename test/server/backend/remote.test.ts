@@ -1,0 +1,140 @@
+// Registry and topics as a node without the backend's role has them: the contracts, over real HTTP and a real
+// redis-server, and what is their own.
+
+import { beforeAll, describe, expect, it } from "vitest";
+import { createNodeCalls, createNodeEvents } from "../../../src/server/backend/node-calls.ts";
+import { RedisBoard } from "../../../src/server/backend/redis-presence.ts";
+import type { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
+import type { Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
+import { RemoteBoard } from "../../../src/server/backend/remote-board.ts";
+import { RemoteRegistry } from "../../../src/server/backend/remote-registry.ts";
+import { RemoteTopics } from "../../../src/server/backend/remote-topics.ts";
+import { SharedPresence } from "../../../src/server/backend/shared-presence.ts";
+import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
+import { startRedis } from "../../support/redis.ts";
+import { type Stage, useFileStage, useStage } from "../../support/stage.ts";
+import { poll } from "../../support/wait.ts";
+import { openLink, type RunningBackend, SECRET, startBackend } from "../calls-stage.ts";
+import { connectTo, freshPrefix, openRegistryOn, openTopics, registryUnderTest } from "./redis-stage.ts";
+import { registration } from "./registration.ts";
+import { describeRegistry } from "./registry-contract.ts";
+import { describeTopics, NOBODY } from "./topics-contract.ts";
+
+const stage = useStage();
+const fileStage = useFileStage();
+let connection: RedisConnection;
+
+beforeAll(async () => {
+  connection = await connectTo(fileStage, await startRedis(fileStage));
+});
+
+interface Parts {
+  readonly topics: RedisTopics;
+  readonly registry: Registry;
+  readonly prefix: string;
+}
+
+async function partsOf(nodeId: string, prefix = freshPrefix()): Promise<Parts> {
+  const topics = await openTopics(stage, { connection, prefix, nodeId });
+  return { topics, prefix, registry: openRegistryOn(stage, { connection, prefix, topics }) };
+}
+
+function serveParts(of: Stage, { topics, registry, prefix }: Parts, nodeId: string, port = 0): Promise<RunningBackend> {
+  const board = new RedisBoard({ connection, prefix });
+  const forwards = ["websockets", "routes"] as const;
+  return startBackend(of, {
+    ...{ nodeId, port },
+    handlers: createNodeCalls({ registry, topics, board }),
+    events: createNodeEvents({ registry, topics, forwards, watchStore: () => () => {} }),
+  });
+}
+
+describeRegistry("RemoteRegistry", async () => {
+  const { registry, ...time } = registryUnderTest(connection);
+  stage.defer(() => registry.close());
+  const { topics, prefix } = await partsOf("backend-1");
+  const { origin } = await serveParts(stage, { topics, registry, prefix }, "backend-1");
+  return { registry: new RemoteRegistry({ link: await openLink(stage, [origin]) }), ...time };
+});
+
+describeTopics("RemoteTopics", async () => {
+  const prefix = freshPrefix();
+  const one = await serveParts(stage, await partsOf("backend-1", prefix), "backend-1");
+  const two = await serveParts(stage, await partsOf("backend-2", prefix), "backend-2");
+  const open = async (nodeId: string, { origin }: RunningBackend) =>
+    new RemoteTopics({ nodeId, link: await openLink(stage, [origin], { nodeId }) });
+  return [await open("node-1", one), await open("node-2", one), await open("node-3", two)];
+});
+
+describe("Nodes that reach Redis by way of others", () => {
+  it("hear what those that know Redis say, and are heard by them", async () => {
+    const prefix = freshPrefix();
+    const parts = await partsOf("backend-1", prefix);
+    const { origin } = await serveParts(stage, parts, "backend-1");
+    const topics = new RemoteTopics({ nodeId: "node-1", link: await openLink(stage, [origin]) });
+    topics.handle("websockets", () => ({ kind: "client", clients: [] }));
+    parts.topics.handle("websockets", () => NOBODY);
+    const nodes = ["backend-1", "node-1"];
+    for (const asker of [parts.topics, topics]) {
+      const { replies, missing } = await asker.request("websockets", { type: "judge" }, { timeoutMs: 5_000, nodes });
+      expect(missing).toEqual([]);
+      expect(replies.map(({ nodeId }) => nodeId).sort()).toEqual(nodes);
+    }
+  });
+
+  it("are told of names that are registered anywhere", async () => {
+    const prefix = freshPrefix();
+    const parts = await partsOf("backend-1", prefix);
+    const other = await partsOf("backend-2", prefix);
+    const { origin } = await serveParts(stage, parts, "backend-1");
+    const registry = new RemoteRegistry({ link: await openLink(stage, [origin]) });
+    const seen: (RegistryRecord | null)[] = [];
+    registry.watch((_hostname, record) => seen.push(record));
+    await other.registry.register(registration("cat1.test", { nodeId: "backend-2" }));
+    await poll(() => seen.length === 1, 5_000, "the news", 2);
+    expect(seen).toMatchObject([{ hostname: "cat1.test", nodeId: "backend-2", state: "up" }]);
+  });
+
+  it("look for themselves what they have missed while their backend was gone", async () => {
+    const prefix = freshPrefix();
+    const parts = await partsOf("backend-1", prefix);
+    const { origin, server, calls } = await serveParts(stage, parts, "backend-1");
+    const registry = new RemoteRegistry({ link: await openLink(stage, [origin]) });
+    const result = await registry.register(registration("cat1.test", { nodeId: "node-1" }));
+    const epoch = result.status === "registered" ? result.record.epoch : 0;
+    const seen: (RegistryRecord | null)[] = [];
+    registry.watch((_hostname, record) => seen.push(record));
+    calls.close();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    await parts.registry.remove("cat1.test", "client-a", epoch, "left");
+    await serveParts(stage, parts, "backend-1", Number(new URL(origin).port));
+    await poll(() => seen.length === 1, 10_000, "the look", 5);
+    expect(seen).toEqual([null]);
+  });
+
+  it("are on the board with their own line, and see all others", async () => {
+    const prefix = freshPrefix();
+    const { origin } = await serveParts(stage, await partsOf("backend-1", prefix), "backend-1");
+    const join = async (nodeId: string) => {
+      const board = new RemoteBoard(await openLink(stage, [origin], { nodeId }));
+      const presence = new SharedPresence({ board, secrets: [SECRET] });
+      stage.defer(() => presence.close());
+      await presence.join({ nodeId, internalUrl: "http://127.0.0.1:7071", dialerUri: null, roles: ["hub"] });
+      return presence;
+    };
+    const [one, two] = [await join("node-1"), await join("node-2")];
+    await one.look();
+    for (const presence of [one, two]) {
+      expect(
+        presence
+          .nodes()
+          .map(({ nodeId }) => nodeId)
+          .sort(),
+      ).toEqual(["node-1", "node-2"]);
+    }
+    await two.leave();
+    await one.look();
+    expect(one.nodes().map(({ nodeId }) => nodeId)).toEqual(["node-1"]);
+  });
+});
