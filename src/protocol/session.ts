@@ -103,6 +103,11 @@ export class Session implements Carried {
     return this.#state.phase === "live";
   }
 
+  /** Between two links: not even a RESUME is under way. */
+  get isDetached(): boolean {
+    return this.#state.phase === "detached";
+  }
+
   get isClosed(): boolean {
     return this.#state.phase === "closed";
   }

@@ -1,17 +1,23 @@
 // This node's session with a client whose link is at another hub: finds a way
 // there, and another one when that is gone, for as long as the session waits.
 
-import { asDuplexityError, type DuplexityError, type ErrorCode, type Session } from "../../protocol/index.ts";
+import { once } from "node:events";
+import { asDuplexityError, DuplexityError, type ErrorCode, type Session } from "../../protocol/index.ts";
 import type { RegistryRecord } from "../backend/registry.ts";
-import type { PeerPath, Peers } from "../peer/index.ts";
+import type { OutgoingPeer, PeerPath } from "../peer/index.ts";
 import type { SessionHolder } from "./node-sessions.ts";
 
 /** What of a record says where its client is. */
 export type ClientPlace = Pick<RegistryRecord, "clientId" | "ownerId" | "hostname" | "epoch" | "nodeId">;
 
+/** Where the sockets to other hubs come from. */
+export interface HubSource {
+  connect(nodeId: string): Promise<Pick<OutgoingPeer, "openPath">>;
+}
+
 export interface RemoteSessionOptions {
   readonly nodeId: string;
-  readonly peers: Pick<Peers, "connect">;
+  readonly peers: HubSource;
   /** Nodes whose hub may have the client's link besides the one that the registry names: a second link is in no record. */
   readonly nodeIds: () => readonly string[];
   onLive(remote: RemoteSession): void;
@@ -23,10 +29,16 @@ export interface RemoteSessionOptions {
 const RETRY_MS = { first: 100, most: 2_000 } as const;
 /** The hub could not pass on what it was given: nothing is gained by coming back at once. */
 const CONGESTED_RETRY_MS = 1_000;
-/** Hubs that are asked besides the one that the registry names, once that one does not answer … */
+/** Hubs that are asked in one attempt besides the one that the registry names; the next attempt asks the next ones. */
 const MAX_ASKED_HUBS = 16;
-/** … within this time. Where there was a way before, all are asked at once. */
+/** For so long one side is waited for before the other is asked as well. Where there was a way before, all are asked at once. */
 const ASK_OTHERS_AFTER_MS = 250;
+/** In a larger cluster a second link is not looked for while the first one is there: too many would be asked in vain. */
+const MAX_SPREAD_HUBS = 8;
+/** So long one attempt takes: whoever still waits for the client is asked anew, and so are those that had said no. */
+const ATTEMPT_MS = 5_000;
+/** A client that is there has answered RESUME by then: else its link only seems to be, and another one is looked for. */
+const ANSWER_MS = 5_000;
 /** With these the client itself is over, wherever it was. */
 const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
   "DPX_KICKED",
@@ -47,7 +59,9 @@ export class RemoteSession implements SessionHolder {
   #search: AbortController | null = null;
   #isReleased = false;
   #wasLive = false;
-  /** Cuts the wait between two attempts short. */
+  /** Where the next attempt begins to ask. */
+  #turn = 0;
+  /** Cuts the wait that runs short. */
   #wake: () => void = () => {};
 
   constructor(start: (holder: SessionHolder) => Session, place: ClientPlace, options: RemoteSessionOptions) {
@@ -60,14 +74,10 @@ export class RemoteSession implements SessionHolder {
     return this.session.bytesIn + this.session.bytesOut;
   }
 
-  /** Looks for a way, if it has none and does not look already. */
+  /** Looks for a way, if it is on none and does not look already. */
   seek(afterMs = 0): void {
-    if (this.#search !== null || this.#isReleased || this.session.isClosed || this.session.isLive) return;
-    const search = new AbortController();
-    this.#search = search;
-    void this.#seek(search, afterMs).finally(() => {
-      if (this.#search === search) this.#search = null;
-    });
+    // One whose RESUME is under way is not disturbed: each visitor who comes meanwhile would begin it anew.
+    if (this.session.isDetached) this.#look(afterMs);
   }
 
   /** The registry says where the client is. */
@@ -75,30 +85,37 @@ export class RemoteSession implements SessionHolder {
     const isNews = place.nodeId !== this.place.nodeId;
     this.place = place;
     if (this.session.isLive || this.#isReleased) return;
+    if (!isNews) {
+      this.#wake();
+      this.seek();
+      return;
+    }
     // What waits at the hub before would keep the attempt from trying the new one.
-    if (isNews) this.#search?.abort();
-    if (isNews) this.#search = null;
-    this.#wake();
-    this.seek();
+    this.#stop();
+    this.#look(0);
   }
 
   /** Somebody else answers for the session. */
   release(): void {
     this.#isReleased = true;
-    this.#search?.abort();
-    this.#wake();
+    this.#stop();
   }
 
   onLive(): void {
     this.#wasLive = true;
+    this.#stop();
     this.#options.onLive(this);
   }
 
   onDetached(error: DuplexityError): void {
     const { clientId } = this.place;
     this.#options.log("debug", `The way to ${clientId} is gone: ${error.code}: ${error.message}`);
-    if (FINAL_CODES.has(error.code)) this.session.close(error.code, error.message);
-    else this.seek(error.code === "DPX_LINK_QUEUE" ? CONGESTED_RETRY_MS : 0);
+    if (FINAL_CODES.has(error.code)) {
+      this.session.close(error.code, error.message);
+      return;
+    }
+    this.#wake();
+    this.seek(error.code === "DPX_LINK_QUEUE" ? CONGESTED_RETRY_MS : 0);
   }
 
   onClose(error: DuplexityError): void {
@@ -106,50 +123,93 @@ export class RemoteSession implements SessionHolder {
     this.#options.onClose(this, error);
   }
 
-  async #seek({ signal }: AbortController, afterMs: number): Promise<void> {
-    if (afterMs > 0) await this.#wait(afterMs);
+  #look(afterMs: number): void {
+    if (this.#search !== null || this.#isReleased || this.session.isClosed) return;
+    const search = new AbortController();
+    this.#search = search;
+    void this.#seek(search.signal, afterMs).finally(() => {
+      if (this.#search === search) this.#search = null;
+    });
+  }
+
+  #stop(): void {
+    this.#search?.abort();
+    this.#search = null;
+  }
+
+  /** Until a way has brought the client's answer: then `onLive` ends the search. */
+  async #seek(signal: AbortSignal, afterMs: number): Promise<void> {
+    const { log } = this.#options;
+    await this.#wait(afterMs, signal);
+    let silent: string | null = null;
     for (let retryMs: number = RETRY_MS.first; !signal.aborted; retryMs = Math.min(retryMs * 2, RETRY_MS.most)) {
-      const path = await this.#findPath(signal);
-      if (path !== null) {
-        if (signal.aborted) path.forget();
-        else this.session.attach(path);
+      const path = await this.#findPath(signal, silent);
+      if (signal.aborted) {
+        path?.forget();
         return;
       }
-      if (!signal.aborted) await this.#wait(retryMs);
+      // One that is over by now is not taken.
+      if (path !== null) this.session.attach(path);
+      if (path?.isOpen === true) await this.#wait(ANSWER_MS, signal);
+      silent = path?.isOpen === true ? path.nodeId : null;
+      if (silent === null) await this.#wait(retryMs, signal);
+      else if (!signal.aborted) log("debug", `${this.place.clientId} does not answer over ${silent}`);
     }
   }
 
-  /** Asks the hub that the registry names, and then the others; the first that has the client's link wins. */
-  async #findPath(parent: AbortSignal): Promise<PeerPath | null> {
+  /**
+   * Asks hubs for the client's link: the first that has it wins. Of the sessions one half begins with the hub that the
+   * registry names, the other half with the others, so that both links of a client have something to do.
+   *
+   * @param silent A node over which the client has not answered: it is asked last.
+   */
+  async #findPath(signal: AbortSignal, silent: string | null): Promise<PeerPath | null> {
+    const { named, others } = this.#hubs();
+    const isSpread = this.session.id % 2 === 1 && others.length <= MAX_SPREAD_HUBS;
+    const isNamedLast = named.includes(silent ?? "") || (isSpread && !others.includes(silent ?? ""));
+    const [first, then] = isNamedLast ? [others, named] : [named, others];
+    const attempt = new AbortController();
+    const ended = once(attempt.signal, "abort");
+    const end = (): void => attempt.abort(new DuplexityError("DPX_CANCELLED", "The attempt is over"));
+    signal.addEventListener("abort", end, { once: true });
+    const timer = setTimeout(end, ATTEMPT_MS);
+    const inquiry: Inquiry = { found: null, attempt };
+    const ask = (nodeIds: readonly string[]): Promise<boolean>[] => nodeIds.map((nodeId) => this.#ask(nodeId, inquiry));
+    const asked = ask(first);
+    if (!this.#wasLive || silent !== null) {
+      await Promise.race([firstTrue(asked), this.#wait(ASK_OTHERS_AFTER_MS, attempt.signal)]);
+    }
+    if (!attempt.signal.aborted) asked.push(...ask(then));
+    await Promise.race([firstTrue(asked), ended]);
+    clearTimeout(timer);
+    signal.removeEventListener("abort", end);
+    return inquiry.found;
+  }
+
+  /** Those that are asked in this attempt. */
+  #hubs(): { readonly named: readonly string[]; readonly others: readonly string[] } {
     const { nodeId: ownId, nodeIds } = this.#options;
     const { nodeId } = this.place;
-    const others = nodeIds().filter((other) => other !== ownId && other !== nodeId);
-    const attempt = new AbortController();
-    const abort = (): void => attempt.abort(new Error("Another way was found"));
-    parent.addEventListener("abort", abort, { once: true });
-    const inquiry: Inquiry = { found: null, attempt, parent };
-    const asked = nodeId === ownId ? [] : [this.#ask(nodeId, inquiry)];
-    if (!this.#wasLive && asked.length > 0) await Promise.race([...asked, this.#wait(ASK_OTHERS_AFTER_MS)]);
-    if (inquiry.found === null && !parent.aborted) {
-      for (const other of others.slice(0, MAX_ASKED_HUBS)) asked.push(this.#ask(other, inquiry));
-    }
-    await firstTrue(asked);
-    parent.removeEventListener("abort", abort);
-    return inquiry.found;
+    const all = nodeIds().filter((other) => other !== ownId && other !== nodeId);
+    const start = all.length > MAX_ASKED_HUBS ? this.#turn % all.length : 0;
+    this.#turn += MAX_ASKED_HUBS;
+    const others = [...all.slice(start), ...all.slice(0, start)].slice(0, MAX_ASKED_HUBS);
+    return { named: nodeId === ownId ? [] : [nodeId], others };
   }
 
   /** Answers whether there is a way over that hub. */
   async #ask(nodeId: string, inquiry: Inquiry): Promise<boolean> {
     const { peers, log } = this.#options;
+    const { signal } = inquiry.attempt;
     try {
       const peer = await peers.connect(nodeId);
-      const path = await peer.openPath(this.session, target(this.place), inquiry.attempt.signal);
-      if (inquiry.found !== null || inquiry.parent.aborted) {
+      const path = await peer.openPath(this.session, target(this.place), signal);
+      if (signal.aborted) {
         path.forget();
         return false;
       }
       inquiry.found = path;
-      inquiry.attempt.abort(new Error("Another way was found"));
+      inquiry.attempt.abort(new DuplexityError("DPX_CANCELLED", "Another way was found"));
       return true;
     } catch (error) {
       log("debug", `No way to ${this.place.clientId} over ${nodeId}: ${asDuplexityError(error).message}`);
@@ -157,22 +217,26 @@ export class RemoteSession implements SessionHolder {
     }
   }
 
-  #wait(ms: number): Promise<void> {
+  /** Until then, or until it is woken or `signal` aborts. */
+  #wait(ms: number, signal: AbortSignal): Promise<void> {
+    if (ms === 0 || signal.aborted) return Promise.resolve();
     return new Promise((resolve) => {
-      const timer = setTimeout(resolve, ms);
-      this.#wake = () => {
+      const done = (): void => {
         clearTimeout(timer);
+        signal.removeEventListener("abort", done);
         resolve();
       };
+      const timer = setTimeout(done, ms);
+      signal.addEventListener("abort", done, { once: true });
+      this.#wake = done;
     });
   }
 }
 
-/** One search: what it has found, and what ends its questions. */
+/** One attempt: what it has found, and what ends its questions. */
 interface Inquiry {
   found: PeerPath | null;
   readonly attempt: AbortController;
-  readonly parent: AbortSignal;
 }
 
 /** Resolves when one of them is true, or all are not. */

@@ -2,13 +2,12 @@
 // each client. The route table asks for them; a link that comes here takes its own.
 
 import type { Session } from "../../protocol/index.ts";
-import type { Peers } from "../peer/index.ts";
 import type { NodeSessions, SessionHolder } from "./node-sessions.ts";
-import { type ClientPlace, RemoteSession, type RemoteSessionOptions } from "./remote-session.ts";
+import { type ClientPlace, type HubSource, RemoteSession, type RemoteSessionOptions } from "./remote-session.ts";
 
 export interface RemoteSessionsOptions {
   readonly nodeId: string;
-  readonly peers: Pick<Peers, "connect">;
+  readonly peers: HubSource;
   /** Other live nodes. No I/O. */
   readonly nodeIds: () => readonly string[];
   readonly sessions: NodeSessions;

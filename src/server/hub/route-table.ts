@@ -167,7 +167,9 @@ export class RouteTable implements Routes {
   }
 
   #update(hostname: string, record: RegistryRecord | null): void {
-    const previous = this.#routes.get(hostname)?.route ?? null;
+    const known = this.#routes.get(hostname);
+    if (record !== null && known !== undefined && this.#isPast(record, known)) return;
+    const previous = known?.route ?? null;
     const next = record === null ? null : routeOf(record);
     // A client that registers again, here or at another hub, changes nothing: what hangs on the route's identity is kept.
     const route = previous !== null && next !== null && isSame(previous, next) ? previous : next;
@@ -176,6 +178,11 @@ export class RouteTable implements Routes {
     if (route !== previous) this.#options.onChange?.(previous, route);
     if (record !== null) this.#options.onRecord?.(record);
     this.wake(hostname);
+  }
+
+  /** Said before what is known here and come later; or the registry has lost the newer one, and its holder puts it back. */
+  #isPast({ epoch }: RegistryRecord, known: Entry): boolean {
+    return epoch < known.record.epoch && this.#now() - known.heardAt < MAX_UNHEARD_MS;
   }
 
   #put(entry: Entry): void {

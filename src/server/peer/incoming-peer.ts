@@ -8,6 +8,7 @@ import {
   type Heartbeat,
   SessionLink,
 } from "../../protocol/index.ts";
+import type { LeftSessions } from "./left-sessions.ts";
 import { MAX_RELAYS_PER_PEER, RELAY_WAIT_MS, RTT_UPDATE_MS } from "./limits.ts";
 import type { ProvenPeer } from "./peer-handshake.ts";
 import { decodePeerMessage, encodePeerMessage, type PeerMessage, type RelayRequest } from "./peer-messages.ts";
@@ -15,7 +16,7 @@ import { Relay } from "./relay.ts";
 
 export interface IncomingPeerOptions {
   readonly heartbeat: Heartbeat;
-  readonly resumeWindowMs: number;
+  readonly left: LeftSessions;
   /**
    * The link of the client that is asked for; null while it is between two links.
    *
@@ -41,6 +42,8 @@ export class IncomingPeer {
   readonly #relays = new Map<number, Granted>();
   /** The relay of each session. */
   readonly #ofSession = new Map<number, number>();
+  /** Relays that wait for each client. */
+  readonly #waiting = new Map<string, Set<number>>();
   readonly #rttTimer: NodeJS.Timeout;
 
   constructor(peer: ProvenPeer, options: IncomingPeerOptions) {
@@ -53,6 +56,8 @@ export class IncomingPeer {
       onClose: (error) => this.#closed(error),
     });
     this.#rttTimer = setInterval(() => {
+      // It can wait until what waits is through.
+      if (this.#link.isCongested) return;
       for (const { relay } of this.#relays.values()) relay.updateRtt();
     }, RTT_UPDATE_MS);
     this.#rttTimer.unref();
@@ -66,8 +71,9 @@ export class IncomingPeer {
 
   /** A client has a link: relays that waited for it begin. */
   clientLinked(clientId: string): void {
-    for (const [number, granted] of this.#relays) {
-      if (granted.relay.isWaiting && granted.request.clientId === clientId) this.#start(number, granted);
+    for (const number of [...(this.#waiting.get(clientId) ?? [])]) {
+      const granted = this.#relays.get(number);
+      if (granted !== undefined) this.#start(number, granted);
     }
   }
 
@@ -100,12 +106,12 @@ export class IncomingPeer {
   #grant(request: RelayRequest): void {
     const { relay: number, session } = request;
     if (this.#relays.has(number)) throw new DuplexityError("DPX_PROTOCOL", `Relay ${number} was asked for twice`);
-    const before = this.#ofSession.get(session);
-    if (before !== undefined) this.#forget(before);
     if (request.hops > 1) {
       this.#refuse(number, new DuplexityError("DPX_LOOP", "The session was passed on by another node already"));
       return;
     }
+    const before = this.#ofSession.get(session);
+    if (before !== undefined) this.#forget(before);
     if (this.#relays.size >= MAX_RELAYS_PER_PEER) {
       const message = `Cannot pass another session on: ${this.#relays.size} of that node are`;
       this.#refuse(number, new DuplexityError("DPX_CLIENTS_LIMIT", message));
@@ -114,7 +120,7 @@ export class IncomingPeer {
     const relay = new Relay({
       id: session,
       peer: this.#link,
-      resumeWindowMs: this.#options.resumeWindowMs,
+      left: this.#options.left,
       onCredit: (bytes, rttMs) => this.#say({ type: "relayCredit", relay: number, bytes, rttMs }),
       onEnded: (error) => this.#ended(number, error),
     });
@@ -129,16 +135,33 @@ export class IncomingPeer {
     try {
       const client = this.#options.linkOf(request);
       if (client === null) {
-        granted.timer ??= setTimeout(() => this.#ended(number, away(request)), RELAY_WAIT_MS);
+        this.#wait(number, granted);
         return;
       }
-      clearTimeout(granted.timer);
+      this.#stopWaiting(number, granted);
       if (client.isFull) throw new DuplexityError("DPX_STREAMS_LIMIT", "The client's link carries too many sessions");
       // Said first: behind it come the client's packets.
       this.#say({ type: "relayResponse", relay: number, rttMs: relay.start(client) });
     } catch (error) {
       this.#ended(number, asDuplexityError(error));
     }
+  }
+
+  #wait(number: number, granted: Granted): void {
+    if (granted.timer !== undefined) return;
+    const { request } = granted;
+    granted.timer = setTimeout(() => this.#ended(number, away(request)), RELAY_WAIT_MS);
+    const waiting = this.#waiting.get(request.clientId) ?? new Set();
+    this.#waiting.set(request.clientId, waiting.add(number));
+  }
+
+  #stopWaiting(number: number, granted: Granted): void {
+    const { clientId } = granted.request;
+    clearTimeout(granted.timer);
+    granted.timer = undefined;
+    const waiting = this.#waiting.get(clientId);
+    waiting?.delete(number);
+    if (waiting?.size === 0) this.#waiting.delete(clientId);
   }
 
   #ended(number: number, error: DuplexityError): void {
@@ -156,15 +179,13 @@ export class IncomingPeer {
     this.#relays.delete(number);
     const { session } = granted.request;
     if (this.#ofSession.get(session) === number) this.#ofSession.delete(session);
-    clearTimeout(granted.timer);
+    this.#stopWaiting(number, granted);
     granted.relay.end();
   }
 
   #closed(error: DuplexityError): void {
     clearInterval(this.#rttTimer);
-    for (const { timer } of this.#relays.values()) clearTimeout(timer);
-    this.#relays.clear();
-    this.#ofSession.clear();
+    for (const number of [...this.#relays.keys()]) this.#forget(number);
     this.#options.onClose(this, error);
   }
 

@@ -14,6 +14,7 @@ import {
 } from "../../protocol/index.ts";
 import { refuseSocket } from "../http-answer.ts";
 import { IncomingPeer } from "./incoming-peer.ts";
+import { LeftSessions } from "./left-sessions.ts";
 import { OutgoingPeer } from "./outgoing-peer.ts";
 import { dialPeer, welcomePeer } from "./peer-handshake.ts";
 import type { RelayRequest } from "./peer-messages.ts";
@@ -26,6 +27,7 @@ export interface PeersOptions {
   /** Internal address of another live node, `http(s)://host:port`; null if the cluster has no such node. */
   readonly nodeUrl: (nodeId: string) => string | null;
   readonly heartbeat: Heartbeat;
+  /** How long a client keeps a session whose node is gone. */
   readonly resumeWindowMs: number;
   /** The link of a client of this node, as IncomingPeerOptions has it. */
   readonly linkOf: (request: RelayRequest) => SessionLink | null;
@@ -41,10 +43,16 @@ export interface PeerStatistics {
 
 export const PEER_PATH = "/peer";
 
+/** More than the nodes of any cluster that come back at once after a restart. */
+const MAX_UNPROVEN_PEERS = 256;
+
 export class Peers {
   readonly #options: PeersOptions;
   readonly #incoming = new Map<string, IncomingPeer>();
   readonly #outgoing = new Map<string, Promise<OutgoingPeer>>();
+  readonly #left: LeftSessions;
+  /** Sockets whose other end has not proven yet that it is a node. */
+  #unproven = 0;
   /** Ends dials that are under way. */
   readonly #life = new AbortController();
 
@@ -52,6 +60,7 @@ export class Peers {
   constructor(options: PeersOptions) {
     checkSecrets(options.secrets);
     this.#options = options;
+    this.#left = new LeftSessions(options.resumeWindowMs);
   }
 
   get statistics(): PeerStatistics {
@@ -67,6 +76,10 @@ export class Peers {
       return;
     }
     try {
+      if (this.#unproven >= MAX_UNPROVEN_PEERS) {
+        const message = `Cannot take the connection: ${this.#unproven} others have not proven yet that they are nodes`;
+        throw new DuplexityError("DPX_UNAUTHENTICATED_LIMIT", message);
+      }
       acceptUpgrade(request, socket);
     } catch (error) {
       refuseSocket(socket, asDuplexityError(error));
@@ -106,11 +119,12 @@ export class Peers {
   }
 
   async #welcome(socket: Socket, head: Buffer): Promise<void> {
-    const { heartbeat, resumeWindowMs, linkOf, log } = this.#options;
+    const { heartbeat, linkOf, log } = this.#options;
+    this.#unproven += 1;
     try {
       const proven = await welcomePeer(socket, head, this.#options);
       const peer = new IncomingPeer(proven, {
-        ...{ heartbeat, resumeWindowMs, linkOf },
+        ...{ heartbeat, linkOf, left: this.#left },
         onClose: (closed, error) => {
           if (this.#incoming.get(closed.nodeId) === closed) this.#incoming.delete(closed.nodeId);
           log("debug", `The socket from node ${closed.nodeId} is gone: ${error.message}`);
@@ -122,6 +136,8 @@ export class Peers {
       if (this.#life.signal.aborted) peer.close("DPX_DRAINING", "This node is shutting down");
     } catch (error) {
       log("warn", `A peer was refused: ${asDuplexityError(error).message}`);
+    } finally {
+      this.#unproven -= 1;
     }
   }
 

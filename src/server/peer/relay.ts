@@ -11,14 +11,15 @@ import {
   packetToPassOn,
   type SessionLink,
 } from "../../protocol/index.ts";
+import type { LeftSessions } from "./left-sessions.ts";
 import { PEER_QUEUE_BYTES, RELAY_CREDIT_BYTES, RELAY_WINDOW_BYTES } from "./limits.ts";
 
 export interface RelayOptions {
   readonly id: number;
   /** The link to the node that asked. */
   readonly peer: SessionLink;
-  /** How long the client is left waiting for a node that is gone. */
-  readonly resumeWindowMs: number;
+  /** What becomes of the session at the client when the relay is over. */
+  readonly left: LeftSessions;
   /** So many bytes have gone on to the client. */
   onCredit(bytes: number, rttMs: number): void;
   /** It is over, not by the peer. */
@@ -41,7 +42,7 @@ export class Relay {
     this.#fromPeer = {
       id,
       receive: (_peer, _header, packet, rest) => this.#toClient(packet, rest),
-      linkLost: () => this.#orphan(),
+      linkLost: () => this.end(),
       linkDrained: () => {},
     };
     this.#fromClient = {
@@ -54,12 +55,10 @@ export class Relay {
     options.peer.add(this.#fromPeer);
   }
 
-  get isWaiting(): boolean {
-    return this.#client === null && !this.#isEnded;
-  }
-
   /** Begins to pass packets on. */
   start(client: SessionLink): number {
+    const { left, id } = this.#options;
+    left.take(client, id);
     this.#client = client;
     client.add(this.#fromClient);
     this.#toldRttMs = rttOf(client);
@@ -75,25 +74,16 @@ export class Relay {
     this.#options.onCredit(0, rttMs);
   }
 
-  /** Passes nothing on any more. Tells nobody. */
+  /** Passes nothing on any more. Tells the node nothing. */
   end(): void {
     if (this.#isEnded) return;
     this.#isEnded = true;
     this.#options.peer.forget(this.#fromPeer);
-    this.#client?.forget(this.#fromClient);
-    this.#client = null;
-  }
-
-  /** The node is gone, and may come back over another socket. If it does not, the client has nothing to wait for. */
-  #orphan(): void {
-    const { id, resumeWindowMs } = this.#options;
     const client = this.#client;
-    this.end();
+    this.#client = null;
     if (client === null) return;
-    const timer = setTimeout(() => {
-      client.closeSession(id, "DPX_SESSION_EXPIRED", "The node that had this session is gone");
-    }, resumeWindowMs);
-    timer.unref();
+    client.forget(this.#fromClient);
+    this.#options.left.leave(client, this.#options.id);
   }
 
   #fail(error: DuplexityError): void {

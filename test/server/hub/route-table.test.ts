@@ -2,7 +2,8 @@
 
 import { afterEach, describe, expect, it } from "vitest";
 import { DuplexityError, newSessionId, Session } from "../../../src/protocol/index.ts";
-import { MemoryRegistry, type Registry } from "../../../src/server/backend/index.ts";
+import { MemoryRegistry } from "../../../src/server/backend/index.ts";
+import type { Registration, Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
 import { RouteTable } from "../../../src/server/hub/route-table.ts";
 import type { Route } from "../../../src/server/routes.ts";
 
@@ -47,6 +48,12 @@ function known(table: RouteTable, hostname: string): Route {
   return route;
 }
 
+async function registered(registry: Registry, registration: Registration): Promise<RegistryRecord> {
+  const result = await registry.register(registration);
+  if (result.status !== "registered") throw new Error(`${registration.hostname} is taken`);
+  return result.record;
+}
+
 /** One that has to ask, and a registry whose watch tells nothing. */
 function makeAsking() {
   const registry = new MemoryRegistry();
@@ -77,6 +84,10 @@ function makeAsking() {
   });
   return {
     ...{ registry, table, asked },
+    /** From now on the registry says this of cat1, whatever is registered. */
+    say: (record: RegistryRecord) => {
+      silent.locate = async () => record;
+    },
     pass: (ms: number) => {
       now += ms;
     },
@@ -117,6 +128,22 @@ describe("RouteTable that asks", () => {
     expect(table.locate("cat1.test")).toBe(route);
     await new Promise(setImmediate);
     expect([asked.length, table.size, table.locate("cat1.test")]).toEqual([2, 0, null]);
+  });
+
+  it("never goes back to an older epoch, as long as its holder could put the newer one back", async () => {
+    const { registry, table, pass, say } = makeAsking();
+    const old = await registered(registry, CAT);
+    await registered(registry, { ...CAT, clientId: "client-b" });
+    expect(await table.locate("cat1.test")).toMatchObject({ clientId: "client-b", epoch: 2 });
+    say(old);
+    for (let ms = 10_000; ms < 120_000; ms += 10_000) {
+      pass(10_000);
+      expect(table.locate("cat1.test")).toMatchObject({ clientId: "client-b", epoch: 2 });
+      await new Promise(setImmediate);
+    }
+    expect(table.locate("cat1.test")).toMatchObject({ clientId: "client-b", epoch: 2 });
+    pass(10_000);
+    expect(await table.locate("cat1.test")).toMatchObject({ clientId: "client-a", epoch: 1 });
   });
 
   it("does without a registry that cannot be reached for two minutes, and then says so", async () => {

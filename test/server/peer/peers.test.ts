@@ -15,7 +15,7 @@ import { dialPeer } from "../../../src/server/peer/peer-handshake.ts";
 import { isProof, proofOf } from "../../../src/server/peer/peer-proof.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
-import { within } from "../../support/wait.ts";
+import { poll, within } from "../../support/wait.ts";
 import { fakeSessionLink } from "./fake-link.ts";
 
 const stage = useStage();
@@ -150,6 +150,20 @@ describe("Peers", () => {
     expect([code, reason.split(":")[0]]).toEqual([4401, "DPX_AUTH_INVALID"]);
     expect(texts.map((text) => JSON.parse(text).type)).toEqual(["peerChallenge"]);
     expect(hub.peers.statistics.incoming).toBe(0);
+  });
+
+  it("keeps a bounded number of sockets whose other end has proven nothing, and has room again when they go", async () => {
+    const { hub, asker } = await pair();
+    const dial = () => dialUpgrade(`${hub.url.replace("http", "ws")}/peer`, { headers: {} });
+    const dialled = await Promise.all(Array.from({ length: 256 }, dial));
+    expect(new Set(dialled.map(({ status }) => status))).toEqual(new Set(["upgraded"]));
+    const refused = await dial();
+    if (refused.status !== "refused") throw new Error("let in");
+    refused.response.resume();
+    expect(refused.response.headers["duplexity-error"]).toBe("DPX_UNAUTHENTICATED_LIMIT");
+    for (const result of dialled) if (result.status === "upgraded") result.socket.destroy();
+    await poll(() => asker.peers.connect("node-1").catch(() => null), 5_000, "room for a node", 5);
+    expect(hub.peers.statistics.incoming).toBe(1);
   });
 
   it("passes a session on over one hub and no further", async () => {

@@ -1,23 +1,26 @@
 // What a hub passes on, byte for byte, and how little of it may wait there.
 
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
+import { LeftSessions } from "../../../src/server/peer/left-sessions.ts";
 import { PEER_QUEUE_BYTES, RELAY_WINDOW_BYTES } from "../../../src/server/peer/limits.ts";
 import { Relay } from "../../../src/server/peer/relay.ts";
 import { fakeSessionLink, packetOf } from "./fake-link.ts";
 
 const endings: (() => void)[] = [];
 afterEach(() => {
+  vi.useRealTimers();
   for (const end of endings.splice(0)) end();
 });
 
-function start(id = 77) {
+const LEFT_MS = 30_000;
+
+function start(id = 77, client = fakeSessionLink(), left = new LeftSessions(LEFT_MS)) {
   const peer = fakeSessionLink();
-  const client = fakeSessionLink();
   const credits: number[] = [];
   const ended: DuplexityError[] = [];
   const relay = new Relay({
-    ...{ id, peer: peer.link, resumeWindowMs: 30_000 },
+    ...{ id, peer: peer.link, left },
     onCredit: (bytes) => credits.push(bytes),
     onEnded: (error) => ended.push(error),
   });
@@ -27,7 +30,7 @@ function start(id = 77) {
     peer.link.abort(over);
     client.link.abort(over);
   });
-  return { peer, client, credits, ended, relay };
+  return { peer, client, credits, ended, relay, left };
 }
 
 describe("Relay", () => {
@@ -101,5 +104,45 @@ describe("Relay", () => {
     client.link.rttMs = 120;
     relay.updateRtt();
     expect(credits).toEqual([0]);
+  });
+
+  it.each([
+    ["the node has ended it", ({ relay }: ReturnType<typeof start>) => relay.end()],
+    [
+      "the node's socket is gone",
+      ({ peer }: ReturnType<typeof start>) => peer.link.abort(new DuplexityError("DPX_LINK_DEAD", "gone")),
+    ],
+    [
+      "the hub has ended it",
+      ({ peer, client }: ReturnType<typeof start>) => {
+        peer.fake.bufferedBytes = PEER_QUEUE_BYTES + 1;
+        client.link.onPacket(packetOf(1, 77, 10));
+      },
+    ],
+  ])("lets the client's session end when %s and no node comes back for it", (_how, end) => {
+    vi.useFakeTimers();
+    const made = start();
+    end(made);
+    vi.advanceTimersByTime(LEFT_MS - 1);
+    expect(made.client.fake.sent).toEqual([]);
+    vi.advanceTimersByTime(1);
+    const [close] = made.client.fake.sent;
+    expect([close?.[0], close?.readUIntBE(2, 6), close?.toString("utf8", 22)]).toEqual([
+      ...[4, 77, "No node has this session any more"],
+    ]);
+  });
+
+  it("ends no session that its node has come back for, however often it went", () => {
+    vi.useFakeTimers();
+    const first = start();
+    const { client, left } = first;
+    first.relay.end();
+    vi.advanceTimersByTime(LEFT_MS - 1);
+    const second = start(77, client, left);
+    second.relay.end();
+    vi.advanceTimersByTime(LEFT_MS - 1);
+    expect(client.fake.sent).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(client.fake.sent.map((packet) => packet[0])).toEqual([4]);
   });
 });

@@ -1,0 +1,200 @@
+// How a node looks for a client whose link is at another hub, with hubs that say what the test wants.
+
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { DuplexityError, type OutgoingPacket, PacketKind, Session } from "../../../src/protocol/index.ts";
+import { type ClientPlace, RemoteSession } from "../../../src/server/hub/remote-session.ts";
+import type { RelayTarget } from "../../../src/server/peer/index.ts";
+import { type PathSocket, PeerPath } from "../../../src/server/peer/peer-path.ts";
+import { packetOf } from "../peer/fake-link.ts";
+
+const PLACE: ClientPlace = {
+  ...{ clientId: "client-0001", ownerId: "ben-id", hostname: "cat1.test", epoch: 4, nodeId: "node-1" },
+};
+/** Even: it begins with the hub that the registry names. */
+const EVEN_ID = 76;
+const ODD_ID = 77;
+
+type Answer = "granted" | "refused" | "gone at once" | "silent";
+
+/** All other nodes. What each answers can be changed. */
+class FakeHubs {
+  readonly answers = new Map<string, Answer>();
+  /** In the order in which they were asked. */
+  readonly asked: string[] = [];
+  readonly paths: { readonly path: PeerPath; readonly session: Session; readonly resumes: OutgoingPacket[] }[] = [];
+
+  connect(nodeId: string) {
+    const openPath = (session: Session, _target: RelayTarget, signal: AbortSignal): Promise<PeerPath> => {
+      this.asked.push(nodeId);
+      const answer = this.answers.get(nodeId) ?? "refused";
+      if (answer === "refused") return Promise.reject(new DuplexityError("DPX_CLIENT_AWAY", "It is not here"));
+      if (answer === "silent") {
+        return new Promise((_resolve, reject) => {
+          signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+        });
+      }
+      const resumes: OutgoingPacket[] = [];
+      const socket: PathSocket = {
+        ...{ isOpen: true, isCongested: false, rttMs: 1, hasCarried: () => false },
+        ...{ add() {}, forget() {}, leave() {} },
+        send: (packet) => resumes.push(packet),
+      };
+      const path = new PeerPath(socket, { relay: 1, session, nodeId }, 1);
+      this.paths.push({ path, session, resumes });
+      if (answer === "gone at once") path.linkLost(socket, new DuplexityError("DPX_LINK_LOST", "The link closed"));
+      return Promise.resolve(path);
+    };
+    return Promise.resolve({ openPath });
+  }
+
+  /** The client answers the RESUME that was sent `count`-th, over the way that was granted last. */
+  resume(count: number): void {
+    const last = this.paths.at(-1);
+    if (last === undefined) throw new Error("no way was granted");
+    const packet = packetOf(PacketKind.resume, last.session.id, 4);
+    packet.writeUInt32BE(count, 20);
+    const header = { kind: PacketKind.resume, session: last.session.id, seq: 0, ack: 0 };
+    last.path.receive(last.path, header, packet, []);
+  }
+
+  lose(error = new DuplexityError("DPX_LINK_LOST", "The link closed")): void {
+    const last = this.paths.at(-1);
+    last?.path.linkLost(last.path, error);
+  }
+}
+
+const endings: (() => void)[] = [];
+afterEach(() => {
+  for (const end of endings.splice(0)) end();
+  vi.useRealTimers();
+});
+
+function start(answers: Record<string, Answer>, { id = EVEN_ID, others = ["node-2", "node-3"] } = {}) {
+  vi.useFakeTimers();
+  const hubs = new FakeHubs();
+  for (const [nodeId, answer] of Object.entries(answers)) hubs.answers.set(nodeId, answer);
+  const closed: DuplexityError[] = [];
+  const remote = new RemoteSession(
+    (holder) =>
+      new Session({
+        ...{ role: "opener", id, resumeWindowMs: 120_000 },
+        onLive: () => holder.onLive(),
+        onDetached: (error) => holder.onDetached(error),
+        onClose: (error) => holder.onClose(error),
+      }),
+    PLACE,
+    {
+      ...{ nodeId: "node-0", peers: hubs, nodeIds: () => ["node-0", "node-1", ...others] },
+      onLive() {},
+      onClose: (_remote, error) => closed.push(error),
+      log() {},
+    },
+  );
+  endings.push(() => remote.session.close("DPX_CANCELLED", "The test is over"));
+  return { hubs, remote, closed, session: remote.session };
+}
+
+const turns = (ms = 0) => vi.advanceTimersByTimeAsync(ms);
+
+describe("RemoteSession", () => {
+  it("does not begin anew while its RESUME is under way, however many visitors come", async () => {
+    const { hubs, remote, session } = start({ "node-1": "granted" });
+    for (let visitor = 0; visitor < 50; visitor += 1) {
+      remote.seek();
+      await turns(5);
+    }
+    expect([hubs.asked, hubs.paths.length]).toEqual([["node-1"], 1]);
+    hubs.resume(1);
+    expect(session.isLive).toBe(true);
+  });
+
+  it("looks on when the way is gone by the time that it is granted", async () => {
+    const { hubs, remote, session } = start({ "node-1": "gone at once" });
+    remote.seek();
+    await turns();
+    hubs.answers.set("node-1", "granted");
+    await turns(100);
+    hubs.resume(1);
+    expect(session.isLive).toBe(true);
+  });
+
+  it("goes over another hub when the client does not answer over the first one, and asks that one last", async () => {
+    const { hubs, remote, session } = start({ "node-1": "granted", "node-3": "granted" });
+    remote.seek();
+    await turns(4_999);
+    expect(hubs.paths.map(({ path }) => path.nodeId)).toEqual(["node-1"]);
+    await turns(1);
+    expect(hubs.paths.map(({ path }) => path.nodeId)).toEqual(["node-1", "node-3"]);
+    hubs.resume(2);
+    expect(session.isLive).toBe(true);
+    await turns(10_000);
+    expect(hubs.paths).toHaveLength(2);
+  });
+
+  it("goes at once to the hub that the registry names anew, also while it waits for an answer", async () => {
+    const { hubs, remote, session } = start({ "node-1": "granted", "node-2": "granted" });
+    remote.seek();
+    await turns();
+    remote.moved({ ...PLACE, nodeId: "node-2", epoch: 5 });
+    await turns();
+    expect(hubs.asked).toEqual(["node-1", "node-2"]);
+    hubs.resume(2);
+    expect(session.isLive).toBe(true);
+  });
+
+  it("does not wait for a hub that says nothing: asks the others, and asks all of them anew", async () => {
+    const { hubs, remote, session } = start({ "node-1": "silent" });
+    remote.seek();
+    await turns(249);
+    expect(hubs.asked).toEqual(["node-1"]);
+    await turns(1);
+    expect(hubs.asked).toEqual(["node-1", "node-2", "node-3"]);
+    hubs.answers.set("node-3", "granted");
+    await turns(5_500);
+    hubs.resume(1);
+    expect(session.isLive).toBe(true);
+  });
+
+  it("comes to every hub of a large cluster, sixteen in an attempt", async () => {
+    const others = Array.from({ length: 40 }, (_, index) => `node-${index + 2}`);
+    const { hubs, remote } = start({}, { others });
+    remote.seek();
+    await turns();
+    expect(hubs.asked).toHaveLength(17);
+    await turns(1_000);
+    expect(new Set(hubs.asked).size).toBe(41);
+  });
+
+  it("begins with the other hubs in half of the sessions, so that a second link has its part", async () => {
+    const { hubs, remote } = start({ "node-1": "granted", "node-3": "granted" }, { id: ODD_ID });
+    remote.seek();
+    await turns();
+    expect(hubs.asked).toEqual(["node-2", "node-3"]);
+    expect(hubs.paths.map(({ path }) => path.nodeId)).toEqual(["node-3"]);
+  });
+
+  it("asks all at once when a way that was there is gone, and a second later when the hub had no room", async () => {
+    const { hubs, remote, session } = start({ "node-1": "granted" });
+    remote.seek();
+    await turns();
+    hubs.resume(1);
+    hubs.answers.set("node-1", "silent");
+    hubs.asked.length = 0;
+    hubs.lose(new DuplexityError("DPX_LINK_QUEUE", "No room"));
+    await turns(999);
+    expect(hubs.asked).toEqual([]);
+    await turns(1);
+    expect(hubs.asked).toEqual(["node-1", "node-2", "node-3"]);
+    expect(session.isDetached).toBe(true);
+  });
+
+  it("ends with its client, and looks for no way then", async () => {
+    const { hubs, remote, closed } = start({ "node-1": "granted" });
+    remote.seek();
+    await turns();
+    hubs.resume(1);
+    hubs.lose(new DuplexityError("DPX_KICKED", "out"));
+    await turns(60_000);
+    expect([hubs.asked, closed.map(({ code }) => code)]).toEqual([["node-1"], ["DPX_KICKED"]]);
+  });
+});
