@@ -24,7 +24,7 @@ export interface HttpOrigin {
 
 /**
  * Routes: `/hello`, `/bytes/SIZE?seed=N`, `POST /sha256`, `POST /echo`, `/headers`, `/count?id=…`, `/events`,
- * `/never` (no answer), `/status/NNN`, and a WebSocket echo on every upgrade.
+ * `/ticks?every=MS` (events numbered from 0, for ever), `/never` (no answer), `/status/NNN`, and a WebSocket echo on every upgrade.
  */
 export async function startHttpOrigin(stage: Stage, text = "hello", atPort = 0): Promise<HttpOrigin> {
   const seen: string[] = [];
@@ -56,6 +56,7 @@ export async function startHttpOrigin(stage: Stage, text = "hello", atPort = 0):
       response.on("close", () => events.delete(response));
       for (const tell of waiting.splice(0)) tell(response);
     },
+    ticks: (_request, response, url) => sendTicks(response, Number(url.searchParams.get("every"))),
     never: () => {},
     status: (_request, response, url) => {
       response.statusCode = Number(url.pathname.split("/")[2]);
@@ -87,6 +88,18 @@ export async function startHttpOrigin(stage: Stage, text = "hello", atPort = 0):
     events,
     nextEventStream: () => new Promise((resolve) => waiting.push(resolve)),
   };
+}
+
+function sendTicks(response: ServerResponse, everyMs: number): void {
+  response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });
+  let number = 0;
+  const tick = (): void => {
+    response.write(`data: ${number}\n\n`);
+    number += 1;
+  };
+  tick();
+  const timer = setInterval(tick, everyMs);
+  response.on("close", () => clearInterval(timer));
 }
 
 async function sendBytes(response: ServerResponse, url: URL): Promise<void> {
