@@ -10,12 +10,13 @@ import type { Credential } from "./credential.ts";
 import { isFinal, wasRefused } from "./dial-errors.ts";
 import { drained } from "./drain.ts";
 import type { SealedPipe } from "./gate.ts";
+import { HandOver } from "./hand-over.ts";
 import { SecondLink } from "./second-link.ts";
 import { Servers } from "./servers.ts";
 import { SessionSet } from "./session-set.ts";
 import { TokenRenewal } from "./token-renewal.ts";
 import type { Tunnel, TunnelEvents, TunnelPipe, TunnelStatistics, TunnelStatus } from "./tunnel.ts";
-import { type Registered, Uplink } from "./uplink.ts";
+import { type Registered, Uplink, type UplinkOptions } from "./uplink.ts";
 import { WakeWatch } from "./wake-watch.ts";
 
 export interface ClientTunnelOptions {
@@ -38,12 +39,17 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   readonly #options: ClientTunnelOptions;
   readonly #sessions: SessionSet;
   readonly #servers: Servers;
-  readonly #uplink: Uplink;
+  readonly #shared: Pick<
+    UplinkOptions,
+    "clientId" | "wantsReports" | "sessions" | "credential" | "onForceDisconnect" | "onSessionEnd"
+  >;
   readonly #second: SecondLink;
+  readonly #handOver: HandOver;
   readonly #renewal: TokenRenewal;
   readonly #backoff = new Backoff();
   /** Ends every wait and dial of this tunnel. */
   readonly #life = new AbortController();
+  #uplink: Uplink;
   #pipes: readonly TunnelPipe[] = [];
   #status: TunnelStatus = { state: "connecting", attempt: 1 };
   #connectedAt = new Date();
@@ -51,7 +57,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   #bytesWhenUp = 0;
   #linkLostAt: number | null = null;
   #reports = 0;
-  /** Whether somebody is at it: `open` or `#reconnect`. */
+  /** Whether somebody is at it: `open`, `#reconnect` or `#moveOn`. */
   #isConnecting = true;
   /** Attempts that need not wait: the drop was announced, or only the link broke, or the machine slept. */
   #freeRetries = 0;
@@ -71,7 +77,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       onReport: (report) => this.#reported(report),
     });
     this.#servers = new Servers(options.url);
-    const shared = {
+    this.#shared = {
       clientId: this.clientId,
       wantsReports: options.wantsReports,
       sessions: this.#sessions,
@@ -79,24 +85,20 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       onForceDisconnect: (error: DuplexityError) => this.#finish(error),
       onSessionEnd: (uplink: Uplink, error: DuplexityError) => this.#sessionEnded(uplink, error),
     };
-    this.#uplink = new Uplink({
-      ...shared,
-      servers: this.#servers,
-      pipes: options.pipes,
-      isSecond: false,
-      onLost: (error) => this.#lost(error),
-      // Control and link may go one after the other.
-      onDrain: () => {
-        this.#freeRetries = 2;
-      },
-    });
+    this.#uplink = this.#makeUplink(options.pipes);
     this.#second = new SecondLink({
-      uplink: shared,
+      uplink: this.#shared,
       pipes: () => this.#uplink.pipes,
       others: () => this.#servers.alternatives,
       refresh: () => this.#uplink.refreshAlternatives(),
       onUp: () => this.#secondUp(),
       onLost: (error) => this.#secondLost(error),
+    });
+    this.#handOver = new HandOver({
+      servers: this.#servers,
+      taken: () => this.#second.url,
+      make: () => this.#makeUplink(this.#uplink.pipes),
+      establish: (uplink) => this.#establish(uplink),
     });
     this.#renewal = new TokenRenewal({
       credential: options.credential,
@@ -157,9 +159,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     }
     this.#connectedAt = new Date();
     this.#wakeWatch = new WakeWatch(() => this.#woke());
-    this.#isConnecting = false;
-    if (!this.#uplink.hasControl || !this.#uplink.hasLink)
-      this.#lost(new DuplexityError("DPX_LINK_LOST", "Lost at once"));
+    this.#connected();
   }
 
   close(options: { readonly drainMs?: number } = {}): Promise<void> {
@@ -188,6 +188,36 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   }
 
   // ── Ups and downs ──────────────────────────────────────────────────────
+
+  /** A first link, before it is dialled. Once another one has taken its place nobody waits for it. */
+  #makeUplink(pipes: readonly SealedPipe[]): Uplink {
+    const uplink: Uplink = new Uplink({
+      ...this.#shared,
+      ...{ servers: this.#servers, pipes, isSecond: false },
+      onLost: (error) => (uplink === this.#uplink ? this.#lost(error) : this.#handOver.lost(uplink)),
+      onDrain: () => {
+        if (uplink === this.#uplink) this.#moveOn();
+      },
+    });
+    return uplink;
+  }
+
+  /** The hub will close the first link: another one is made before that. */
+  #moveOn(): void {
+    // Control and link may go one after the other.
+    this.#freeRetries = 2;
+    const hasOthers = this.#uplink.isInCluster && this.#servers.alternatives.length > 0;
+    if (!hasOthers || this.#isConnecting || this.#closing !== null || this.#life.signal.aborted) return;
+    this.#isConnecting = true;
+    void this.#handOver.run(this.#life.signal).then(() => this.#connected());
+  }
+
+  /** Nobody is at it any more; what was lost meanwhile was passed over. */
+  #connected(): void {
+    this.#isConnecting = false;
+    if (this.#uplink.hasControl && this.#uplink.hasLink) return;
+    this.#lost(new DuplexityError("DPX_LINK_LOST", "Lost at once"));
+  }
 
   #lost(error: DuplexityError): void {
     if (this.#life.signal.aborted) return;
@@ -246,10 +276,11 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#isConnecting = false;
   }
 
-  async #establish(): Promise<void> {
+  async #establish(uplink = this.#uplink): Promise<void> {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const registered = await this.#uplink.establish(attempt.signal);
+    const registered = await uplink.establish(attempt.signal);
+    if (uplink !== this.#uplink) this.#replaceUplink(uplink);
     // There may have been no way to say it before.
     if (this.#closing !== null) this.#uplink.sayGoodbye(GOODBYE);
     if (this.#uplink.nodeId === this.#second.nodeId) this.#second.move();
@@ -258,6 +289,16 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#bytesWhenUp = this.#movedBytes;
     this.#renewal.arm();
     if (registered !== null) this.#registered(registered);
+  }
+
+  #replaceUplink(uplink: Uplink): void {
+    const before = this.#uplink;
+    this.#uplink = uplink;
+    this.#handOver.leave(before);
+    this.#freeRetries = 0;
+    // Pipes that were closed while it was dialled.
+    const closed = uplink.pipes.filter((pipe) => !before.pipes.includes(pipe));
+    if (closed.length > 0) void uplink.closePipes(closed.map(({ name }) => name));
   }
 
   #secondUp(): void {
@@ -303,6 +344,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#hurry?.abort();
     this.#attempt.abort(error);
     this.#second.abort(error);
+    this.#handOver.abort(error);
     this.#uplink.abort(error);
   }
 
@@ -320,6 +362,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     const isUp = this.#hasLink;
     this.#uplink.sayGoodbye(GOODBYE);
     this.#second.sayGoodbye(GOODBYE);
+    this.#handOver.sayGoodbye(GOODBYE);
     if (drainMs > 0 && isUp) {
       this.#setStatus({ state: "draining" });
       this.#sessions.drain();
@@ -354,7 +397,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     const status: TunnelStatus = { state: "closed", error };
     this.#status = status;
     this.#sessions.close(reason.code, reason.message);
-    await Promise.all([this.#uplink.close(reason), this.#second.close(reason)]);
+    await Promise.all([this.#uplink.close(reason), this.#second.close(reason), this.#handOver.close(reason)]);
     this.emit("status", status);
     this.emit("close", error);
   }

@@ -61,6 +61,11 @@ export class Servers {
     this.#current = others[Math.floor(this.#random() * others.length)] ?? this.#given;
   }
 
+  /** This one is next. */
+  use(url: URL): void {
+    this.#current = url;
+  }
+
   #others(): URL[] {
     const { href } = this.#current;
     const all = [this.#given, ...this.#alternatives];

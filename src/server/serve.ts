@@ -228,11 +228,11 @@ class Node implements Server {
     this.#isDraining = true;
     // No client is sent here any more.
     await this.#join().catch(() => {});
-    this.#hub.drain(deadlineMs);
+    const handedOver = this.#hub.drain(deadlineMs);
     if (this.#options.cluster !== null) await delay(Math.min(LAME_DUCK_MS, deadlineMs), undefined, { ref: false });
     // From now on another process may take the address.
     this.#public.close();
-    await Promise.all([this.#proxy.drain(deadlineMs), this.#tcpPorts?.drain(deadlineMs)]);
+    await Promise.all([this.#proxy.drain(deadlineMs), this.#tcpPorts?.drain(deadlineMs), handedOver]);
     await this.close();
   }
 

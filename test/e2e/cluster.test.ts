@@ -1,6 +1,5 @@
 // Three nodes as one: real processes, haproxy in front of them, one real Redis.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { type RunningUp, runDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
@@ -9,13 +8,12 @@ import { ADMIN_TOKEN } from "../support/people.ts";
 import { seededSha256 } from "../support/seeded.ts";
 import { useStage } from "../support/stage.ts";
 import { IS_FULL } from "../support/tunnel.ts";
-import { digestOf, keepAliveAgent, openVisit, visit } from "../support/visitor.ts";
+import { digestOf, openVisit, visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 
 const stage = useStage();
 const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
 const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
-const REQUESTS_PER_SECOND = IS_FULL ? 1_000 : 200;
 
 function up(nodes: Nodes, target: string, name = "cat1", args: readonly string[] = []): Promise<RunningUp> {
   return startUp(stage, nodes.url, [`${name}:${target}`], { ...ADMIN, args });
@@ -72,26 +70,6 @@ describe("Three nodes behind a load balancer", () => {
     expect(await digest).toEqual({ bytes: SIZE, sha256: seededSha256(3, SIZE) });
   });
 
-  it("lose no request while all of them are restarted, one after the other", async () => {
-    const nodes = await startNodes(stage, { args: ["--drain", "3s"] });
-    const origin = await startHttpOrigin(stage, "hello");
-    const running = await up(nodes, origin.target);
-    const agent = keepAliveAgent(stage);
-    const load = startLoad(nodes, agent);
-    for (let node = 0; node < 3; node += 1) {
-      const server = nodes.servers[node];
-      server?.process.kill("SIGTERM");
-      await nodes.untilUp(node, false);
-      expect((await server?.process.exited())?.status).toBe(0);
-      await nodes.restart(node);
-      await nodes.untilUp(node, true);
-    }
-    const { total, failures } = await load.stop();
-    console.log(`rolling restart: ${failures.length} of ${total} requests failed`);
-    expect(failures).toEqual([]);
-    expect(running.process.hasExited).toBe(false);
-  });
-
   it("serve a name on within a moment when the node of its visitors is killed", async () => {
     const nodes = await startNodes(stage);
     const origin = await startHttpOrigin(stage, "hello");
@@ -128,33 +106,3 @@ describe("Three nodes behind a load balancer", () => {
     expect((await Promise.all(claims)).filter((status) => status === 0)).toHaveLength(1);
   });
 });
-
-function startLoad(nodes: Nodes, agent: ReturnType<typeof keepAliveAgent>) {
-  const failures: string[] = [];
-  const running = new Set<Promise<unknown>>();
-  let total = 0;
-  let isOver = false;
-  const loop = (async () => {
-    const start = performance.now();
-    while (!isOver) {
-      total += 1;
-      const request = visit(nodes.port, "cat1.localhost", "/hello", { agent }).then(
-        ({ status, body }) => {
-          if (status !== 200) failures.push(`${status} ${body.slice(0, 100)}`);
-        },
-        (error: unknown) => failures.push(String(error)),
-      );
-      running.add(request);
-      void request.finally(() => running.delete(request));
-      await delay(Math.max(0, start + (total * 1_000) / REQUESTS_PER_SECOND - performance.now()));
-    }
-    await Promise.all(running);
-  })();
-  return {
-    async stop() {
-      isOver = true;
-      await loop;
-      return { total, failures };
-    },
-  };
-}

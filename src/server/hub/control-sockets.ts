@@ -1,13 +1,7 @@
 // The `/control` WebSockets of this hub, from their upgrade to their end. What is said on them goes to who reads it.
 
 import { WebSocketServer } from "ws";
-import {
-  type ControlMessage,
-  DuplexityError,
-  type Heartbeat,
-  MAX_MESSAGE_BYTES,
-  SUBPROTOCOL,
-} from "../../protocol/index.ts";
+import { DuplexityError, type Heartbeat, MAX_MESSAGE_BYTES, SUBPROTOCOL } from "../../protocol/index.ts";
 import { ControlSocket, type ControlSocketOptions } from "./control-socket.ts";
 import type { HubUpgrade } from "./hub-options.ts";
 
@@ -55,10 +49,6 @@ export class ControlSockets {
       });
       this.#sockets.add(control);
     });
-  }
-
-  sendAll(message: ControlMessage): void {
-    for (const control of this.#sockets) control.send(message);
   }
 
   close({ code, message }: DuplexityError): void {

@@ -17,6 +17,7 @@ import { ControlSockets } from "./control-sockets.ts";
 import { DialerSockets, ticketNode } from "./dialer-sockets.ts";
 import { Dials } from "./dials.ts";
 import { Doors } from "./doors.ts";
+import { handOver } from "./hand-over.ts";
 import { checkHandshake } from "./handshake.ts";
 import type { HubOptions, HubStatistics, HubUpgrade } from "./hub-options.ts";
 import { type Found, type Kick, type KickedClient, Kicks } from "./kicks.ts";
@@ -208,12 +209,14 @@ export class Hub {
     else refuseSocket(socket, new DuplexityError("DPX_FORBIDDEN", "This node is in no cluster"));
   }
 
-  /** Tells all clients that this node ends, and takes no new ones. Those that are here may still resume. */
-  drain(deadlineMs: number): void {
+  /**
+   * Tells all clients that this node ends, and takes no new ones. Those that are here may still resume. Resolves when
+   * other hubs have registered them, or after a few seconds.
+   */
+  drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
     const dataPlaneUris = this.#options.cluster?.alternatives() ?? [];
-    this.#controls.sendAll({ type: "drainRequest", deadlineMs, dataPlaneUris });
-    for (const client of this.#clients.all()) client.link?.goAway(deadlineMs);
+    return handOver({ clients: () => this.#clients.all(), deadlineMs, dataPlaneUris });
   }
 
   /** Ends all sessions and sockets now. Safe to call twice. */

@@ -92,6 +92,8 @@ export class Lives {
       const isHere = current.nodeId === this.#options.nodeId;
       const others = client.held.filter((pipe) => pipe.hostname !== hostname);
       client.held = isHere ? withEpoch(client.held, current) : others;
+      // A link that is left here is still found by the name, whoever is to be ended by it.
+      if (!isHere && !client.wanted.includes(hostname)) client.wanted = [...client.wanted, hostname];
       this.dropIfUnused(client);
       return;
     }

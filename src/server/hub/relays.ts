@@ -91,7 +91,11 @@ export class Relays {
 
   onRecord(record: RegistryRecord): void {
     const client = this.#options.clients.get(record.clientId);
-    if (client !== null && record.nodeId !== this.#options.nodeId) this.#passOn(client, record);
+    if (client !== null && record.nodeId !== this.#options.nodeId) {
+      this.#passOn(client, record);
+      const isNewer = client.held.some(({ hostname, epoch }) => hostname === record.hostname && epoch < record.epoch);
+      if (isNewer) this.#options.lives.lostName(client, record.hostname, record);
+    }
     this.#remotes.moved(record);
   }
 

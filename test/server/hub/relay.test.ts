@@ -8,9 +8,11 @@ import { useStage } from "../../support/stage.ts";
 import { startTcpOrigin } from "../../support/tcp-origin.ts";
 import { deferred, poll, within } from "../../support/wait.ts";
 import { type Cluster, type ClusterNode, type ClusterOptions, SECRET, startCluster } from "./cluster.ts";
+import { TokenBook } from "./token-book.ts";
 
 const stage = useStage();
 const HOST = "cat1.test";
+const ADMIN = new TokenBook().person("ana", { isAdmin: true });
 const MIB = 1_048_576;
 
 interface Download {
@@ -319,7 +321,7 @@ describe("Hub in a cluster", () => {
     const states: string[] = [];
     tunnel.on("status", ({ state }) => states.push(state));
     await poll(() => hasLink(b), 5_000, "the second link", 5);
-    a.hub.drain(1_000);
+    await a.hub.drain(1_000);
     a.hub.close();
     const made = download();
     const stream = await visit(b, made);
@@ -327,6 +329,21 @@ describe("Hub in a cluster", () => {
     stream.end();
     await within(made.done, 5_000, "the echo");
     expect([states, tunnel.status.state]).toEqual([[], "up"]);
+  });
+
+  it("drains a hub until another one has registered its client, whose old link serves on", async () => {
+    const { registry, a } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    await clientAt(a, origin.port, 1);
+    const made = download();
+    const stream = await visit(a, made);
+    await a.hub.drain(10_000);
+    expect((await registry.locate(HOST))?.nodeId).toBe("node-2");
+    expect(a.hub.list(ADMIN)).toEqual([]);
+    stream.write("still here");
+    stream.end();
+    await within(made.done, 5_000, "the echo");
+    expect(await a.hub.kick({ who: "cat1", by: "ana", reason: "", until: null })).toHaveLength(1);
   });
 
   it("takes a dialer that a balancer has brought to another node than its control socket", async () => {

@@ -1,0 +1,89 @@
+// Moves the first link away from a hub that will go: another hub has registered the pipes before the old link goes, which
+// stays for what still runs over it until its hub closes it. Does not reconnect: what has no other hub is lost as ever.
+
+import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
+import type { Servers } from "./servers.ts";
+import type { Uplink } from "./uplink.ts";
+
+export interface HandOverOptions {
+  readonly servers: Servers;
+  /** Where the second link leads: it is left alone if there is a third hub. */
+  taken(): URL | null;
+  /** An uplink that was not dialled yet. */
+  make(): Uplink;
+  /** Dials and registers, and takes it for the first one then. */
+  establish(uplink: Uplink): Promise<void>;
+}
+
+/** Hubs that are tried. */
+const MAX_TRIES = 3;
+/** Old links that wait for their hubs to go; the one before these is closed. */
+const MAX_LEAVING = 4;
+
+export class HandOver {
+  readonly #options: HandOverOptions;
+  readonly #leaving = new Set<Uplink>();
+
+  constructor(options: HandOverOptions) {
+    this.#options = options;
+  }
+
+  /** Resolves when it is done, or when no other hub takes this client. Never rejects. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { servers, make, establish } = this.#options;
+    const before = servers.current;
+    for (const url of this.#others()) {
+      if (signal.aborted) return;
+      servers.use(url);
+      const uplink = make();
+      try {
+        await establish(uplink);
+        return;
+      } catch (error) {
+        await uplink.close(asDuplexityError(error));
+      }
+    }
+    servers.use(before);
+  }
+
+  /** Another one has taken its place. */
+  leave(uplink: Uplink): void {
+    this.#leaving.add(uplink);
+    const [oldest] = this.#leaving;
+    if (oldest === undefined || this.#leaving.size <= MAX_LEAVING) return;
+    this.#leaving.delete(oldest);
+    void oldest.close(new DuplexityError("DPX_LINK_LOST", "Newer links took its place"));
+  }
+
+  /** Something of an old one is gone. */
+  lost(uplink: Uplink): void {
+    if (!uplink.hasControl && !uplink.hasLink) this.#leaving.delete(uplink);
+  }
+
+  sayGoodbye(reason: string): void {
+    for (const uplink of this.#leaving) uplink.sayGoodbye(reason);
+  }
+
+  /** Drops their sockets without a word: they are believed to be dead. */
+  abort(error: DuplexityError): void {
+    for (const uplink of [...this.#leaving]) uplink.abort(error);
+  }
+
+  /** Closes them for good and resolves when that is done. */
+  async close(error: DuplexityError): Promise<void> {
+    const uplinks = [...this.#leaving];
+    this.#leaving.clear();
+    await Promise.all(uplinks.map((uplink) => uplink.close(error)));
+  }
+
+  /** In any order, so that the clients of one hub spread over those that are left. Not the given address: it may lead back. */
+  #others(): readonly URL[] {
+    const taken = this.#options.taken()?.href;
+    const others = this.#options.servers.alternatives.map((url) => ({ url, rank: Math.random() }));
+    const rankOf = ({ url, rank }: (typeof others)[number]): number => rank + (url.href === taken ? 1 : 0);
+    return others
+      .sort((one, other) => rankOf(one) - rankOf(other))
+      .slice(0, MAX_TRIES)
+      .map(({ url }) => url);
+  }
+}

@@ -1,0 +1,39 @@
+// Sends the clients of a hub that will go to other hubs, some at a time, and waits until their names are registered there.
+// Ends none of them.
+
+import { setTimeout as delay } from "node:timers/promises";
+import type { ClientRecord } from "./client-record.ts";
+
+export interface HandOverOptions {
+  /** Those that are here now. */
+  clients(): readonly ClientRecord[];
+  /** How long the hub will stay. */
+  readonly deadlineMs: number;
+  /** `ws(s)://…/dialer` of the hubs that take them; none: they are told all the same, and not waited for. */
+  readonly dataPlaneUris: readonly string[];
+}
+
+/** So many are told at once, so that the other hubs are not asked by thousands in one instant … */
+const BATCH = 50;
+/** … and the next ones after this; but all within half of the time that is left. */
+const EVERY_MS = 20;
+/** For so long those that have been told are waited for: one that could not go by then comes back when it is cut. */
+const WAIT_MS = 5_000;
+
+/** Tells all of them. Resolves when none holds a name here any more, or in time. */
+export async function handOver({ clients, deadlineMs, dataPlaneUris }: HandOverOptions): Promise<void> {
+  const all = clients();
+  const size = Math.max(BATCH, Math.ceil((all.length * EVERY_MS * 2) / Math.max(1, deadlineMs)));
+  for (let at = 0; at < all.length; at += size) {
+    if (at > 0) await delay(EVERY_MS, undefined, { ref: false });
+    for (const client of all.slice(at, at + size)) {
+      // Before the link's word: this one says where to go.
+      client.control?.send({ type: "drainRequest", deadlineMs, dataPlaneUris });
+      client.link?.goAway(deadlineMs);
+    }
+  }
+  if (dataPlaneUris.length === 0) return;
+  const until = performance.now() + Math.min(WAIT_MS, deadlineMs);
+  const isHere = (client: ClientRecord): boolean => client.ended === null && client.isPresent && client.held.length > 0;
+  while (all.some(isHere) && performance.now() < until) await delay(EVERY_MS, undefined, { ref: false });
+}
