@@ -79,7 +79,7 @@ describe("A cluster whose Redis hangs", () => {
     for (const name of live) await startUp(stage, nodes.url, [`${name}:${origin.target}`], ADMIN);
     for (const { port } of nodes.servers) for (const name of live) await visit(port, `${name}.localhost`, "/hello");
     const isRegistered = async (name: string): Promise<boolean> =>
-      (await redisCli(nodes.redisPort, ["EXISTS", `duplexity:{${name}.localhost}`])) === "1";
+      (await redisCli(nodes.redisPort, ["KEYS", `duplexity:{*}:name:${name}.localhost`])) !== "";
     const again = (async () => {
       await nodes.redis.end();
       await startRedisServer(stage, { port: nodes.redisPort });

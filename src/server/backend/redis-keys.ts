@@ -1,25 +1,35 @@
 // The names of the registry's keys in Redis, and which of them one script may take together. Sends nothing.
 
 import { createHash } from "node:crypto";
-import { slotOf } from "../redis/index.ts";
 
-/** Keys for one script: so long no other client waits for it (each takes some microseconds). */
+/** Names for one script: so long no other client waits for it (each takes some microseconds). */
 const MAX_BATCH = 250;
-/** Over so many keys the index of all names is spread. */
-const INDEX_SHARDS = 16;
+/**
+ * Over so many hash tags the names are spread, and the index of all of them. A renewal is a script for each: more would
+ * keep Redis busy with renewals, fewer would leave primaries of a Redis Cluster without work.
+ */
+const SHARDS = 16;
 
 export class RedisKeys {
   readonly #prefix: string;
-  readonly #isCluster: boolean;
 
-  constructor(prefix: string, isCluster: boolean) {
+  constructor(prefix: string) {
     this.#prefix = prefix;
-    this.#isCluster = isCluster;
   }
 
-  /** The hostname is the hash tag: all that is done in one step is done on this key. */
+  /** The shard is the hash tag. */
   name(hostname: string): string {
-    return `${this.#prefix}:{${hostname}}`;
+    return `${this.#prefix}:{${shardOf(hostname)}}:name:${hostname}`;
+  }
+
+  /** What a step on names of one batch takes: the leases of their shard, and then a key for each. */
+  forStep(hostnames: readonly string[]): readonly string[] {
+    const [first = ""] = hostnames;
+    return [this.#leases(shardOf(first)), ...hostnames.map((hostname) => this.name(hostname))];
+  }
+
+  allLeases(): readonly string[] {
+    return Array.from({ length: SHARDS }, (_, shard) => this.#leases(shard));
   }
 
   /** An ownerId can be long, and have any character in it. */
@@ -28,24 +38,24 @@ export class RedisKeys {
   }
 
   namesLike(hostname: string): string {
-    return this.#allNames(digest(hostname).readUInt32BE() % INDEX_SHARDS);
+    return this.#allNames(shardOf(hostname));
   }
 
   allNames(): readonly string[] {
-    return Array.from({ length: INDEX_SHARDS }, (_, shard) => this.#allNames(shard));
+    return Array.from({ length: SHARDS }, (_, shard) => this.#allNames(shard));
   }
 
   birth(tag: number): string {
     return `${this.#prefix}:birth:{${tag}}`;
   }
 
-  /** `items` in groups whose names one script may take: in a Redis Cluster those of one slot. */
+  /** `items` in groups whose names one script may take: those of one shard. */
   batches<T extends { readonly hostname: string }>(items: readonly T[]): readonly (readonly T[])[] {
     const groups = new Map<number, T[]>();
     for (const item of items) {
-      const slot = this.#isCluster ? slotOf(this.name(item.hostname)) : 0;
-      const group = groups.get(slot);
-      if (group === undefined) groups.set(slot, [item]);
+      const shard = shardOf(item.hostname);
+      const group = groups.get(shard);
+      if (group === undefined) groups.set(shard, [item]);
       else group.push(item);
     }
     return [...groups.values()].flatMap((group) =>
@@ -55,9 +65,17 @@ export class RedisKeys {
     );
   }
 
+  #leases(shard: number): string {
+    return `${this.#prefix}:{${shard}}:leases`;
+  }
+
   #allNames(shard: number): string {
     return `${this.#prefix}:names:{all-${shard}}`;
   }
+}
+
+function shardOf(hostname: string): number {
+  return digest(hostname).readUInt32BE() % SHARDS;
 }
 
 function digest(text: string): Buffer {

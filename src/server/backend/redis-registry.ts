@@ -34,9 +34,9 @@ export interface RedisRegistryOptions {
   readonly clock?: Clock | null;
 }
 
-/** How often the indexes are told of all names that are held here, whatever became of them. */
-const INDEX_EVERY_MS = 300_000;
-/** Batches that are renewed at once; in a Redis Cluster there is one for each slot. */
+/** How often the indexes are told of all names that are held here, whatever became of them, and leases are swept. */
+const TIDY_EVERY_MS = 300_000;
+/** Batches that are renewed at once. */
 const MAX_BATCHES = 100;
 /** Names of a batch that are put back at once. */
 const MAX_REVIVALS = 20;
@@ -63,7 +63,7 @@ export class RedisRegistry implements Registry {
     const { leaseMs = 30_000, graceMs = 86_400_000 } = options;
     this.#leaseMs = leaseMs;
     this.#graceMs = graceMs;
-    const keys = new RedisKeys(prefix, connection.isCluster);
+    const keys = new RedisKeys(prefix);
     const common = { connection, keys, leaseMs, graceMs, now: () => (clock === null ? "" : String(clock.now())) };
     const steps = new RedisSteps(common);
     this.#keys = keys;
@@ -113,7 +113,7 @@ export class RedisRegistry implements Registry {
         if (!(await this.#renewed(holding, words[index] ?? "lost", now))) lost.add(holding);
       });
     });
-    if (performance.now() - this.#indexedAt >= INDEX_EVERY_MS) await mended(this.#indexAll());
+    if (performance.now() - this.#indexedAt >= TIDY_EVERY_MS) await mended(this.#tidy());
     return held.filter((holding) => lost.has(holding));
   }
 
@@ -272,6 +272,11 @@ export class RedisRegistry implements Registry {
     await mended(this.renewAll(own));
     await mended(this.#lookAt(this.#followed.hostnames()));
     await mended(this.#indexAll());
+  }
+
+  async #tidy(): Promise<void> {
+    await this.#indexAll();
+    await this.#steps.sweep();
   }
 
   async #indexAll(): Promise<void> {

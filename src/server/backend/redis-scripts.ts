@@ -1,9 +1,13 @@
-// The steps of the Redis registry, each atomic, each on the one key of a hostname: a hash. Those that take many keys are
-// the same step for each of them. Sends nothing.
+// The steps of the Redis registry, each atomic, each on the one key of a hostname and the leases of its shard: two hashes
+// in one slot. Those that take many names are the same step for each of them. Sends nothing.
 //
-// Fields: owner, ownerName, client, node, proto, reports, gate (JSON), port, epoch, since; `lease` (until when the client
-// is up), `ends` (until when the name is its owner's), `left` (1: the client said goodbye), `kept` (when Redis forgets
-// the key; never before `ends`). Times in ms, by Redis's own clock.
+// A name's fields: owner, ownerName, client, node, proto, reports, gate (JSON), port, epoch, since; `lease` (until when the
+// client is up), `ends` (until when the name is its owner's), `left` (1: the client said goodbye). Times in ms, by Redis's
+// own clock.
+//
+// Leases: under a name's key "LEASE ENDS LOOK EPOCH CLIENT", in the place of the name's own `lease` and `ends`. It is there
+// only while the name is that client's at that epoch: whatever else is done to the name takes it away. So names are renewed
+// by a few commands for all of them together. From LOOK on the next renewal looks at the name itself.
 
 import { scriptOf } from "../redis/index.ts";
 
@@ -25,12 +29,14 @@ export const FIELDS = [
 ] as const;
 
 /**
- * Redis may keep a key for so long after the name is free, so that its next epoch follows on the one before, and so that
- * a renewal seldom has to say anew when the key ends.
+ * Redis keeps a key for so long after the name is free, so that its next epoch follows on the one before. Longer than
+ * LOOK_MS: renewals between two looks do not say anew when the key ends.
  */
 const KEPT_MS = 3_600_000;
+/** How often a renewal looks at the name itself, and says when the keys end. */
+const LOOK_MS = 1_800_000;
 
-/** ARGV[1] is the time to be taken for now, empty: Redis's own. */
+/** ARGV[1] is the time to be taken for now, empty: Redis's own. KEYS[1]: the leases, in all scripts that take names. */
 const PRELUDE = `
 local fields = {${FIELDS.map((name) => `"${name}"`).join(", ")}}
 local now
@@ -41,8 +47,18 @@ else
   now = tonumber(ARGV[1])
 end
 local function text(number) return string.format("%.0f", number) end
-local function read(key)
+local function leaseIn(line)
+  local lease, ends, look, epoch, client = string.match(line or "", "^(%d+) (%d+) (%d+) (%d+) (.*)$")
+  return lease and { lease = tonumber(lease), ends = tonumber(ends), look = tonumber(look), epoch = epoch, client = client }
+end
+local function known(key)
   local values = redis.call("HMGET", key, unpack(fields))
+  local held = leaseIn(redis.call("HGET", KEYS[1], key))
+  if held and held.epoch == values[9] then values[11], values[12] = text(held.lease), text(held.ends) end
+  return values
+end
+local function read(key)
+  local values = known(key)
   if not values[9] then return nil, values end
   return {
     owner = values[1], ownerName = values[2], client = values[3], node = values[4], epoch = tonumber(values[9]),
@@ -50,10 +66,7 @@ local function read(key)
     isHeld = now < tonumber(values[12])
   }, values
 end
-local function keep(key, ends)
-  redis.call("HSET", key, "kept", text(ends + ${KEPT_MS}))
-  redis.call("PEXPIRE", key, text(ends + ${KEPT_MS} - now))
-end
+local function keep(key, ends) redis.call("PEXPIRE", key, text(ends + ${KEPT_MS} - now)) end
 local function isLive(record) return record and record.isHeld and not record.left end
 `;
 
@@ -64,6 +77,7 @@ local function write(key, at, epoch, since, leaseMs, graceMs)
   redis.call("HSET", key, "owner", ARGV[at], "ownerName", ARGV[at + 1], "client", ARGV[at + 2], "node", ARGV[at + 3],
     "proto", ARGV[at + 4], "reports", ARGV[at + 5], "gate", ARGV[at + 6], "port", ARGV[at + 7],
     "epoch", text(epoch), "since", since, "lease", text(lease), "ends", text(lease + graceMs), "left", "0")
+  redis.call("HDEL", KEYS[1], key)
   keep(key, lease + graceMs)
 end
 `;
@@ -80,39 +94,65 @@ end
  * client's that had not left.
  */
 export const REGISTER = scriptOf(`${PRELUDE}${WRITE}
-local old, before = read(KEYS[1])
+local old, before = read(KEYS[2])
 if not old and ARGV[5] ~= "new" then return {"absent"} end
 if old and old.isHeld and old.owner ~= ARGV[6] then return {"taken", old.ownerName, old.since} end
 local isSame = isLive(old) and old.client == ARGV[8]
 local epoch = math.max(now, tonumber(ARGV[4]) + 1, old and old.epoch + 1 or 1)
 if isSame and old.node == ARGV[9] then epoch = old.epoch end
-write(KEYS[1], 6, epoch, isSame and old.since or text(now), tonumber(ARGV[2]), tonumber(ARGV[3]))
-local after = redis.call("HMGET", KEYS[1], unpack(fields))
+write(KEYS[2], 6, epoch, isSame and old.since or text(now), tonumber(ARGV[2]), tonumber(ARGV[3]))
+local after = redis.call("HMGET", KEYS[2], unpack(fields))
 if isLive(old) and not isSame then return {"registered", text(now), after, before} end
 return {"registered", text(now), after}`);
 
 /**
- * ARGV: now, lease ms, grace ms; then for each key its client and epoch. Answers now and a word for each: `up` (as it
+ * ARGV: now, lease ms, grace ms; then for each name its client and epoch. Answers now and a word for each: `up` (as it
  * was), `back` (it had been away), `lost` (somebody else's, or given up), `absent` (nobody's, or one that is older: then
  * Redis has lost what it knew).
+ *
+ * A name is looked at itself if it is not among the leases as it should be, from time to time, and when one key is missing.
  */
 export const RENEW = scriptOf(`${PRELUDE}
 local lease, ends = now + tonumber(ARGV[2]), now + tonumber(ARGV[2]) + tonumber(ARGV[3])
-local answer = {text(now)}
-for index, key in ipairs(KEYS) do
-  local old = redis.call("HMGET", key, "client", "epoch", "lease", "ends", "left", "kept")
-  local epoch = tonumber(ARGV[3 + 2 * index])
-  if not old[2] or tonumber(old[4]) <= now or tonumber(old[2]) < epoch then
-    answer[index + 1] = "absent"
-  elseif old[1] == ARGV[2 + 2 * index] and tonumber(old[2]) == epoch and old[5] ~= "1" then
-    redis.call("HSET", key, "lease", text(lease), "ends", text(ends))
-    if tonumber(old[6]) < ends then keep(key, ends) end
-    answer[index + 1] = tonumber(old[3]) > now and "up" or "back"
-  else
-    answer[index + 1] = "lost"
-  end
+local names = {unpack(KEYS, 2)}
+local areThere = redis.call("EXISTS", unpack(names)) == #names
+local lines = redis.call("HMGET", KEYS[1], unpack(names))
+local answer, renewed, hasLooked = {text(now)}, {}, false
+local function look(key, client, epoch)
+  hasLooked = true
+  local old = read(key)
+  if not old or not old.isHeld or old.epoch < tonumber(epoch) then return "absent" end
+  if old.client ~= client or old.epoch ~= tonumber(epoch) or old.left then return "lost" end
+  redis.call("HSET", key, "lease", text(lease), "ends", text(ends))
+  keep(key, ends)
+  return old.lease > now and "up" or "back"
 end
+for index, key in ipairs(names) do
+  local client, epoch = ARGV[2 + 2 * index], ARGV[3 + 2 * index]
+  local held = areThere and leaseIn(lines[index])
+  local word, lookAt
+  if held and held.client == client and held.epoch == epoch and held.ends > now and held.look > now then
+    word, lookAt = held.lease > now and "up" or "back", held.look
+  else
+    word, lookAt = look(key, client, epoch), now + ${LOOK_MS}
+  end
+  if word == "up" or word == "back" then
+    renewed[#renewed + 1] = key
+    renewed[#renewed + 1] = text(lease) .. " " .. text(ends) .. " " .. text(lookAt) .. " " .. epoch .. " " .. client
+  end
+  answer[index + 1] = word
+end
+if #renewed > 0 then redis.call("HSET", KEYS[1], unpack(renewed)) end
+if hasLooked then keep(KEYS[1], ends) end
 return answer`);
+
+/** ARGV: now. Takes away the leases of names that nobody renewed until they were free. */
+export const SWEEP = scriptOf(`${PRELUDE}
+local lines = redis.call("HGETALL", KEYS[1])
+for at = 1, #lines, 2 do
+  local held = leaseIn(lines[at + 1])
+  if not held or held.ends <= now then redis.call("HDEL", KEYS[1], lines[at]) end
+end`);
 
 /**
  * Puts back what a node holds and Redis has lost, at the epoch that it had: what is newer there stays, whoever's it is, so
@@ -121,17 +161,17 @@ return answer`);
  * ARGV: now, lease ms, grace ms, epoch, since; from 6 on the registration. Answers `registered`, now, record; or `lost`.
  */
 export const REVIVE = scriptOf(`${PRELUDE}${WRITE}
-local old = read(KEYS[1])
+local old = read(KEYS[2])
 local epoch = tonumber(ARGV[4])
 local isOwn = old and old.epoch == epoch and old.client == ARGV[8] and not old.left
 if old and old.epoch >= epoch and not isOwn then return {"lost"} end
-write(KEYS[1], 6, epoch, ARGV[5], tonumber(ARGV[2]), tonumber(ARGV[3]))
-return {"registered", text(now), redis.call("HMGET", KEYS[1], unpack(fields))}`);
+write(KEYS[2], 6, epoch, ARGV[5], tonumber(ARGV[2]), tonumber(ARGV[3]))
+return {"registered", text(now), redis.call("HMGET", KEYS[2], unpack(fields))}`);
 
-/** ARGV: now. Answers now and, for each key, its record's fields. */
+/** ARGV: now. Answers now and, for each name, its record's fields. */
 export const LOCATE = scriptOf(`${PRELUDE}
 local answer = {text(now)}
-for index, key in ipairs(KEYS) do answer[index + 1] = redis.call("HMGET", key, unpack(fields)) end
+for index = 2, #KEYS do answer[index] = known(KEYS[index]) end
 return answer`);
 
 /**
@@ -140,18 +180,20 @@ return answer`);
  * (it was away already); or `changed`, now, record.
  */
 export const REMOVE = scriptOf(`${PRELUDE}
-local old = read(KEYS[1])
+local old = read(KEYS[2])
 if not isLive(old) or old.client ~= ARGV[3] or old.epoch ~= tonumber(ARGV[4]) then return {"none"} end
 if ARGV[5] == "undo" then
-  redis.call("DEL", KEYS[1])
+  redis.call("HDEL", KEYS[1], KEYS[2])
+  redis.call("DEL", KEYS[2])
   return {"changed", text(now), {}}
 end
 if ARGV[5] == "lost" and old.lease <= now then return {"same"} end
 local ends = now + tonumber(ARGV[2])
 local hasLeft = ARGV[5] == "lost" and "0" or "1"
-redis.call("HSET", KEYS[1], "lease", text(now), "ends", text(ends), "left", hasLeft)
-keep(KEYS[1], ends)
-return {"changed", text(now), redis.call("HMGET", KEYS[1], unpack(fields))}`);
+redis.call("HSET", KEYS[2], "lease", text(now), "ends", text(ends), "left", hasLeft)
+redis.call("HDEL", KEYS[1], KEYS[2])
+keep(KEYS[2], ends)
+return {"changed", text(now), redis.call("HMGET", KEYS[2], unpack(fields))}`);
 
 /** ARGV: now, when the names end, how long the index may stay; then the names. Those whose end has passed leave it. */
 export const INDEX = scriptOf(`${PRELUDE}

@@ -5,7 +5,7 @@ import type { RedisConnection } from "../redis/index.ts";
 import { forEachAtMost } from "./at-most.ts";
 import type { RedisKeys } from "./redis-keys.ts";
 import { readKnownName, readTime, registrationArgs } from "./redis-records.ts";
-import { LOCATE, REGISTER, REMOVE, RENEW, REVIVE } from "./redis-scripts.ts";
+import { LOCATE, REGISTER, REMOVE, RENEW, REVIVE, SWEEP } from "./redis-scripts.ts";
 import type { Holding, RegisterResult, Registration, RegistryRecord, RemoveReason } from "./registry.ts";
 
 export interface RedisStepsOptions {
@@ -48,7 +48,7 @@ export interface ClaimOptions {
 /** `up`: as it was. `back`: it had been away. `lost`: somebody else's, or given up. `absent`: Redis has lost it. */
 export type Renewal = "up" | "back" | "lost" | "absent";
 
-/** Batches that are looked at at once; in a Redis Cluster there is one for each slot. */
+/** Batches that are looked at at once. */
 const MAX_BATCHES = 100;
 
 const RENEWALS: readonly Renewal[] = ["up", "back", "lost", "absent"];
@@ -64,7 +64,7 @@ export class RedisSteps {
     const { connection, keys, leaseMs, graceMs, now } = this.#options;
     const { hostname } = registration;
     const args = [now(), leaseMs, graceMs, floor, mayBeNew ? "new" : "", ...registrationArgs(registration, tcpPort)];
-    const [status, first, second, third] = listOf(await connection.run(REGISTER, [keys.name(hostname)], args));
+    const [status, first, second, third] = listOf(await connection.run(REGISTER, keys.forStep([hostname]), args));
     if (status === "absent") return { status };
     if (status === "taken") return { status, ownerName: String(first), since: readTime(second) };
     const replaced = third === undefined ? null : readKnownName(hostname, third, readTime(first))?.record;
@@ -76,7 +76,7 @@ export class RedisSteps {
     const { connection, keys, leaseMs, graceMs, now } = this.#options;
     const { hostname, epoch, since, tcpPort = null } = record;
     const args = [now(), leaseMs, graceMs, epoch, since, ...registrationArgs(record, tcpPort)];
-    const [status, at, known] = listOf(await connection.run(REVIVE, [keys.name(hostname)], args));
+    const [status, at, known] = listOf(await connection.run(REVIVE, keys.forStep([hostname]), args));
     return status === "registered" ? this.#registered(hostname, at, known) : null;
   }
 
@@ -84,7 +84,7 @@ export class RedisSteps {
   async renew(held: readonly Holding[]): Promise<{ readonly now: number; readonly words: readonly Renewal[] }> {
     const { connection, keys, leaseMs, graceMs, now } = this.#options;
     const args = held.flatMap(({ clientId, epoch }) => [clientId, epoch]);
-    const names = held.map(({ hostname }) => keys.name(hostname));
+    const names = keys.forStep(held.map(({ hostname }) => hostname));
     const [at, ...words] = listOf(await connection.run(RENEW, names, [now(), leaseMs, graceMs, ...args]));
     return { now: readTime(at), words: words.map((word) => RENEWALS.find((known) => known === word) ?? "lost") };
   }
@@ -95,7 +95,7 @@ export class RedisSteps {
     const sights = new Map<string, Sight>();
     const batches = keys.batches(hostnames.map((hostname) => ({ hostname })));
     await forEachAtMost(MAX_BATCHES, batches, async (batch) => {
-      const names = batch.map(({ hostname }) => keys.name(hostname));
+      const names = keys.forStep(batch.map(({ hostname }) => hostname));
       const [at, ...replies] = listOf(await connection.run(LOCATE, names, [now()]));
       const time = readTime(at);
       for (const [index, { hostname }] of batch.entries()) {
@@ -116,10 +116,16 @@ export class RedisSteps {
   ): Promise<Sight | "none" | "same"> {
     const { connection, keys, graceMs, now } = this.#options;
     const args = [now(), graceMs, clientId, epoch, reason];
-    const [status, at, known] = listOf(await connection.run(REMOVE, [keys.name(hostname)], args));
+    const [status, at, known] = listOf(await connection.run(REMOVE, keys.forStep([hostname]), args));
     if (status !== "changed") return status === "same" ? "same" : "none";
     const time = readTime(at);
     return { hostname, now: time, record: readKnownName(hostname, known, time)?.record ?? null };
+  }
+
+  /** Takes away the leases of names that nobody renewed until they were free. */
+  async sweep(): Promise<void> {
+    const { connection, keys, now } = this.#options;
+    await Promise.all(keys.allLeases().map((key) => connection.run(SWEEP, [key], [now()])));
   }
 
   #registered(hostname: string, at: unknown, reply: unknown): Registered {

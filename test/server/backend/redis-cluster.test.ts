@@ -1,6 +1,7 @@
 // The registry and the topics in a real Redis Cluster of six processes.
 
 import { beforeAll, describe, expect, it } from "vitest";
+import { RedisKeys } from "../../../src/server/backend/redis-keys.ts";
 import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
 import { slotOf } from "../../../src/server/redis/redis-slot.ts";
 import { redisCli } from "../../support/redis.ts";
@@ -65,7 +66,8 @@ describe("RedisRegistry in a Redis Cluster", () => {
     await other.check();
     const hostnames = Array.from({ length: 12 }, (_, index) => `fox${index}.test`);
     const held = await Promise.all(hostnames.map((hostname) => register(registry, registration(hostname))));
-    const [lost = "", lostPort = ""] = /^(.*):(\d+)$/.exec(connection.shardOf("duplexity:{fox0.test}"))?.slice(1) ?? [];
+    const [lost = "", lostPort = ""] =
+      /^(.*):(\d+)$/.exec(connection.shardOf(new RedisKeys("duplexity").name("fox0.test")))?.slice(1) ?? [];
     expect(lost).toBe("127.0.0.1");
     await redisCli(Number(lostPort), ["FLUSHALL"]);
     const claims = hostnames.map((hostname) => other.register(registration(hostname, EVE)).catch((error) => error));

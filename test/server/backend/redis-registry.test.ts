@@ -10,6 +10,7 @@ import type { RedisConnection } from "../../../src/server/redis/redis-connection
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
+import { ManualClock } from "../manual-clock.ts";
 import { connectTo, freshPrefix, openRegistryOn, registryUnderTest } from "./redis-stage.ts";
 import { EVE, register, registration } from "./registration.ts";
 import { describeRegistry, GRACE_MS } from "./registry-contract.ts";
@@ -29,13 +30,12 @@ beforeAll(async () => {
 
 describeRegistry("RedisRegistry", async () => registryUnderTest(connection));
 
-/** Commands that clients have sent so far; those inside scripts are not among them. */
-async function scriptCalls(): Promise<number> {
-  const stats = await redisCli(port, ["INFO", "commandstats"]);
-  return ["eval", "evalsha"].reduce(
-    (sum, name) => sum + Number(new RegExp(`cmdstat_${name}:calls=(\\d+)`).exec(stats)?.[1] ?? 0),
-    0,
-  );
+/** What Redis has done so far: scripts that clients sent, and all commands, those inside scripts too. */
+async function doneSoFar(): Promise<{ readonly scripts: number; readonly commands: number }> {
+  const info = `${await redisCli(port, ["INFO", "commandstats"])}\n${await redisCli(port, ["INFO", "stats"])}`;
+  const count = (pattern: string): number => Number(new RegExp(`${pattern}(\\d+)`).exec(info)?.[1] ?? 0);
+  const scripts = count("cmdstat_eval:calls=") + count("cmdstat_evalsha:calls=");
+  return { scripts, commands: count("total_commands_processed:") };
 }
 
 describe("RedisRegistry on many nodes", () => {
@@ -67,16 +67,21 @@ describe("RedisRegistry on many nodes", () => {
     expect(seen).toEqual(["up", "away"]);
   });
 
-  it("renews 1,000 names of as many clients with a handful of calls", async () => {
+  it("renews 1,000 names of as many clients with a handful of calls, and of commands in them", async () => {
     const registry = openRegistryOn(stage, { connection, prefix: freshPrefix() });
     const held = await Promise.all(
       Array.from({ length: 1_000 }, (_, index) =>
         register(registry, registration(`cat${index}.test`, { clientId: `client-${index}`, ownerId: `o-${index}` })),
       ),
     );
-    const before = await scriptCalls();
+    // The first one looks at each name.
     expect(await registry.renewAll(held)).toEqual([]);
-    expect((await scriptCalls()) - before).toBeLessThanOrEqual(4);
+    const before = await doneSoFar();
+    expect(await registry.renewAll(held)).toEqual([]);
+    const after = await doneSoFar();
+    expect(after.scripts - before.scripts).toBe(16);
+    // Time, keys, leases, and those anew, besides the script itself; and INFO.
+    expect(after.commands - before.commands).toBeLessThanOrEqual(16 * 5 + 4);
   });
 
   it("gives each node ports of its own, and the old node's back when the name has moved", async () => {
@@ -102,7 +107,7 @@ describe("RedisRegistry on many nodes", () => {
     const two = openRegistryOn(stage, { connection, prefix });
     const record = await register(one, registration("cat1.test"));
     expect(await two.renewAll([record])).toEqual([]);
-    await redisCli(port, ["DEL", `${prefix}:{cat1.test}`]);
+    await redisCli(port, ["DEL", new RedisKeys(prefix).name("cat1.test")]);
     expect(await two.renewAll([record])).toEqual([]);
     expect(await one.locate("cat1.test")).toMatchObject({ epoch: record.epoch, clientId: "client-a" });
   });
@@ -115,12 +120,83 @@ describe("RedisRegistry on many nodes", () => {
       ["gate", "{}"],
       ["epoch", "many"],
     ] as const) {
-      await redisCli(port, ["HSET", `${prefix}:{cat1.test}`, field, value]);
+      await redisCli(port, ["HSET", new RedisKeys(prefix).name("cat1.test"), field, value]);
       await expect(registry.locate("cat1.test")).rejects.toMatchObject({
         code: "DPX_STORE",
         message: 'Cannot read "cat1.test" in Redis: it is not as duplexity wrote it',
       });
     }
+  });
+});
+
+describe("RedisRegistry's leases", () => {
+  const LOOK_MS = 1_800_000;
+
+  async function renewed() {
+    const prefix = freshPrefix();
+    const keys = new RedisKeys(prefix);
+    const clock = new ManualClock();
+    const registry = openRegistryOn(stage, { connection, prefix, clock, leaseMs: 30_000, graceMs: GRACE_MS });
+    const record = await register(registry, registration("cat1.test"));
+    expect(await registry.renewAll([record])).toEqual([]);
+    const [leases = "", name = ""] = keys.forStep(["cat1.test"]);
+    return { prefix, keys, clock, registry, record, leases, name };
+  }
+
+  it("are of the name again when those of its shard are lost or damaged", async () => {
+    const { registry, clock, record, leases, name } = await renewed();
+    for (const damage of [
+      ["DEL", leases],
+      ["HSET", leases, name, "soon"],
+    ] as const) {
+      await redisCli(port, damage);
+      expect(await registry.locate("cat1.test")).toMatchObject({ epoch: record.epoch, state: "up" });
+      clock.advance(10);
+      expect(await registry.renewAll([record])).toEqual([]);
+      const { expires } = (await registry.locate("cat1.test")) ?? record;
+      expect(expires).toBe(clock.now() + 30_000);
+    }
+  });
+
+  it("go with the name to whoever takes it, also when Redis had lost the name alone", async () => {
+    const { registry, record, name } = await renewed();
+    await redisCli(port, ["DEL", name]);
+    const next = await register(registry, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
+    expect(await registry.renewAll([record])).toEqual([record]);
+    expect(await registry.renewAll([next])).toEqual([]);
+  });
+
+  it("are followed by a look at the name itself each half an hour, and Redis keeps it for longer", async () => {
+    const { registry, clock, record, leases, name } = await renewed();
+    for (const key of [leases, name]) await redisCli(port, ["PEXPIRE", key, "60000"]);
+    const lifetimes = async () =>
+      Promise.all([leases, name].map(async (key) => Number(await redisCli(port, ["PTTL", key]))));
+    clock.advance(LOOK_MS - 1);
+    expect(await registry.renewAll([record])).toEqual([]);
+    expect(Math.max(...(await lifetimes()))).toBeLessThanOrEqual(60_000);
+    clock.advance(1);
+    expect(await registry.renewAll([record])).toEqual([]);
+    expect(Math.min(...(await lifetimes()))).toBeGreaterThan(GRACE_MS + LOOK_MS);
+  });
+
+  it("do not stay when the name is free and nobody comes to say so", async () => {
+    const { prefix, keys, clock, registry, record, leases } = await renewed();
+    const now = () => String(clock.now());
+    const steps = new RedisSteps({ connection, keys: new RedisKeys(prefix), leaseMs: 30_000, graceMs: GRACE_MS, now });
+    const left = await register(registry, registration("cat2.test"));
+    expect(await registry.renewAll([left])).toEqual([]);
+    await registry.remove("cat2.test", "client-a", left.epoch, "lost");
+    const count = async () => {
+      const counts = await Promise.all(keys.allLeases().map((key) => redisCli(port, ["HLEN", key])));
+      return counts.reduce((sum, length) => sum + Number(length), 0);
+    };
+    expect(await count()).toBe(1);
+    clock.advance(record.expires + GRACE_MS - clock.now() - 1);
+    await steps.sweep();
+    expect(await redisCli(port, ["HLEN", leases])).toBe("1");
+    clock.advance(1);
+    await steps.sweep();
+    expect(await count()).toBe(0);
   });
 });
 
@@ -229,9 +305,9 @@ describe("RedisRegistry when Redis has lost what it knew", () => {
   it("never goes back to an epoch that a node has seen, also when Redis's clock was set back", async () => {
     const { port: ownPort, one, two, record } = await flushed();
     const ahead = record.epoch + 86_400_000;
-    await redisCli(ownPort, ["HSET", "duplexity:{cat1.test}", "epoch", String(ahead)]);
+    await redisCli(ownPort, ["HSET", new RedisKeys("duplexity").name("cat1.test"), "epoch", String(ahead)]);
     await two.locate("cat1.test");
-    await redisCli(ownPort, ["DEL", "duplexity:{cat1.test}"]);
+    await redisCli(ownPort, ["DEL", new RedisKeys("duplexity").name("cat1.test")]);
     const next = await register(two, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
     expect(next.epoch).toBeGreaterThan(ahead);
     expect(await one.renewAll([record])).toEqual([record]);
@@ -241,7 +317,7 @@ describe("RedisRegistry when Redis has lost what it knew", () => {
     const { port: ownPort, two, record } = await flushed();
     const newer = await register(two, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
     const own = await connectTo(stage, ownPort);
-    const keys = new RedisKeys("duplexity", false);
+    const keys = new RedisKeys("duplexity");
     const steps = new RedisSteps({ connection: own, keys, leaseMs: LEASE_MS, graceMs: GRACE_MS, now: () => "" });
     expect(await steps.revive(record)).toBeNull();
     expect(await steps.revive(newer)).toMatchObject({ record: { epoch: newer.epoch, clientId: "client-b" } });
@@ -267,7 +343,7 @@ describe("RedisRegistry when Redis has lost what it knew", () => {
   it("undoes a claim that came too early, so that the holder's older epoch is not in its way", async () => {
     const { port: ownPort, one, record, flush } = await flushed();
     const own = await connectTo(stage, ownPort);
-    const keys = new RedisKeys("duplexity", false);
+    const keys = new RedisKeys("duplexity");
     const steps = new RedisSteps({ connection: own, keys, leaseMs: LEASE_MS, graceMs: GRACE_MS, now: () => "" });
     await flush();
     const early = await steps.claim(registration("cat1.test", EVE), { tcpPort: null, floor: 0, mayBeNew: true });
@@ -380,7 +456,7 @@ describe("RedisRegistry's watch", () => {
     await two.registry.locate("cat1.test");
     await one.registry.close();
     // Nobody tells of it.
-    await redisCli(port, ["HSET", `${prefix}:{cat1.test}`, "left", "1"]);
+    await redisCli(port, ["HSET", new RedisKeys(prefix).name("cat1.test"), "left", "1"]);
     await redisCli(port, ["CLIENT", "KILL", "TYPE", "pubsub"]);
     await poll(() => two.seen.includes("cat1.test gone"), 10_000, "the second look", 10);
   });

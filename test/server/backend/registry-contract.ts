@@ -147,6 +147,7 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
         const one = await registered(cat());
         const two = await registered(cat({ hostname: "cat2.test" }));
         const three = await registered(cat({ hostname: "cat3.test" }));
+        expect(await registry.renewAll([one, two, three])).toEqual([]);
         await registered(cat({ clientId: "client-b" }));
         await registry.remove("cat2.test", "client-a", two.epoch, "left");
         await advance(10);
@@ -359,6 +360,9 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
             } else if (kind === "remove") {
               const removed = await fresh.remove(hostname, clientId, before?.epoch ?? 1, reason);
               if (removed) expect(before?.clientId).toBe(clientId);
+            } else if (kind === "renew") {
+              const holding = { hostname, clientId, epoch: before?.epoch ?? 1 };
+              expect(await fresh.renewAll([holding])).toEqual(before?.clientId === clientId ? [] : [holding]);
             } else {
               await pass(ms);
             }
@@ -389,7 +393,7 @@ function cat(more: Partial<Registration> = {}): Registration {
 
 function step() {
   return fc.record({
-    kind: fc.constantFrom("register", "remove", "wait"),
+    kind: fc.constantFrom("register", "remove", "renew", "wait"),
     hostname: fc.constantFrom("cat1.test", "cat2.test"),
     owner: fc.constantFrom("ben", "eve"),
     client: fc.constantFrom("1", "2"),
