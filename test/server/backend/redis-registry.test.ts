@@ -109,7 +109,9 @@ describe("RedisRegistry on many nodes", () => {
     expect(await two.renewAll([record])).toEqual([]);
     await redisCli(port, ["DEL", new RedisKeys(prefix).name("cat1.test")]);
     expect(await two.renewAll([record])).toEqual([]);
-    expect(await one.locate("cat1.test")).toMatchObject({ epoch: record.epoch, clientId: "client-a" });
+    // One that would not put it back itself.
+    const three = openRegistryOn(stage, { connection, prefix });
+    expect(await three.locate("cat1.test")).toMatchObject({ epoch: record.epoch, clientId: "client-a" });
   });
 
   it("does not serve a record that others have tampered with", async () => {
@@ -158,12 +160,14 @@ describe("RedisRegistry's leases", () => {
     }
   });
 
-  it("go with the name to whoever takes it, also when Redis had lost the name alone", async () => {
-    const { registry, record, name } = await renewed();
-    await redisCli(port, ["DEL", name]);
-    const next = await register(registry, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
+  it("are of nobody once another node has given the name to another client", async () => {
+    const { registry, prefix, clock, record } = await renewed();
+    const other = openRegistryOn(stage, { connection, prefix, clock, leaseMs: 30_000, graceMs: GRACE_MS });
+    const next = await register(other, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
     expect(await registry.renewAll([record])).toEqual([record]);
-    expect(await registry.renewAll([next])).toEqual([]);
+    expect(await other.renewAll([next])).toEqual([]);
+    await other.remove("cat1.test", "client-b", next.epoch, "left");
+    expect(await registry.renewAll([record, next])).toEqual([record, next]);
   });
 
   it("are followed by a look at the name itself each half an hour, and Redis keeps it for longer", async () => {
