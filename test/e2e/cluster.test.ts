@@ -3,17 +3,13 @@
 import { describe, expect, it } from "vitest";
 import { type RunningUp, runDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
-import { holderOf, type Nodes, startNodes } from "../support/nodes.ts";
+import { type Nodes, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
-import { seededSha256 } from "../support/seeded.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL } from "../support/tunnel.ts";
-import { digestOf, openVisit, visit } from "../support/visitor.ts";
-import { poll } from "../support/wait.ts";
+import { visit } from "../support/visitor.ts";
 
 const stage = useStage();
 const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
-const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
 
 function up(nodes: Nodes, target: string, name = "cat1", args: readonly string[] = []): Promise<RunningUp> {
   return startUp(stage, nodes.url, [`${name}:${target}`], { ...ADMIN, args });
@@ -56,36 +52,6 @@ describe("Three nodes behind a load balancer", () => {
       );
       expect(again.status).toBe(6);
     }
-  });
-
-  it("pass a download on intact while the hub with the client's link is killed", async () => {
-    const nodes = await startNodes(stage);
-    const origin = await startHttpOrigin(stage, "hello");
-    await up(nodes, origin.target, "cat1", ["--links", "1"]);
-    const holder = await holderOf(nodes, "cat1");
-    const visitorsNode = (holder + 1) % 3;
-    const response = await openVisit(nodes.servers[visitorsNode]?.port ?? 0, "cat1.localhost", `/bytes/${SIZE}?seed=3`);
-    const digest = digestOf(response);
-    nodes.servers[holder]?.process.kill("SIGKILL");
-    expect(await digest).toEqual({ bytes: SIZE, sha256: seededSha256(3, SIZE) });
-  });
-
-  it("serve a name on within a moment when the node of its visitors is killed", async () => {
-    const nodes = await startNodes(stage);
-    const origin = await startHttpOrigin(stage, "hello");
-    await up(nodes, origin.target);
-    nodes.servers[1]?.process.kill("SIGKILL");
-    await nodes.untilUp(1, false);
-    const answer = await poll(
-      () =>
-        visit(nodes.port, "cat1.localhost", "/hello").then(
-          (found) => found.status === 200,
-          () => false,
-        ),
-      5_000,
-      "an answer",
-    );
-    expect(answer).toBe(true);
   });
 
   it("give one name to one of many who claim it at once at all of them", async () => {

@@ -1,0 +1,55 @@
+// Nodes of a cluster that are killed: what a client or a visitor at another node has under way goes on.
+
+import { describe, expect, it } from "vitest";
+import { killHub, killProxy } from "../support/node-kills.ts";
+import { startNodes } from "../support/nodes.ts";
+import { useStage } from "../support/stage.ts";
+import { IS_FULL } from "../support/tunnel.ts";
+
+const stage = useStage();
+const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
+const STREAMS = IS_FULL ? 50 : 12;
+const LINKS = [1, 2] as const;
+
+describe("kill -9 of the hub with a client's link", () => {
+  it.each(LINKS)("leaves a download and an upload intact, and no POST comes twice, with links: %i", async (links) => {
+    const nodes = await startNodes(stage);
+    const { download, upload, wanted, posts, mostArrivals } = await killHub(stage, nodes, { size: SIZE, links });
+    console.log(
+      `hub killed, links ${links}: ${SIZE / 1_048_576} MiB each way; of ${posts.total} POSTs ${posts.failures.length}`,
+      `failed, the slowest took ${posts.slowestMs.toFixed(0)} ms`,
+    );
+    expect(download).toEqual({ bytes: SIZE, sha256: wanted.download });
+    expect(upload).toEqual({ bytes: SIZE, sha256: wanted.upload });
+    expect(posts.failures).toEqual([]);
+    expect(mostArrivals).toBe(1);
+  });
+});
+
+describe("kill -9 of the node that visitors are at", () => {
+  it.each([
+    { links: 1, hasLink: false },
+    { links: 1, hasLink: true },
+    { links: 2, hasLink: false },
+    { links: 2, hasLink: true },
+  ] as const)("breaks its connections only, and no POST comes twice: %o", async (options) => {
+    const nodes = await startNodes(stage);
+    const killed = await killProxy(stage, nodes, { ...options, streams: STREAMS });
+    const { requests, posts, killedAt, downAt, through, others, mostArrivals } = killed;
+    const firstAt = requests.firstAnswerAfter(killedAt) ?? Number.POSITIVE_INFINITY;
+    console.log(
+      `visitors' node killed, ${JSON.stringify(options)}: served ${(firstAt - killedAt).toFixed(0)} ms after it, out of`,
+      `the balancer after ${(downAt - killedAt).toFixed(0)} ms; the slowest of ${requests.total} requests took`,
+      `${requests.slowestMs.toFixed(0)} ms, ${requests.failures.length} failed; of ${posts.total} POSTs`,
+      `${posts.failures.length}; ${through.length} streams were cut, ${others.length} live`,
+    );
+    for (const { failures } of [requests, posts]) {
+      expect(failures.filter(({ sentAt }) => sentAt >= downAt)).toEqual([]);
+    }
+    expect(firstAt - killedAt).toBeLessThan(1_000);
+    expect(mostArrivals).toBe(1);
+    expect(through.length).toBeGreaterThan(0);
+    expect(through.filter(({ endedAt }) => endedAt === null)).toEqual([]);
+    expect(others.filter(({ endedAt, fault }) => endedAt !== null || fault !== null)).toEqual([]);
+  });
+});
