@@ -1,9 +1,9 @@
 // Counts attempts, each kind for each key (an address, an account), and refuses what comes too fast. Keeps nothing that
 // outlives the process; never locks anybody out for ever.
 
-import { createHash } from "node:crypto";
 import { RateLimiterMemory, RateLimiterRes } from "rate-limiter-flexible";
 import { DuplexityError } from "../protocol/index.ts";
+import { digestOf } from "./digest.ts";
 
 /** What is attempted, and what its key is. */
 export type AttemptKind =
@@ -131,7 +131,7 @@ class Counter {
 
 /** No key of a caller is one of the shared counters. */
 function ownKey(key: string): string {
-  return key.length <= MAX_KEY_CHARS ? `own ${key}` : `long ${createHash("sha256").update(key).digest("base64url")}`;
+  return key.length <= MAX_KEY_CHARS ? `own ${key}` : `long ${digestOf(key)}`;
 }
 
 /** FNV-1a: spreads the keys, no more is asked of it. */

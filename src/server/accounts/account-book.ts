@@ -2,10 +2,11 @@
 // many ask for it at once. Knows neither passwords nor invites.
 
 import { DuplexityError } from "../../protocol/index.ts";
+import { digestOf } from "../digest.ts";
 import type { Store, Value } from "../store/index.ts";
 import { Mirror, type WarningLog } from "./mirror.ts";
 import { accountOf, fieldsOf, readAccount, type StoredAccount, writeAccount } from "./records.ts";
-import { digestOf, isId } from "./secrets.ts";
+import { isId } from "./secrets.ts";
 import type { Account } from "./types.ts";
 
 /** Half of what one look at the store can list. */

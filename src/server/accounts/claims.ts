@@ -1,9 +1,10 @@
 // The link that makes the first admin: there is one at a time, it works once, within an hour. Knows its digest only.
 
+import { digestOf } from "../digest.ts";
 import type { Store, Value } from "../store/index.ts";
 import type { OneTimeCode } from "./invites.ts";
 import { fieldsOf } from "./records.ts";
-import { digestOf, isSameDigest, isSecret, newSecret } from "./secrets.ts";
+import { isSameDigest, isSecret, newSecret } from "./secrets.ts";
 
 /** Whoever starts a server is there to use the link; later it lies around in a terminal's history. */
 export const CLAIM_LIFETIME_MS = 3_600_000;

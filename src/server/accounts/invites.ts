@@ -1,8 +1,9 @@
 // Links by which a person takes their account: each works once, within a week. Knows digests only.
 
+import { digestOf } from "../digest.ts";
 import type { Store } from "../store/index.ts";
 import { fieldsOf } from "./records.ts";
-import { digestOf, isSecret, newSecret } from "./secrets.ts";
+import { isSecret, newSecret } from "./secrets.ts";
 
 /** A week, over which a mail may lie unread. */
 export const INVITE_LIFETIME_MS = 7 * 86_400_000;

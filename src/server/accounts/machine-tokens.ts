@@ -2,13 +2,14 @@
 // secret is seen once, by whoever made it.
 
 import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
+import { digestOf } from "../digest.ts";
 import type { Store } from "../store/index.ts";
 import { checkAccountName } from "./account-names.ts";
 import type { Accounts } from "./accounts.ts";
 import { Mirror, type WarningLog } from "./mirror.ts";
 import { checkNamePatterns } from "./name-patterns.ts";
 import { readToken, type StoredToken, writeToken } from "./records.ts";
-import { digestOf, isId, isSecret, newId, newSecret } from "./secrets.ts";
+import { isId, isSecret, newId, newSecret } from "./secrets.ts";
 import { TOKENS } from "./token-removal.ts";
 import type { MachineToken } from "./types.ts";
 

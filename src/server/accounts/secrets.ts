@@ -1,6 +1,6 @@
 // Secrets that open something: made here at random, kept as digests only.
 
-import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
+import { randomBytes, timingSafeEqual } from "node:crypto";
 
 /** 256 bits: nobody guesses one, so that a digest without salt or work protects it. */
 const SECRET_BYTES = 32;
@@ -14,11 +14,6 @@ export function newSecret(): string {
 /** Whether `text` looks like something that {@link newSecret} made. */
 export function isSecret(text: string): boolean {
   return SECRET.test(text);
-}
-
-/** SHA-256 as 43 characters of base64url: fit for a key of the store. */
-export function digestOf(secret: string): string {
-  return createHash("sha256").update(secret).digest("base64url");
 }
 
 /** Compares two digests in a time that does not depend on where they differ. */

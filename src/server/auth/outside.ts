@@ -1,11 +1,11 @@
 // Signing in at an outside OpenID provider: sends the browser there, checks what it brings back (openid-client does), and
 // finds or makes the account. A sign-in that this server did not begin, in this browser, just now, is none.
 
-import { createHash } from "node:crypto";
 import * as client from "openid-client";
 import { DuplexityError } from "../../protocol/index.ts";
 import type { Account, Accounts, AuditLog } from "../accounts/index.ts";
 import type { Attempts } from "../attempts.ts";
+import { digestOf } from "../digest.ts";
 import { isLoopbackHost } from "../identity/index.ts";
 import { senderOf } from "../sender-of.ts";
 import type { Store } from "../store/index.ts";
@@ -56,7 +56,7 @@ export class Outside {
     const state = client.randomState();
     const next = query.get("next") ?? "";
     // Only what this server has sealed, which is not long, is kept.
-    const entry = { browser: hashOf(browser.id), next: browser.keptPath(next) === null ? null : next };
+    const entry = { browser: digestOf(browser.id), next: browser.keptPath(next) === null ? null : next };
     await store.put(keyOf(state), entry, { ttlMs: OUTSIDE_SIGN_IN_S * 1_000 });
     const { scopes_supported: supported } = configuration.serverMetadata();
     // Some providers refuse a request for a scope that they do not know.
@@ -108,7 +108,7 @@ export class Outside {
   /** Each sign-in that was begun is finished once, in the browser that began it. Answers what comes after it. */
   async #takeBegun({ query, browser }: Exchange): Promise<string | null> {
     const begun = await this.#options.store.take(keyOf(query.get("state") ?? ""));
-    if (begun !== null && typeof begun === "object" && "browser" in begun && begun.browser === hashOf(browser.id)) {
+    if (begun !== null && typeof begun === "object" && "browser" in begun && begun.browser === digestOf(browser.id)) {
       return typeof begun.next === "string" ? begun.next : null;
     }
     throw new DuplexityError(
@@ -203,9 +203,5 @@ function wordOf(error: unknown): string {
 }
 
 function keyOf(state: string): string {
-  return `auth/outside/${hashOf(state)}`;
-}
-
-function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("base64url");
+  return `auth/outside/${digestOf(state)}`;
 }

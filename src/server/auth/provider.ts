@@ -14,7 +14,8 @@ import { documentOf, headersOf, type Page } from "./page.ts";
 import { continuePage, errorPage, messagePage } from "./pages.ts";
 import type { People } from "./people.ts";
 import { claimsOf, FEATURES_OFF, providerOptions } from "./provider-options.ts";
-import { StoreAdapter } from "./store-adapter.ts";
+import { RefreshTokenAdapter } from "./refresh-token-adapter.ts";
+import { RedeemedTwice, StoreAdapter } from "./store-adapter.ts";
 
 /** `bens-laptop`: no more of what a machine calls itself is shown. */
 const MAX_MACHINE_CHARS = 64;
@@ -33,6 +34,8 @@ export interface ProviderParts {
   readonly addressOf: (request: KoaContextWithOIDC["req"]) => string;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
 }
+
+const CAME_TWICE = "a code or refresh token came twice";
 
 /** Nobody is signed in with this browser. */
 class SignInNeeded extends errors.OIDCProviderError {
@@ -55,7 +58,8 @@ class ConfirmationNeeded extends errors.OIDCProviderError {
 export function createProvider(keys: Keys, parts: ProviderParts): Provider {
   const provider = new OpenIdProvider(parts.issuer, {
     ...providerOptions(keys, parts.isSecure),
-    adapter: (model) => new StoreAdapter(parts.store, model),
+    adapter: (model) =>
+      model === "RefreshToken" ? new RefreshTokenAdapter(parts.store) : new StoreAdapter(parts.store, model),
     findAccount: (ctx, userId, token) => findAccount(parts, ctx, userId, token),
     loadExistingGrant: () => undefined,
     interactions: { policy: [admissionPrompt(parts), consentPrompt()], url: () => `${parts.issuer}/sign-in` },
@@ -235,7 +239,10 @@ function listen(provider: Provider, { audit, addressOf, people, log }: ProviderP
   provider.on("server_error", (_ctx, error) => broke(error));
   provider.on("authorization.error", failed);
   provider.on("device_authorization.error", failed);
-  provider.on("grant.error", failed);
+  provider.on("grant.error", (ctx, error) => {
+    failed(ctx, error);
+    if (error instanceof RedeemedTwice && error.hasEndedGrant) record(ctx, "sign-out", CAME_TWICE);
+  });
   provider.on("revocation.error", failed);
   // The code is typed from the starter's screen: a link that carries it would be somebody else's trick.
   provider.on("device_authorization.success", (_ctx, answer) => {
@@ -248,7 +255,7 @@ function listen(provider: Provider, { audit, addressOf, people, log }: ProviderP
       record(ctx, "sign-in", "a command line, by a device code");
   });
   provider.on("grant.revoked", (ctx) => {
-    record(ctx, "sign-out", ctx.oidc.route === "revocation" ? "a command line" : "a code or refresh token came twice");
+    record(ctx, "sign-out", ctx.oidc.route === "revocation" ? "a command line" : CAME_TWICE);
   });
 }
 

@@ -1,9 +1,10 @@
 // Keeps what the OpenID provider gives out (codes, tokens, sessions) in the store, by the SHA-256 of what was given out: who
 // reads the store can use none of it. Redeeming is one atomic step, whoever else tries at the same time.
 
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import type { Adapter, AdapterPayload } from "oidc-provider";
 import { DuplexityError } from "../../protocol/index.ts";
+import { digestOf } from "../digest.ts";
 import type { Store, Value } from "../store/index.ts";
 import { KEPT_AFTER_END_S } from "./lifetimes.ts";
 import { errors } from "./oidc-provider.ts";
@@ -15,12 +16,6 @@ import { errors } from "./oidc-provider.ts";
 const HASH_MARK = `hash:${randomBytes(16).toString("base64url")}:`;
 
 /**
- * What is left of a refresh token that was redeemed, for a month and once an hour: enough for the provider to come to the
- * point where it ends the grant, should the token come a second time.
- */
-const KEPT_OF_REFRESH_TOKEN = ["accountId", "authTime", "clientId", "exp", "grantId", "iat", "kind", "scope"] as const;
-
-/**
  * A payload has some 1,000 characters. A stranger who asks for a device code may send parameters that the provider keeps
  * with it, 50,000 characters of them.
  */
@@ -30,6 +25,17 @@ interface Kept {
   readonly payload: AdapterPayload;
   /** Unix time in seconds. */
   readonly consumedAt: number | null;
+}
+
+/** Somebody else has it as well: all that came of its grant has ended. */
+export class RedeemedTwice extends errors.InvalidGrant {
+  /** Whether it was by this request that the grant has ended. */
+  readonly hasEndedGrant: boolean;
+
+  constructor(hasEndedGrant: boolean) {
+    super("it was redeemed before");
+    this.hasEndedGrant = hasEndedGrant;
+  }
 }
 
 export class StoreAdapter implements Adapter {
@@ -70,7 +76,7 @@ export class StoreAdapter implements Adapter {
     return this.#findByIndex(indexKey("uid", uid));
   }
 
-  /** @throws {errors.InvalidGrant} if it was redeemed before: then all that came of its grant ends. */
+  /** @throws {RedeemedTwice} if it was redeemed before: then all that came of its grant ends. */
   async consume(id: string): Promise<void> {
     let grantId: string | undefined;
     let wasConsumed = false;
@@ -79,21 +85,37 @@ export class StoreAdapter implements Adapter {
       wasConsumed = kept === null || kept.consumedAt !== null;
       grantId = kept?.payload.grantId;
       if (kept === null || wasConsumed) return old;
-      return storedForm({ payload: this.#restOf(kept.payload), consumedAt: Math.floor(Date.now() / 1_000) });
+      return storedForm({ ...kept, consumedAt: Math.floor(Date.now() / 1_000) });
     });
     if (!wasConsumed) return;
     // RFC 6749 §4.1.2 and RFC 9700 §4.14.2: somebody else has it, and nobody knows who of the two is the thief.
-    if (grantId !== undefined) await this.revokeByGrantId(grantId);
-    throw new errors.InvalidGrant("it was redeemed at the same time by another request");
+    throw new RedeemedTwice(grantId !== undefined && (await this.endGrant(grantId)));
   }
 
   async destroy(id: string): Promise<void> {
     await this.#store.delete(this.#key(hashOf(id)));
   }
 
-  /** The provider asks for the grant whenever one of its tokens is shown: without it they are all void. */
   async revokeByGrantId(grantId: string): Promise<void> {
-    await this.#store.delete(`oidc/Grant/${hashOf(grantId)}`);
+    await this.endGrant(grantId);
+  }
+
+  /**
+   * The provider asks for the grant whenever one of its tokens is shown: without it they are all void. Answers whether it
+   * was there.
+   */
+  protected endGrant(grantId: string): Promise<boolean> {
+    return this.#store.delete(`oidc/Grant/${hashOf(grantId)}`);
+  }
+
+  /** Keeps nothing but `fields` of what has the id with this hash. */
+  protected async shorten(hash: string, fields: readonly string[]): Promise<void> {
+    await this.#store.update(this.#key(hash), (old) => {
+      const kept = keptOf(old);
+      if (kept === null) return old;
+      const payload = Object.fromEntries(fields.map((field) => [field, kept.payload[field]]));
+      return storedForm({ ...kept, payload });
+    });
   }
 
   async #findByIndex(key: string): Promise<AdapterPayload | undefined> {
@@ -101,19 +123,15 @@ export class StoreAdapter implements Adapter {
     return typeof hash === "string" ? this.find(`${HASH_MARK}${hash}`) : undefined;
   }
 
-  #restOf(payload: AdapterPayload): AdapterPayload {
-    if (this.#model !== "RefreshToken") return payload;
-    return Object.fromEntries(KEPT_OF_REFRESH_TOKEN.map((field) => [field, payload[field]]));
-  }
-
   #key(hash: string): string {
     return `oidc/${this.#model}/${hash}`;
   }
 }
 
-function hashOf(id: string): string {
+/** What is kept of an id that was given out. */
+export function hashOf(id: string): string {
   if (id.startsWith(HASH_MARK)) return id.slice(HASH_MARK.length);
-  return createHash("sha256").update(id).digest("base64url");
+  return digestOf(id);
 }
 
 function indexKey(kind: "uid" | "user-code", value: string): string {

@@ -1,8 +1,9 @@
 // Visitors of pipes that are for people of this server only: signs them in here and sends them back to the pipe's hostname
 // with a code that its gate redeems. The code is good once, for that hostname and that gate's state.
 
-import { createHash, randomBytes } from "node:crypto";
+import { randomBytes } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
+import { digestOf } from "../digest.ts";
 import type { Store } from "../store/index.ts";
 import type { SignedInVisitor, VisitorSignIn } from "../visitor-sign-in.ts";
 import { type Answer, type Exchange, redirectTo, showPage } from "./exchange.ts";
@@ -47,7 +48,7 @@ export class Visits implements VisitorSignIn {
     const kept = await this.#options.store.take(keyOf(o.code));
     if (kept === null || typeof kept !== "object" || !("userId" in kept)) return null;
     const { userId, hostname, stateHash, returnTo } = kept;
-    if (hostname !== o.hostname || stateHash !== hashOf(o.state)) return null;
+    if (hostname !== o.hostname || stateHash !== digestOf(o.state)) return null;
     const account = typeof userId === "string" ? this.#options.people.welcome(userId) : null;
     if (account === null || typeof returnTo !== "string") return null;
     return { userId: account.userId, name: account.name, returnTo };
@@ -69,7 +70,7 @@ export class Visits implements VisitorSignIn {
     const ban = people.banOf(account);
     if (ban !== null) return showPage(bannedPage(browser, ban));
     const code = randomBytes(CODE_BYTES).toString("base64url");
-    const entry = { userId: account.userId, hostname, stateHash: hashOf(state), returnTo };
+    const entry = { userId: account.userId, hostname, stateHash: digestOf(state), returnTo };
     await store.put(keyOf(code), entry, { ttlMs: VISITOR_CODE_S * 1_000 });
     const url = new URL("/.duplexity/signed-in", origin);
     url.hostname = hostname;
@@ -97,11 +98,7 @@ function isPath(text: string): boolean {
 }
 
 function keyOf(code: string): string {
-  return `auth/visit-code/${hashOf(code)}`;
-}
-
-function hashOf(text: string): string {
-  return createHash("sha256").update(text).digest("base64url");
+  return `auth/visit-code/${digestOf(code)}`;
 }
 
 function badVisit(why: string): DuplexityError {
