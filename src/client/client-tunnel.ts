@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError, type RequestReport } from "../protocol/index.ts";
 import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import type { Credential } from "./credential.ts";
-import { isFinal, wasRefused } from "./dial-errors.ts";
+import { isFinal, longestWaitAfter } from "./dial-errors.ts";
 import { drained } from "./drain.ts";
 import type { SealedPipe } from "./gate.ts";
 import { HandOver } from "./hand-over.ts";
@@ -257,7 +257,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     for (let attempt = 1; !this.#life.signal.aborted; attempt += 1) {
       // Whatever became of the server there: another one may be well.
       if (!this.#uplink.hasControl) this.#servers.turn(this.#second.url);
-      const delayMs = this.#freeRetries > 0 ? 0 : this.#backoff.next(wasRefused(error));
+      const delayMs = this.#freeRetries > 0 ? 0 : this.#backoff.next(longestWaitAfter(error));
       this.#freeRetries = Math.max(0, this.#freeRetries - 1);
       if (!this.#hasLink) this.#setStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#wait(delayMs);

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import { DuplexityError, type ErrorCode, isErrorCode } from "../protocol/index.ts";
+import { BACKOFF_MAX_MS, BACKOFF_NOT_NOW_MAX_MS, BACKOFF_REFUSED_MAX_MS } from "./backoff.ts";
 import { errnoCodes } from "./errno.ts";
 
 /** More of a refusal's body is not read. */
@@ -14,6 +15,9 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   ...(["DPX_REPLACED", "DPX_KICKED", "DPX_BANNED", "DPX_PIPES_LIMIT"] as const),
 ]);
 
+/** A server says them that is well itself: it, or another one, will take this client in a moment. */
+const NOT_NOW: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["DPX_STORE", "DPX_DRAINING", "DPX_TICKET_INVALID"]);
+
 /** Whether a tunnel that is up gives up because of it. */
 export function isFinal(code: ErrorCode): boolean {
   return FINAL.has(code);
@@ -22,6 +26,12 @@ export function isFinal(code: ErrorCode): boolean {
 /** Whether nobody listened: known at once and without cost for either side. */
 export function wasRefused(error: unknown): boolean {
   return errnoCodes(error).includes("ECONNREFUSED");
+}
+
+/** The upper end of the wait after a dial that failed with `error`, in ms, however often it has failed. */
+export function longestWaitAfter(error: DuplexityError): number {
+  if (wasRefused(error)) return BACKOFF_REFUSED_MAX_MS;
+  return NOT_NOW.has(error.code) ? BACKOFF_NOT_NOW_MAX_MS : BACKOFF_MAX_MS;
 }
 
 /** Why `server` could not be dialled. A DuplexityError stays what it is. */

@@ -4,8 +4,8 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
-import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
-import { isFinal } from "./dial-errors.ts";
+import { BACKOFF_HEALTHY_MS, BACKOFF_MAX_MS, Backoff } from "./backoff.ts";
+import { isFinal, longestWaitAfter } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
 import { Servers } from "./servers.ts";
 import { Uplink, type UplinkOptions } from "./uplink.ts";
@@ -107,7 +107,8 @@ export class SecondLink {
       const error = await this.#hold(url);
       if (signal.aborted) return;
       const isUnwanted = error !== null && isFinal(error.code);
-      await this.#wait(isUnwanted ? LOOK_AGAIN_MS : this.#backoff.next(false));
+      const maxMs = error === null ? BACKOFF_MAX_MS : longestWaitAfter(error);
+      await this.#wait(isUnwanted ? LOOK_AGAIN_MS : this.#backoff.next(maxMs));
     }
   }
 

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { createServer, get, type IncomingMessage } from "node:http";
 import { request } from "undici";
 import { describe, expect, it } from "vitest";
-import { dialFailure, isFinal, readRefusal, wasRefused } from "../../src/client/dial-errors.ts";
+import { dialFailure, isFinal, longestWaitAfter, readRefusal, wasRefused } from "../../src/client/dial-errors.ts";
 import { DuplexityError, ERRORS, type ErrorCode } from "../../src/protocol/index.ts";
 import { useStage } from "../support/stage.ts";
 import { startTcpOrigin } from "../support/tcp-origin.ts";
@@ -74,6 +74,16 @@ describe("wasRefused", () => {
     expect(wasRefused(new AggregateError([errno("ETIMEDOUT"), errno("ECONNREFUSED")]))).toBe(true);
     expect(wasRefused(errno("ECONNRESET"))).toBe(false);
     expect(wasRefused("ECONNREFUSED")).toBe(false);
+  });
+});
+
+describe("longestWaitAfter", () => {
+  it("is short where nobody listens or a moment mends it, and long for all else", () => {
+    expect(longestWaitAfter(dialFailure(SERVER, errno("ECONNREFUSED")))).toBe(2_000);
+    expect(longestWaitAfter(new DuplexityError("DPX_STORE", "x"))).toBe(5_000);
+    expect(longestWaitAfter(new DuplexityError("DPX_DRAINING", "x"))).toBe(5_000);
+    expect(longestWaitAfter(new DuplexityError("DPX_RATE_LIMIT", "x"))).toBe(30_000);
+    expect(longestWaitAfter(dialFailure(SERVER, errno("ETIMEDOUT")))).toBe(30_000);
   });
 });
 

@@ -18,10 +18,10 @@ const OWNERS = ["ben", "eve"] as const;
 /** A registration holds for so long without being renewed; after that everything has to be as before. */
 export const LEASE_MS = 30_000;
 /**
- * Within this all is as before. A lease is enough, unless the node that held a name died together with Redis's records:
- * then its client is refused for a lease, and may by then wait for up to another 30 s before it tries again.
+ * Within this all is as before, also when the node that held a name died together with Redis's records: then its client is
+ * refused for two thirds of a lease, and tries again within five seconds.
  */
-export const HEAL_MS = 2 * LEASE_MS;
+export const HEAL_MS = LEASE_MS;
 /** So that a swallowed connection is found out sooner than by default. */
 const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
 /** FLUSHALL, but for the accounts. */

@@ -10,6 +10,7 @@ import { NodePorts } from "./node-ports.ts";
 import { isSameRecord } from "./record-fields.ts";
 import { Births } from "./redis-births.ts";
 import { claimName } from "./redis-claims.ts";
+import { Graces } from "./redis-graces.ts";
 import { RedisIndex } from "./redis-index.ts";
 import { RedisKeys } from "./redis-keys.ts";
 import { RedisSteps, type Registered, type Renewal, type Sight } from "./redis-steps.ts";
@@ -49,12 +50,15 @@ export class RedisRegistry implements Registry {
   readonly #index: RedisIndex;
   readonly #ports: NodePorts;
   readonly #followed: FollowedNames;
+  readonly #graces: Graces;
   readonly #leaseMs: number;
   readonly #graceMs: number;
   readonly #endings: readonly (() => void)[];
   /** The highest epoch that was seen here, of whatever name: none that is given out here is lower. */
   #epochFloor = 0;
   #indexedAt = performance.now();
+  /** Losses of Redis after which all was put back. */
+  #healedLosses = 0;
   #healing: Promise<void> | null = null;
   #isLooking = false;
 
@@ -78,6 +82,7 @@ export class RedisRegistry implements Registry {
       clock: clock ?? systemClock,
       onDue: (hostnames) => void this.#lookAgain(hostnames),
     });
+    this.#graces = new Graces({ graceMs, clock: clock ?? systemClock });
     this.#news = new RouteNews(topics, (message) => this.#told(message));
     this.#endings = [
       () => this.#news.close(),
@@ -129,6 +134,7 @@ export class RedisRegistry implements Registry {
     const own = this.#followed.getOwn(hostname);
     if (record === null) this.#followed.delete(hostname);
     else this.#followed.putOwn(record, record.expires - now);
+    if (own?.epoch === epoch) this.#graces.put(own, record === null);
     this.#ports.settle(hostname, record);
     this.#news.tell(hostname, epoch, record);
     if (record === null && own !== null) await mended(this.#index.remove(own));
@@ -150,7 +156,8 @@ export class RedisRegistry implements Registry {
    * @throws {DuplexityError} `DPX_STORE` if Redis does not answer.
    */
   async check(): Promise<void> {
-    if (await this.#births.check()) await this.heal();
+    await this.#births.check();
+    if (this.#births.losses > this.#healedLosses) await this.heal();
   }
 
   /** Renews what is held here, puts back what Redis has lost of it, and looks at all that is followed. Never rejects. */
@@ -164,6 +171,7 @@ export class RedisRegistry implements Registry {
   async close(): Promise<void> {
     for (const end of this.#endings) end();
     this.#followed.clear();
+    this.#graces.clear();
   }
 
   /** A name that is up here and that Redis knows nothing of. */
@@ -199,6 +207,7 @@ export class RedisRegistry implements Registry {
   #keep({ record, now }: Registered): void {
     this.#epochFloor = Math.max(this.#epochFloor, record.epoch);
     this.#followed.putOwn(record, record.expires - now);
+    this.#graces.delete(record.hostname);
   }
 
   /**
@@ -270,6 +279,7 @@ export class RedisRegistry implements Registry {
     await mended(this.#births.check());
     const own = this.#followed.own().filter(({ state }) => state === "up");
     await mended(this.renewAll(own));
+    await mended(this.#putBackGraces());
     await mended(this.#lookAt(this.#followed.hostnames()));
     await mended(this.#indexAll());
   }
@@ -277,6 +287,14 @@ export class RedisRegistry implements Registry {
   async #tidy(): Promise<void> {
     await this.#indexAll();
     await this.#steps.sweep();
+  }
+
+  /** Only after a loss: what Redis still knows it knows better. */
+  async #putBackGraces(): Promise<void> {
+    const { losses } = this.#births;
+    if (losses === this.#healedLosses) return;
+    await forEachAtMost(MAX_REVIVALS, this.#graces.all(), (grace) => this.#steps.reviveGrace(grace));
+    this.#healedLosses = losses;
   }
 
   async #indexAll(): Promise<void> {

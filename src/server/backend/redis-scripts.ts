@@ -72,11 +72,11 @@ local function isLive(record) return record and record.isHeld and not record.lef
 
 /** Of one registration, from ARGV[at] on. */
 const WRITE = `
-local function write(key, at, epoch, since, leaseMs, graceMs)
+local function write(key, at, epoch, since, leaseMs, graceMs, left)
   local lease = now + leaseMs
   redis.call("HSET", key, "owner", ARGV[at], "ownerName", ARGV[at + 1], "client", ARGV[at + 2], "node", ARGV[at + 3],
     "proto", ARGV[at + 4], "reports", ARGV[at + 5], "gate", ARGV[at + 6], "port", ARGV[at + 7],
-    "epoch", text(epoch), "since", since, "lease", text(lease), "ends", text(lease + graceMs), "left", "0")
+    "epoch", text(epoch), "since", since, "lease", text(lease), "ends", text(lease + graceMs), "left", left)
   redis.call("HDEL", KEYS[1], key)
   keep(key, lease + graceMs)
 end
@@ -100,7 +100,7 @@ if old and old.isHeld and old.owner ~= ARGV[6] then return {"taken", old.ownerNa
 local isSame = isLive(old) and old.client == ARGV[8]
 local epoch = math.max(now, tonumber(ARGV[4]) + 1, old and old.epoch + 1 or 1)
 if isSame and old.node == ARGV[9] then epoch = old.epoch end
-write(KEYS[2], 6, epoch, isSame and old.since or text(now), tonumber(ARGV[2]), tonumber(ARGV[3]))
+write(KEYS[2], 6, epoch, isSame and old.since or text(now), tonumber(ARGV[2]), tonumber(ARGV[3]), "0")
 local after = redis.call("HMGET", KEYS[2], unpack(fields))
 if isLive(old) and not isSame then return {"registered", text(now), after, before} end
 return {"registered", text(now), after}`);
@@ -158,14 +158,16 @@ end`);
  * Puts back what a node holds and Redis has lost, at the epoch that it had: what is newer there stays, whoever's it is, so
  * that of two that believe to hold a name the newer one gets it, in whatever order they come.
  *
- * ARGV: now, lease ms, grace ms, epoch, since; from 6 on the registration. Answers `registered`, now, record; or `lost`.
+ * ARGV: now, lease ms, grace ms, epoch, since; from 6 on the registration, and last `up`, or for a name that its client has
+ * given up `away` or `left`: such a one takes the place of none at its own epoch, which may have come back. Answers
+ * `registered`, now, record; or `lost`.
  */
 export const REVIVE = scriptOf(`${PRELUDE}${WRITE}
 local old = read(KEYS[2])
 local epoch = tonumber(ARGV[4])
-local isOwn = old and old.epoch == epoch and old.client == ARGV[8] and not old.left
+local isOwn = old and old.epoch == epoch and old.client == ARGV[8] and not old.left and ARGV[#ARGV] == "up"
 if old and old.epoch >= epoch and not isOwn then return {"lost"} end
-write(KEYS[2], 6, epoch, ARGV[5], tonumber(ARGV[2]), tonumber(ARGV[3]))
+write(KEYS[2], 6, epoch, ARGV[5], tonumber(ARGV[2]), tonumber(ARGV[3]), ARGV[#ARGV] == "left" and "1" or "0")
 return {"registered", text(now), redis.call("HMGET", KEYS[2], unpack(fields))}`);
 
 /** ARGV: now. Answers now and, for each name, its record's fields. */
@@ -204,8 +206,8 @@ redis.call("PEXPIRE", KEYS[1], ARGV[3])`);
 /**
  * The mark by which a node sees that Redis has lost what it knew: it is gone, or it is another one.
  *
- * ARGV: now, a new id, the id that this node has seen (empty: none), lease ms. Answers the id, until when names that
- * nobody is known to hold are not given out, and now.
+ * ARGV: now, a new id, the id that this node has seen (empty: none), and for how many ms after a loss names that nobody is
+ * known to hold are not given out. Answers the id, until when that is, and now.
  */
 export const BIRTH = scriptOf(`${PRELUDE}
 local mark = redis.call("HMGET", KEYS[1], "id", "closed")

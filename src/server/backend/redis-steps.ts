@@ -34,6 +34,16 @@ export interface Registered {
   readonly replaced: RegistryRecord | null;
 }
 
+/** A name that its client has given up. */
+export interface Grace {
+  /** As it was while it was held. */
+  readonly record: RegistryRecord;
+  /** Whether the client said goodbye: then there is no route. */
+  readonly hasLeft: boolean;
+  /** How long it is its owner's from now on. */
+  readonly graceMs: number;
+}
+
 /** `absent`: Redis knows nothing of the name, and nothing was done. */
 export type Claim = Registered | Extract<RegisterResult, { status: "taken" }> | { readonly status: "absent" };
 
@@ -75,9 +85,18 @@ export class RedisSteps {
   async revive(record: RegistryRecord): Promise<Registered | null> {
     const { connection, keys, leaseMs, graceMs, now } = this.#options;
     const { hostname, epoch, since, tcpPort = null } = record;
-    const args = [now(), leaseMs, graceMs, epoch, since, ...registrationArgs(record, tcpPort)];
+    const args = [now(), leaseMs, graceMs, epoch, since, ...registrationArgs(record, tcpPort), "up"];
     const [status, at, known] = listOf(await connection.run(REVIVE, keys.forStep([hostname]), args));
     return status === "registered" ? this.#registered(hostname, at, known) : null;
+  }
+
+  /** Puts back whose `record` was: its client has given it up, and it is its owner's for `graceMs` more. */
+  async reviveGrace({ record, hasLeft, graceMs }: Grace): Promise<void> {
+    const { connection, keys, now } = this.#options;
+    const { hostname, epoch, since, tcpPort = null } = record;
+    const state = hasLeft ? "left" : "away";
+    const args = [now(), 0, graceMs, epoch, since, ...registrationArgs(record, tcpPort), state];
+    await connection.run(REVIVE, keys.forStep([hostname]), args);
   }
 
   /** @param held Of one batch of `RedisKeys`. Answers Redis's time, and a word for each. */

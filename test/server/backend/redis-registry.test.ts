@@ -286,6 +286,49 @@ describe("RedisRegistry when Redis has lost what it knew", () => {
     await poll(isTaken, 10_000, "names to be given out again", 50);
   });
 
+  it.each(["left", "lost"] as const)("puts back the grace of a name whose client has %s", async (reason) => {
+    const { one, two, record, flush } = await flushed();
+    await one.remove("cat1.test", "client-a", record.epoch, reason);
+    const before = await two.locate("cat1.test");
+    await flush();
+    await one.check();
+    expect(await two.register(registration("cat1.test", EVE))).toMatchObject({ status: "taken", ownerName: "ben" });
+    const after = await two.locate("cat1.test");
+    expect(after).toEqual(before === null ? null : { ...before, expires: expect.any(Number) });
+    expect(Math.abs((after?.expires ?? 0) - (before?.expires ?? 0))).toBeLessThan(GRACE_MS / 2);
+    const next = await register(two, registration("cat1.test", { clientId: "client-b", nodeId: "node-2" }));
+    expect(next.epoch).toBeGreaterThan(record.epoch);
+  });
+
+  it("puts no grace back over a client that came back meanwhile", async () => {
+    const { one, two, record, flush } = await flushed();
+    await one.remove("cat1.test", "client-a", record.epoch, "lost");
+    const again = await register(two, registration("cat1.test"));
+    await flush();
+    expect(await two.renewAll([again])).toEqual([]);
+    await one.check();
+    expect(await two.locate("cat1.test")).toMatchObject({ state: "up", epoch: again.epoch });
+  });
+
+  it("sees a loss that a registration has come upon first", async () => {
+    const { one, two, record, flush } = await flushed();
+    await flush();
+    await expect(one.register(registration("dog1.test", EVE))).rejects.toMatchObject({ code: "DPX_STORE" });
+    await one.check();
+    expect(await two.locate("cat1.test")).toMatchObject({ epoch: record.epoch, state: "up" });
+  });
+
+  it("gives names out again when two thirds of a lease have passed", async () => {
+    const { port: ownPort, one, flush } = await flushed();
+    await flush();
+    await one.check();
+    const [mark = ""] = (await redisCli(ownPort, ["KEYS", "duplexity:birth:*"])).split("\n");
+    const closed = Number(await redisCli(ownPort, ["HGET", mark, "closed"]));
+    const [seconds = "0", micros = "0"] = (await redisCli(ownPort, ["TIME"])).split("\n");
+    const leftMs = closed - Number(seconds) * 1_000 - Number(micros) / 1_000;
+    expect(leftMs).toBeLessThanOrEqual((LEASE_MS * 2) / 3);
+  });
+
   it("gives the name to its owner at a higher epoch, over the node that held it", async () => {
     const { one, record, flush } = await flushed();
     await flush();
