@@ -17,6 +17,11 @@ const ABANDONED_MS = 60_000;
 /** Keys of the store begin so. */
 export const ACCOUNTS = "account/";
 
+interface OutsideSubject {
+  readonly issuer: string;
+  readonly subject: string;
+}
+
 export interface AccountBookOptions {
   readonly store: Store;
   readonly now: () => number;
@@ -54,7 +59,7 @@ export class AccountBook {
     return shown(this.#mirror.find(nameKey(name)));
   }
 
-  byOutside(outside: { readonly issuer: string; readonly subject: string }): Account | null {
+  byOutside(outside: OutsideSubject): Account | null {
     return shown(this.#mirror.find(outsideKey(outside)));
   }
 
@@ -143,9 +148,14 @@ export class AccountBook {
   }
 
   /** The userId for somebody at an outside provider: the one there is, or else `userId`, which is then theirs. */
-  async outsideUserId(outside: { readonly issuer: string; readonly subject: string }, userId: string): Promise<string> {
+  async outsideUserId(outside: OutsideSubject, userId: string): Promise<string> {
     const kept = await this.#store.update(outsideKey(outside), (old) => old ?? { userId, at: this.#now() });
     return holderOf(kept) ?? userId;
+  }
+
+  /** As it is in the store now. */
+  async isOutsideUser(outside: OutsideSubject, userId: string): Promise<boolean> {
+    return holderOf(await this.#store.get(outsideKey(outside))) === userId;
   }
 
   async #takeName(name: string, userId: string): Promise<boolean> {
@@ -180,7 +190,7 @@ function nameKey(name: string): string {
 }
 
 /** A digest, since a provider's words may be long and of any characters. */
-function outsideKey({ issuer, subject }: { readonly issuer: string; readonly subject: string }): string {
+function outsideKey({ issuer, subject }: OutsideSubject): string {
   return `account-outside/${digestOf(JSON.stringify([issuer, subject]))}`;
 }
 

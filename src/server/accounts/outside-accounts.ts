@@ -5,6 +5,7 @@ import { randomBytes } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
 import type { AccountBook } from "./account-book.ts";
 import { isAdminsName, MAX_NUMBERED_NAME, nameFromOutside, withEnd } from "./account-names.ts";
+import type { StoredAccount } from "./records.ts";
 import { newId } from "./secrets.ts";
 import type { Account } from "./types.ts";
 
@@ -38,14 +39,22 @@ export async function signInOutside(book: AccountBook, options: OutsideSignIn, n
     if (account !== null) return account;
   }
   for (const name of namesFor(options)) {
+    const account: StoredAccount = {
+      ...{ userId, name, isAdmin, outside, createdAt: now },
+      ...{ namePatterns: null, password: null, leavingAt: null },
+    };
     try {
-      return await book.add({
-        ...{ userId, name, isAdmin, outside, createdAt: now },
-        ...{ namePatterns: null, password: null, leavingAt: null },
-      });
+      const added = await book.add(account);
+      // Whoever removed the account meanwhile has removed what leads to it first, and must not see it come back.
+      if (await book.isOutsideUser(outside, userId)) return added;
     } catch (error) {
       if (!(error instanceof DuplexityError) || error.code !== "DPX_EXISTS") throw error;
+      continue;
     }
+    await book.remove(account);
+    throw new DuplexityError("DPX_AUTH_INVALID", "Cannot let you in: your account was removed at this moment", {
+      hint: "Ask an admin of this server.",
+    });
   }
   throw new DuplexityError("DPX_EXISTS", `Cannot add "${options.name.slice(0, 64)}": all names like it are taken`);
 }

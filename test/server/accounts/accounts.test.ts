@@ -130,11 +130,15 @@ describe("Accounts.remove", () => {
     const { secret } = await tokens.create(ben.userId, { name: "ci", namePatterns: null, expiresAt: null });
     await accounts.remove(ben.userId);
     expect(await store.list("")).toEqual([]);
-    expect([accounts.byName("ben"), tokens.find(secret), await accounts.invited(code)]).toEqual([null, null, null]);
+    expect([accounts.byName("ben"), await tokens.find(secret), await accounts.invited(code)]).toEqual([
+      null,
+      null,
+      null,
+    ]);
     await accounts.remove(ben.userId);
     const again = await accounts.create(BEN);
     expect(again.userId).not.toBe(ben.userId);
-    expect(tokens.find(secret)).toBeNull();
+    expect(await tokens.find(secret)).toBeNull();
   });
 
   it("leaves the server to no admin who has yet to accept an invite", async () => {
@@ -468,6 +472,26 @@ describe("Accounts.signInOutside", () => {
     await accounts.remove(userId);
     expect(await store.list("")).toEqual([]);
     expect((await accounts.signInOutside(outside)).userId).not.toBe(userId);
+  });
+
+  it("lets no account come back that is removed while its person signs in", async () => {
+    const { accounts, store } = await openWorld(stage);
+    const { userId } = await accounts.signInOutside(outside);
+    const get = store.get.bind(store);
+    let isRemoved = false;
+    vi.spyOn(store, "get").mockImplementation(async (key) => {
+      // The sign-in knows by now whose account it is, and looks for it.
+      if (key === `account/${userId}` && !isRemoved) {
+        isRemoved = true;
+        await accounts.remove(userId);
+      }
+      return get(key);
+    });
+    await expect(accounts.signInOutside(outside)).rejects.toMatchObject({
+      code: "DPX_AUTH_INVALID",
+      message: "Cannot let you in: your account was removed at this moment",
+    });
+    expect([accounts.all(), await store.list("")]).toEqual([[], []]);
   });
 
   it.each([{ subject: "" }, { subject: "x".repeat(256) }, { issuer: "x".repeat(3_000) }])(
