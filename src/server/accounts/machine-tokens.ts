@@ -10,7 +10,8 @@ import { Mirror, type WarningLog } from "./mirror.ts";
 import { checkNamePatterns } from "./name-patterns.ts";
 import { readToken, type StoredToken, writeToken } from "./records.ts";
 import { isId, isSecret, newId, newSecret } from "./secrets.ts";
-import { TOKENS } from "./token-removal.ts";
+import { TokenLookup } from "./token-lookup.ts";
+import { TOKEN_DIGESTS, TOKENS } from "./token-removal.ts";
 import type { MachineToken } from "./types.ts";
 
 /** Half of what one look at the store can list. */
@@ -46,6 +47,8 @@ export class MachineTokens {
   readonly #mirror: Mirror<StoredToken>;
   /** Names that are being given, as `userId/name`: the mirror knows them only afterwards. */
   readonly #coming = new Set<string>();
+  /** For what the mirror does not have. */
+  readonly #lookup: TokenLookup;
   #isClosed = false;
 
   /** @throws {DuplexityError} `DPX_STORE` */
@@ -59,6 +62,7 @@ export class MachineTokens {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#mirror = mirror;
+    this.#lookup = new TokenLookup((digest) => this.#fetch(digest), this.#now);
   }
 
   /**
@@ -90,11 +94,21 @@ export class MachineTokens {
     }
   }
 
-  /** The token of this secret, or null: unknown, revoked, ended, or its owner is gone. Notes that it was used. */
-  find(secret: string): MachineToken | null {
+  /**
+   * The token of this secret, or null: unknown, revoked, ended, or its owner is gone. Notes that it was used. Asks the store
+   * for one that the mirror does not have.
+   *
+   * @throws {DuplexityError} `DPX_RATE_LIMIT` if too many are unknown, `DPX_STORE`.
+   */
+  async find(secret: string): Promise<MachineToken | null> {
     if (!secret.startsWith(TOKEN_PREFIX) || !isSecret(secret.slice(TOKEN_PREFIX.length))) return null;
-    const stored = this.#mirror.find(digestOf(secret));
-    if (stored === null || !this.#holds(stored.token)) return null;
+    const digest = digestOf(secret);
+    if (this.#mirror.find(digest) === null) await this.#lookup.look(digest);
+    const stored = this.#mirror.find(digest);
+    if (stored === null || !this.#isInTime(stored.token)) return null;
+    const { accounts } = this.#options;
+    const { userId } = stored.token;
+    if (accounts.byId(userId) === null && (await accounts.lookUp(userId)) === null) return null;
     return this.#noteUse(stored);
   }
 
@@ -121,9 +135,11 @@ export class MachineTokens {
   /** Answers false if there is none. */
   async revoke(tokenId: string): Promise<boolean> {
     if (!isId("t_", tokenId)) return false;
-    const wasThere = await this.#options.store.delete(keyOf(tokenId));
+    const { store } = this.#options;
+    const stored = readToken(await store.take(keyOf(tokenId)));
+    if (stored !== null) await store.delete(digestKey(stored.digest));
     await this.#mirror.refresh(keyOf(tokenId));
-    return wasThere;
+    return stored !== null;
   }
 
   close(): void {
@@ -131,8 +147,20 @@ export class MachineTokens {
     this.#mirror.close();
   }
 
-  #holds({ userId, expiresAt }: MachineToken): boolean {
-    return (expiresAt === null || expiresAt > this.#now()) && this.#options.accounts.byId(userId) !== null;
+  #holds(token: MachineToken): boolean {
+    return this.#isInTime(token) && this.#options.accounts.byId(token.userId) !== null;
+  }
+
+  #isInTime({ expiresAt }: MachineToken): boolean {
+    return expiresAt === null || expiresAt > this.#now();
+  }
+
+  /** Answers whether the store has it: then the mirror has as well. */
+  async #fetch(digest: string): Promise<boolean> {
+    const tokenId = await this.#options.store.get(digestKey(digest));
+    if (typeof tokenId !== "string" || !isId("t_", tokenId)) return false;
+    await this.#mirror.refresh(keyOf(tokenId));
+    return this.#mirror.find(digest) !== null;
   }
 
   #checkRoom(userId: string, name: string): void {
@@ -152,12 +180,17 @@ export class MachineTokens {
 
   async #keep(stored: StoredToken): Promise<void> {
     const { store, accounts } = this.#options;
+    const { digest } = stored;
     const { tokenId, name, userId, expiresAt, createdAt } = stored.token;
     const key = keyOf(tokenId);
-    await store.put(key, writeToken(stored), expiresAt === null ? {} : { ttlMs: expiresAt - createdAt });
+    const options = expiresAt === null ? {} : { ttlMs: expiresAt - createdAt };
+    // First: a token that is there can be found, whoever dies in between.
+    await store.put(digestKey(digest), tokenId, options);
+    await store.put(key, writeToken(stored), options);
     // Whoever removed the account meanwhile has looked for its tokens before this one came.
     if ((await accounts.lookUp(userId)) === null) {
       await store.delete(key);
+      await store.delete(digestKey(digest));
       throw ownerGone(name);
     }
     await this.#mirror.refresh(key);
@@ -190,6 +223,10 @@ export class MachineTokens {
 
 function keyOf(tokenId: string): string {
   return `${TOKENS}${tokenId}`;
+}
+
+function digestKey(digest: string): string {
+  return `${TOKEN_DIGESTS}${digest}`;
 }
 
 function ownerGone(name: string): DuplexityError {

@@ -2,7 +2,7 @@
 // and lets the right one judge; keeps nothing.
 
 import { DuplexityError } from "../../protocol/index.ts";
-import { type Accounts, type MachineTokens, TOKEN_PREFIX } from "../accounts/index.ts";
+import { type Account, type Accounts, type MachineTokens, TOKEN_PREFIX } from "../accounts/index.ts";
 import { identityOfAccount, identityOfToken, userIdOfOwner } from "./account-identity.ts";
 import { ADMIN, AdminTokenAuthenticator } from "./admin-token.ts";
 import { bearerOf } from "./bearer.ts";
@@ -72,10 +72,10 @@ export class AccountAuthenticator implements Authenticator {
     throw refused("the token is not one of this server's");
   }
 
-  #ofMachine(secret: string): Identity {
-    const { accounts, tokens } = this.#options;
-    const token = tokens.find(secret);
-    const account = token === null ? null : accounts.byId(token.userId);
+  async #ofMachine(secret: string): Promise<Identity> {
+    const { tokens } = this.#options;
+    const token = await tokens.find(secret);
+    const account = token === null ? null : await this.#accountOf(token.userId);
     if (token !== null && account !== null) return identityOfToken(account, token);
     throw refused(
       "the machine token is unknown, revoked or has ended",
@@ -84,12 +84,18 @@ export class AccountAuthenticator implements Authenticator {
   }
 
   async #ofPerson(idToken: string): Promise<Identity> {
-    const { accounts, idTokens } = this.#options;
+    const { idTokens } = this.#options;
     if (idTokens === null) throw refused("nobody can sign in at this server", "Set DUPLEXITY_TOKEN to a token of it.");
     const { userId, expiresAt } = await idTokens.verify(idToken);
-    const account = accounts.byId(userId) ?? (await accounts.lookUp(userId));
+    const account = await this.#accountOf(userId);
     if (account === null) throw refused("your account is not there any more", "Ask an admin of this server.");
     return identityOfAccount(account, expiresAt);
+  }
+
+  /** Another node may have made it a moment ago. */
+  async #accountOf(userId: string): Promise<Account | null> {
+    const { accounts } = this.#options;
+    return accounts.byId(userId) ?? (await accounts.lookUp(userId));
   }
 }
 

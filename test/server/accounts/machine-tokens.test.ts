@@ -1,9 +1,11 @@
 // Tokens of machines.
 
 import { describe, expect, it, vi } from "vitest";
+import { DuplexityError } from "../../../src/protocol/index.ts";
 import { MachineTokens } from "../../../src/server/accounts/index.ts";
 import { MAX_TOKENS_PER_USER } from "../../../src/server/accounts/machine-tokens.ts";
 import { readToken } from "../../../src/server/accounts/records.ts";
+import { MAX_LOOKS_PER_SECOND, MAX_UNKNOWN, UNKNOWN_MS } from "../../../src/server/accounts/token-lookup.ts";
 import { useStage } from "../../support/stage.ts";
 import { endingsOf, openAccounts, openWorld, type World } from "./setup.ts";
 
@@ -27,7 +29,7 @@ describe("MachineTokens", () => {
     });
     expect(JSON.stringify(await store.list(""))).not.toContain(secret.slice(4));
     expect([tokens.get(token.tokenId), tokens.ofUser(userId), tokens.all()]).toEqual([token, [token], [token]]);
-    expect(tokens.find(secret)).toMatchObject({ tokenId: token.tokenId });
+    expect(await tokens.find(secret)).toMatchObject({ tokenId: token.tokenId });
   });
 
   it.each([
@@ -40,7 +42,7 @@ describe("MachineTokens", () => {
   ])("finds nothing by %j", async (secret) => {
     const { tokens, userId } = await openWithBen();
     await tokens.create(userId, CI);
-    expect(tokens.find(secret)).toBeNull();
+    expect(await tokens.find(secret)).toBeNull();
   });
 
   it("ends by the clock, by being revoked, and with its owner", async () => {
@@ -49,14 +51,14 @@ describe("MachineTokens", () => {
     const revoked = await tokens.create(userId, { ...CI, name: "two" });
     const orphan = await tokens.create(userId, { ...CI, name: "three" });
     clock.sleep(1_000);
-    expect([tokens.find(short.secret), tokens.get(short.token.tokenId)]).toEqual([null, null]);
+    expect([await tokens.find(short.secret), tokens.get(short.token.tokenId)]).toEqual([null, null]);
     expect([await tokens.revoke(revoked.token.tokenId), await tokens.revoke(revoked.token.tokenId)]).toEqual([
       true,
       false,
     ]);
-    expect([tokens.find(revoked.secret), tokens.ofUser(userId)]).toEqual([null, [orphan.token]]);
+    expect([await tokens.find(revoked.secret), tokens.ofUser(userId)]).toEqual([null, [orphan.token]]);
     await accounts.remove(userId);
-    expect([tokens.find(orphan.secret), tokens.all()]).toEqual([null, []]);
+    expect([await tokens.find(orphan.secret), tokens.all()]).toEqual([null, []]);
     await expect(tokens.create(userId, CI)).rejects.toMatchObject({ code: "DPX_NOT_FOUND" });
   });
 
@@ -65,7 +67,7 @@ describe("MachineTokens", () => {
     const { token, secret } = await tokens.create(userId, CI);
     await store.delete(`account/${userId}`);
     await expect.poll(() => accounts.byId(userId)).toBeNull();
-    expect([tokens.find(secret), tokens.get(token.tokenId), tokens.all()]).toEqual([null, null, []]);
+    expect([await tokens.find(secret), tokens.get(token.tokenId), tokens.all()]).toEqual([null, null, []]);
     expect(await tokens.revoke(token.tokenId)).toBe(true);
   });
 
@@ -133,12 +135,12 @@ describe("MachineTokens", () => {
     });
     const kept = async () => readToken(await store.get(`token/${token.tokenId}`))?.token.lastUsedAt;
     const first = clock.now();
-    for (let count = 0; count < 100; count += 1) expect(tokens.find(secret)?.lastUsedAt).toBe(first);
+    for (let count = 0; count < 100; count += 1) expect((await tokens.find(secret))?.lastUsedAt).toBe(first);
     expect([await kept(), writes, tokens.get(token.tokenId)?.lastUsedAt]).toEqual([first, 1, first]);
     clock.sleep(59_999);
-    expect(tokens.find(secret)?.lastUsedAt).toBe(first);
+    expect((await tokens.find(secret))?.lastUsedAt).toBe(first);
     clock.sleep(1);
-    tokens.find(secret);
+    await tokens.find(secret);
     expect([await kept(), writes]).toEqual([clock.now(), 2]);
   });
 
@@ -151,4 +153,57 @@ describe("MachineTokens", () => {
     await tokens.revoke(token.tokenId);
     await expect.poll(() => other.find(secret)).toBeNull();
   });
+
+  it("finds another node's token of which no word came, and asks once for all who show it", async () => {
+    const { tokens, accounts, store, now, userId } = await openWithBen();
+    const other = await openDeaf({ store, accounts, now });
+    const { token, secret } = await tokens.create(userId, CI);
+    expect(other.get(token.tokenId)).toBeNull();
+    const get = vi.spyOn(store, "get");
+    const found = await Promise.all(Array.from({ length: 20 }, () => other.find(secret)));
+    expect(found).toEqual(found.map(() => expect.objectContaining({ tokenId: token.tokenId })));
+    expect(get.mock.calls.filter(([key]) => key.startsWith("token-digest/"))).toHaveLength(1);
+    await tokens.revoke(token.tokenId);
+    expect(await store.list("token")).toEqual([]);
+  });
+
+  it("asks the store for an unknown token no more than once in ten seconds, and for few of all", async () => {
+    const { tokens, store, clock } = await openWithBen();
+    const get = vi.spyOn(store, "get");
+    const unknown = (at: number) => `dpx_${String(at).padStart(43, "a")}`;
+    for (let count = 0; count < 5; count += 1) expect(await tokens.find(unknown(0))).toBeNull();
+    expect(get).toHaveBeenCalledTimes(1);
+    clock.sleep(UNKNOWN_MS);
+    expect(await tokens.find(unknown(0))).toBeNull();
+    expect(get).toHaveBeenCalledTimes(2);
+    clock.sleep(1_000);
+    const all = Array.from({ length: 200 }, (_, at) => tokens.find(unknown(at + 1)));
+    expect([...(await endingsOf(all))].toSorted()).toEqual([
+      ["DPX_RATE_LIMIT", 200 - MAX_LOOKS_PER_SECOND],
+      ["ok", MAX_LOOKS_PER_SECOND],
+    ]);
+    clock.sleep(1_000);
+    for (let at = 1_000; at < 1_000 + MAX_UNKNOWN; at += 1) {
+      clock.sleep(1_000 / MAX_LOOKS_PER_SECOND);
+      await tokens.find(unknown(at));
+    }
+    get.mockClear();
+    await tokens.find(unknown(1_000 + MAX_UNKNOWN - 1));
+    expect(get).not.toHaveBeenCalled();
+  });
+
+  it("takes a store that cannot be asked for no word on a token", async () => {
+    const { tokens, store } = await openWithBen();
+    vi.spyOn(store, "get").mockRejectedValue(new DuplexityError("DPX_STORE", "Cannot use the store"));
+    await expect(tokens.find(`dpx_${"a".repeat(43)}`)).rejects.toMatchObject({ code: "DPX_STORE" });
+  });
 });
+
+/** Of another node, which hears nothing of what changes. */
+async function openDeaf({ store, accounts, now }: Pick<World, "store" | "accounts" | "now">): Promise<MachineTokens> {
+  const watch = vi.spyOn(store, "watch").mockReturnValue(() => {});
+  const tokens = await MachineTokens.open({ store, accounts, now });
+  watch.mockRestore();
+  stage.defer(() => tokens.close());
+  return tokens;
+}

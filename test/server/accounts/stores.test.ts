@@ -74,6 +74,6 @@ describe.each([
     for (const part of [tokens, bans]) stage.defer(() => part.close());
     expect(accounts.all()).toEqual([{ ...ben, hasPassword: true }]);
     expect(await accounts.checkPassword("ben", PASSWORD)).toMatchObject({ userId: ben.userId });
-    expect([tokens.find(secret)?.tokenId, bans.all()]).toEqual([token.tokenId, [ban]]);
+    expect([(await tokens.find(secret))?.tokenId, bans.all()]).toEqual([token.tokenId, [ban]]);
   });
 });
