@@ -35,7 +35,7 @@ Targets:  9090 · host:port · http://host:port · https://host:port
 
 /** What the first word of two stands for. */
 export const GROUPS: ReadonlyMap<string, string> = new Map([
-  ["user", "add, list and remove people (admin)"],
+  ["user", "add, invite, list and remove people (admin)"],
   ["token", "make, list and revoke tokens for machines"],
 ]);
 
@@ -135,6 +135,14 @@ Examples: duplexity kick cat1
     does: "make an account and print its invite link",
     flags: USER_ADD_FLAGS,
     load: () => import("./commands/user-add.ts"),
+    more: "",
+  },
+  {
+    name: "user invite",
+    words: "<name>",
+    does: "print a new invite link, also for a lost password",
+    flags: API_FLAGS,
+    load: () => import("./commands/user-invite.ts"),
     more: "",
   },
   {

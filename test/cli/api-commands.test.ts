@@ -13,6 +13,7 @@ import { run as tokenList } from "../../src/cli/commands/token-list.ts";
 import { run as tokenRevoke } from "../../src/cli/commands/token-revoke.ts";
 import { run as unban } from "../../src/cli/commands/unban.ts";
 import { run as userAdd } from "../../src/cli/commands/user-add.ts";
+import { run as userInvite } from "../../src/cli/commands/user-invite.ts";
 import { run as userList } from "../../src/cli/commands/user-list.ts";
 import { run as userRemove } from "../../src/cli/commands/user-remove.ts";
 import { run as whoami } from "../../src/cli/commands/whoami.ts";
@@ -169,6 +170,21 @@ describe("duplexity user", () => {
     await person.ended;
     expect(person.stdout.text()).toContain(`\n  ${inviteUrl}\n`);
     expect(asked()[1]).toEqual(["/api/users", { name: "ben" }]);
+  });
+
+  it("invites anew: the bare link for a script, a line with --json", async () => {
+    const inviteUrl = "https://t.example/auth/invite#abc";
+    answer("/api/users/invite", { user: { name: "ben" }, inviteUrl, expiresAt: "2099-01-01T00:00:00Z" });
+    const script = start(userInvite, { words: ["Ben"] });
+    expect(await script.ended).toBe(0);
+    expect(script.stdout.text()).toBe(`${inviteUrl}\n`);
+    expect(script.stderr.text()).toContain("invited ben. This link makes the password; it is good once, until ");
+    expect(asked()).toEqual([["/api/users/invite", { name: "Ben" }]]);
+    const json = start(userInvite, { words: ["ben"], flags: { json: true } });
+    await json.ended;
+    expect(json.lines()).toEqual([
+      { v: 1, type: "userInvited", user: "ben", inviteUrl, expiresAt: "2099-01-01T00:00:00Z" },
+    ]);
   });
 
   it("lists and removes", async () => {

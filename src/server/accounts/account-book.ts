@@ -210,6 +210,6 @@ function shown(account: StoredAccount | null): Account | null {
 
 function nameTaken(name: string): DuplexityError {
   return new DuplexityError("DPX_EXISTS", `Cannot add "${name}": there is a user of that name already`, {
-    hint: "Take another name, or see who is there: duplexity user list",
+    hint: `Take another name, or send them a new link: duplexity user invite ${name}`,
   });
 }

@@ -298,7 +298,7 @@ function isEnded(error: unknown): boolean {
 
 function inviteEnded(): DuplexityError {
   return new DuplexityError("DPX_AUTH_INVALID", "Cannot accept the invite: it was used, has ended, or never was", {
-    hint: "Ask an admin of this server for another one.",
+    hint: "Ask an admin of this server for another one: duplexity user invite NAME",
   });
 }
 

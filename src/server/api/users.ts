@@ -25,6 +25,23 @@ export function userEndpoints(options: ApiOptions): ApiEndpoints {
     return { user: userRow(account), inviteUrl: inviteUrl(code), expiresAt: isoOrNull(expiresAt) };
   }
 
+  /** Another one, or one for a lost password: the old password holds until the link is used, then every sign-in ends. */
+  async function invite({ identity, from, asked }: ApiCall): Promise<object> {
+    const name = readAsked(asked, ["name"], (body) => fields.field(body, "name", readWho));
+    const account = accounts.byName(userNameOf(name));
+    if (account === null) throw unknownUser(options, name, "invite");
+    if (account.outside !== null) {
+      throw new DuplexityError("DPX_USAGE", `Cannot invite "${account.name}": they sign in at the other provider`, {
+        hint: "A lost password is renewed there.",
+      });
+    }
+    const { code, expiresAt } = await accounts.invite(account.userId);
+    const why = account.hasPassword ? "to set a new password" : "anew";
+    const detail = `${why}, until ${isoOrNull(expiresAt)}`;
+    await audit.record({ action: "invite", by: identity.ownerName, whom: account.name, from, detail });
+    return { user: userRow(account), inviteUrl: inviteUrl(code), expiresAt: isoOrNull(expiresAt) };
+  }
+
   async function remove({ identity, from, asked }: ApiCall): Promise<object> {
     const name = readAsked(asked, ["name"], (body) => fields.field(body, "name", readWho));
     const account = accounts.byName(userNameOf(name));
@@ -48,6 +65,7 @@ export function userEndpoints(options: ApiOptions): ApiEndpoints {
       run: () => ({ users: [...accounts.all()].sort(byName).map(userRow) }),
     },
     "POST /api/users": { method: "POST", right: "admin", run: add },
+    "POST /api/users/invite": { method: "POST", right: "admin", run: invite },
     "POST /api/users/remove": { method: "POST", right: "admin", run: remove },
   };
 }

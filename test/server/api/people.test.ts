@@ -71,6 +71,42 @@ describe("/api/users", () => {
     expect(await api.told()).toEqual(["user-remove ana ben"]);
   });
 
+  it("invites again, also for a lost password: the link before is void, and it is written down", async () => {
+    const api = await startApi(stage);
+    const codeIn = (answer: { body: { inviteUrl: string } }) =>
+      answer.body.inviteUrl.replace("http://test/auth/invite#", "");
+    const invite = () => api.post("/api/users/invite", { name: "Ben" }, api.tokenOf("ana"));
+    const first = await invite();
+    expect(first).toMatchObject({ status: 200, body: { v: 1, user: { name: "ben", state: "invited" } } });
+    const second = await invite();
+    expect(await api.accounts.invited(codeIn(first))).toBeNull();
+    await api.accounts.acceptInvite(codeIn(second), "a long enough password");
+    const third = await invite();
+    expect(third).toMatchObject({ body: { user: { state: "active" } } });
+    expect(Date.parse(third.body.expiresAt)).toBe(api.clock.now + 7 * 86_400_000);
+    // Who was not told of the link is not kept out by it.
+    expect(await api.accounts.checkPassword("ben", "a long enough password")).not.toBeNull();
+    await api.accounts.acceptInvite(codeIn(third), "another long password");
+    expect(await api.accounts.checkPassword("ben", "a long enough password")).toBeNull();
+    expect(await api.told()).toEqual(Array(3).fill("invite ana ben"));
+    const events = await api.audit.read(3);
+    expect(events.map(({ detail }) => detail?.split(",")[0])).toEqual(["anew", "anew", "to set a new password"]);
+    expect(JSON.stringify(events)).not.toContain(codeIn(third));
+  });
+
+  it("invites nobody whom nobody knows, nobody of another provider, and for nobody but an admin", async () => {
+    const api = await startApi(stage);
+    await api.accounts.signInOutside({ issuer: "https://id.test", subject: "1", name: "out", isAdmin: false });
+    const invite = (name: string, token: string) => api.post("/api/users/invite", { name }, token);
+    expect(await invite("bem", ADMIN_TOKEN)).toMatchObject({
+      status: 404,
+      body: { error: { code: "DPX_NOT_FOUND", hint: "Nearest: ben." } },
+    });
+    expect(await invite("out", ADMIN_TOKEN)).toMatchObject({ status: 400, body: { error: { code: "DPX_USAGE" } } });
+    expect(await invite("eva", api.tokenOf("ben"))).toMatchObject({ status: 403 });
+    expect(await api.told()).toEqual([]);
+  });
+
   it("takes a dot at the end of a name for part of it", async () => {
     const api = await startApi(stage);
     expect(await api.post("/api/users", { name: "ben." }, ADMIN_TOKEN)).toMatchObject({ status: 200 });
