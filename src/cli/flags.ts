@@ -87,8 +87,10 @@ export const LIMIT_FLAGS: readonly LimitFlag[] = [
   limit("heartbeatTimeout", "duration", "heartbeatTimeoutMs", "for the answer to a probe", "5s"),
 ];
 
-/** Several nodes that share one Redis. */
+/** Several nodes that act as one. */
 const CLUSTER_FLAGS: readonly Flag[] = [
+  text("roles", "--roles <list>", "what this node does, e.g. hub,proxy", "auth,backend,hub,proxy"),
+  list("backend", "--backend <url>", "a backend node's --internal-listen, for nodes without that role (repeatable)"),
   text(
     "clusterSecretFile",
     "--cluster-secret-file <file>",
@@ -96,7 +98,7 @@ const CLUSTER_FLAGS: readonly Flag[] = [
   ),
   text("nodeUrl", "--node-url <url>", "how other nodes reach --internal-listen", "its address"),
   text("nodePublicUrl", "--node-public-url <url>", "how clients reach this very node, for a second link to it"),
-].map((flag) => ({ ...flag, group: "Many nodes (with --redis):" }));
+].map((flag) => ({ ...flag, group: "Many nodes:" }));
 
 /** People who sign in at another provider. */
 const OIDC_FLAGS: readonly Flag[] = [
@@ -112,6 +114,7 @@ const OIDC_FLAGS: readonly Flag[] = [
 export const SERVE_FLAGS: readonly Flag[] = [
   text("listen", "--listen <host:port>", "everything public, visitors and clients", "127.0.0.1:8080"),
   text("internalListen", "--internal-listen <host:port>", "registry, health: never public", "127.0.0.1:7071"),
+  toggle("internalPublic", "--internal-public", "let --internal-listen be an address that strangers reach"),
   text("domain", "--domain <name>", "pipes are subdomains of it", "localhost"),
   text("publicUrl", "--public-url <url>", "its address, when TLS or another port stands in front"),
   text("data", "--data <dir>", "accounts, tokens, bans, keys: a folder of its own", "the platform's data folder"),

@@ -24,7 +24,7 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
     }
     return {
       kind: "accounts",
-      store: readStore(context, values),
+      store: hasBackends(values) ? { kind: "backend" } : readStore(context, values),
       hasPasswords: !values.isOn("oidcOnly"),
       ...(adminToken === undefined ? {} : { adminToken }),
       ...(outside === undefined ? {} : { outside }),
@@ -38,6 +38,13 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
     );
   }
   return { kind: "no-auth" };
+}
+
+/** Whether accounts are at other nodes: there this one keeps none. */
+function hasBackends(values: SettingsValues): boolean {
+  if (values.list("backend").length === 0) return false;
+  if (values.placeOf("data") === null) return true;
+  throw usage("Cannot start with both --data and --backend: the accounts are at the backend", "Leave --data out.");
 }
 
 function readStore(context: CommandContext, values: SettingsValues): StoreOptions {
@@ -70,16 +77,17 @@ export function readCluster(context: CommandContext, values: SettingsValues): Cl
   const nodeUrl = values.parse("nodeUrl", url, parseServerUrl);
   const nodePublicUrl = values.parse("nodePublicUrl", url, parseServerUrl);
   const redis = readRedis(values);
+  const backends = values.list("backend");
   if (secrets.length === 0) {
-    if (nodeUrl === undefined && nodePublicUrl === undefined) return undefined;
+    if (nodeUrl === undefined && nodePublicUrl === undefined && backends.length === 0) return undefined;
     throw usage(
       "Cannot join other nodes: the cluster has no secret",
       "Add --cluster-secret-file FILE, the same for all.",
     );
   }
-  if (redis === undefined) throw usage("Cannot join other nodes: they share no Redis", "Add --redis URL.");
   return {
-    ...{ redisUrl: redis, secrets },
+    ...{ secrets, backends },
+    ...(redis === undefined ? {} : { redisUrl: redis }),
     ...(nodeUrl === undefined ? {} : { nodeUrl }),
     ...(nodePublicUrl === undefined ? {} : { nodePublicUrl }),
   };

@@ -2,9 +2,11 @@
 
 import type { ErrorCode } from "../protocol/index.ts";
 import type { OutsideProviderOptions } from "./auth/index.ts";
+import type { NodeRole } from "./backend/index.ts";
 import type { StoreOptions } from "./store/index.ts";
 
 export type { OutsideProviderOptions } from "./auth/index.ts";
+export type { NodeRole } from "./backend/index.ts";
 export { serve } from "./serve.ts";
 export type { StoreOptions } from "./store/index.ts";
 
@@ -23,7 +25,7 @@ export type IdentityOptions =
 export interface AccountsOptions {
   readonly kind: "accounts";
   /** Where accounts, tokens, bans and signing keys are kept. */
-  readonly store: StoreOptions;
+  readonly store: StoreOptions | BackendStoreOptions;
   /** A bearer token that makes an admin of whoever shows it, for automation: 16 characters at least. */
   readonly adminToken?: string;
   /** People who sign in at another OpenID provider. */
@@ -32,10 +34,17 @@ export interface AccountsOptions {
   readonly hasPasswords?: boolean;
 }
 
+/** At the nodes of `ClusterServeOptions.backends`. */
+export interface BackendStoreOptions {
+  readonly kind: "backend";
+}
+
 /** Nodes that act as one. */
 export interface ClusterServeOptions {
-  /** The Redis that all nodes share. */
-  readonly redisUrl: string;
+  /** The Redis that all nodes with the role backend share: those, and only those, know it. */
+  readonly redisUrl?: string;
+  /** Internal listeners of nodes with the role backend, `http(s)://host:port`, for a node without it. */
+  readonly backends?: readonly string[];
   /** One, or two while it is changed: the first is shown, both are accepted. 16 characters at least. */
   readonly secrets: readonly string[];
   /** How other nodes reach the internal listener. @default its own address, if that is no wildcard */
@@ -100,12 +109,19 @@ export interface LogFacts {
 
 export interface ServeOptions {
   readonly identity: IdentityOptions;
-  /** Other nodes that share a Redis with this one. @default none */
+  /**
+   * What this node does: `auth` signs people in, `backend` keeps the registry, `hub` has the clients' sockets, `proxy`
+   * takes visitors. @default all of them
+   */
+  readonly roles?: readonly NodeRole[];
+  /** Other nodes that this one acts with. @default none */
   readonly cluster?: ClusterServeOptions;
   /** @default 127.0.0.1:8080 */
   readonly listen?: ListenAddress;
   /** @default 127.0.0.1:7071 */
   readonly internalListen?: ListenAddress;
+  /** Whether `internalListen` may be an address that strangers reach. @default false */
+  readonly mayInternalBePublic?: boolean;
   /** @default "localhost" */
   readonly domain?: string;
   /** Where visitors and clients reach the public listener, when that is not its own address. */

@@ -8,12 +8,14 @@ import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import type { Api } from "./api/index.ts";
 import type { Attempts } from "./attempts.ts";
 import type { AuthService } from "./auth/index.ts";
-import { forwardUpgrade } from "./forward-upgrade.ts";
+import { forwardRequest, forwardUpgrade } from "./forward.ts";
+import type { ForwardedFrom } from "./forwarded-proof.ts";
 import { answerError, answerText, endSocket, refuseSocket } from "./http-answer.ts";
 import type { Hub } from "./hub/index.ts";
-import { Lobby, type LobbyPlace, senderOf } from "./hub/index.ts";
+import { Lobby, type LobbyPlace, senderOf, ticketNode } from "./hub/index.ts";
 import { challengeFor, identify } from "./identify.ts";
 import { type Authenticator, isLoopbackHost } from "./identity/index.ts";
+import type { OwnPlaces } from "./own-places.ts";
 import { plainAddress } from "./proxy/index.ts";
 
 export interface OwnEndpointsOptions {
@@ -23,6 +25,10 @@ export interface OwnEndpointsOptions {
   readonly api: Api;
   /** Null: nobody signs in here (--no-auth). */
   readonly auth: Pick<AuthService, "handle"> | null;
+  /** What other nodes have to answer; null where there are none. */
+  readonly places: OwnPlaces | null;
+  /** Whom a request comes from, for audit log and rate limits. */
+  readonly addressOf: (request: IncomingMessage) => string;
   readonly domain: string;
   /** Sockets that have not said who they are. */
   readonly maxUnauthenticated: number;
@@ -87,26 +93,40 @@ export class OwnEndpoints {
   }
 
   /**
-   * Takes an upgrade request over that another node has handed on, on the internal listener: a dialer whose control socket
-   * is here. It is looked at like any other, but for its address, which is the other node's.
+   * Takes a request over that has come to the internal listener, if another node passes it on. It is looked at like any
+   * other; where it comes from says the other node.
    */
-  takeForwarded(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  takeForwarded(request: IncomingMessage, response: ServerResponse): void {
+    try {
+      const { places } = this.#options;
+      if (places === null) throw outside();
+      places.accept(request);
+      this.#checkOwn(pathOf(request));
+      this.#answer(request, response);
+    } catch (error) {
+      answerError(response, asDuplexityError(error));
+    }
+  }
+
+  /** The same for a request to upgrade: a client's control socket or dialer. */
+  takeForwardedUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (this.#isClosed || !(socket instanceof Socket)) {
       socket.destroy();
       return;
     }
     try {
-      if (pathOf(request) !== "/dialer") {
-        throw new DuplexityError("DPX_REQUEST_INVALID", "Cannot upgrade this: it is no dialer of another node");
-      }
-      this.#places.set(socket, this.#lobby.enter(socket, null));
+      const { places } = this.#options;
+      if (places === null) throw outside();
+      const from = places.accept(request);
+      this.#checkOwn(pathOf(request));
+      this.#places.set(socket, this.#lobby.enter(socket, from.sender));
     } catch (error) {
       refuseSocket(socket, asDuplexityError(error));
       return;
     }
     this.#sockets.add(socket);
     socket.once("close", () => this.#sockets.delete(socket));
-    void this.#upgrade(request, socket, head, true);
+    void this.#upgrade(request, socket, head);
   }
 
   /** Cuts the sockets that are not the hub's. */
@@ -117,6 +137,18 @@ export class OwnEndpoints {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
+    try {
+      const { places } = this.#options;
+      const nodes = places?.elsewhere({ path: pathOf(request), nodeId: null }) ?? null;
+      if (places === null || nodes === null) this.#answer(request, response);
+      else void forwardRequest(places.targets(nodes, request, this.#fromOf(request)), request, response);
+    } catch (error) {
+      const refusal = asDuplexityError(error);
+      answerError(response, refusal, { headers: this.#headersFor(refusal) });
+    }
+  }
+
+  #answer(request: IncomingMessage, response: ServerResponse): void {
     try {
       const path = pathOf(request);
       const { api, auth } = this.#options;
@@ -150,7 +182,7 @@ export class OwnEndpoints {
     return new DuplexityError("DPX_PROTOCOL_VERSION", `${path} is a WebSocket, for duplexity up`);
   }
 
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer, isForwarded = false): Promise<void> {
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<void> {
     const place = this.#places.get(socket);
     if (!(socket instanceof Socket) || place === undefined) {
       socket.destroy();
@@ -162,12 +194,16 @@ export class OwnEndpoints {
       if (path !== "/control" && path !== "/dialer") {
         throw new DuplexityError("DPX_REQUEST_INVALID", `Cannot upgrade ${path.slice(0, 64)}: it is not a WebSocket`);
       }
-      const sender = isForwarded ? null : this.#senderOf(socket);
-      const { attempts, authenticator, hub } = this.#options;
+      const { attempts, authenticator, hub, places } = this.#options;
+      const from = places?.fromOf(socket) ?? null;
+      const sender = from === null ? this.#senderOf(socket) : from.sender;
       if (sender !== null) await attempts.count("upgrade", sender);
-      const elsewhere = isForwarded || path !== "/dialer" ? null : hub.dialerElsewhere(request);
-      if (elsewhere !== null) {
-        forwardUpgrade(elsewhere, request, socket, { head, onAnswer: () => place.leave() });
+      const nodeId = path === "/dialer" ? ticketNode(request) : null;
+      // A request goes over one other node at most.
+      const nodes = from === null ? (places?.elsewhere({ path, nodeId }) ?? null) : null;
+      if (places !== null && nodes !== null) {
+        const targets = places.targets(nodes, request, this.#fromOf(request));
+        await forwardUpgrade(targets, request, socket, { head, onAnswer: () => place.leave() });
         return;
       }
       const identity = await identify(authenticator, request, path);
@@ -186,6 +222,19 @@ export class OwnEndpoints {
     }
   }
 
+  /** Another node has passed it on: this one has to be the one for it. @throws {DuplexityError} `DPX_LOOP` */
+  #checkOwn(path: string): void {
+    if (this.#options.places?.mustRefuse(path) !== true) return;
+    throw new DuplexityError(
+      "DPX_LOOP",
+      `Cannot serve ${path.slice(0, 64)}: it was passed on to a node without that role`,
+    );
+  }
+
+  #fromOf(request: IncomingMessage): ForwardedFrom {
+    return { address: this.#options.addressOf(request) || "unknown", sender: this.#senderOf(request.socket) };
+  }
+
   /** Null for a TLS terminator on this machine, or a trusted one: behind it are many. */
   #senderOf(socket: Socket): string | null {
     const address = plainAddress(socket.remoteAddress ?? "");
@@ -197,8 +246,13 @@ export class OwnEndpoints {
   #headersFor(error: DuplexityError): Record<string, string> {
     // RFC 9110 §15.5.22: 426 says what to upgrade to.
     if (error.code === "DPX_PROTOCOL_VERSION") return { Upgrade: "websocket" };
+    if (error.code === "DPX_SERVER_UNREACHABLE") return { "Retry-After": "1" };
     return challengeFor(error, this.#options.authenticator);
   }
+}
+
+function outside(): DuplexityError {
+  return new DuplexityError("DPX_FORBIDDEN", "Cannot take the request: this node is in no cluster");
 }
 
 function isBelow(path: string, folder: string): boolean {

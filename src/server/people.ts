@@ -1,10 +1,12 @@
 // What a server knows of people: the store is opened, and what lies in it made ready to ask. Decides nothing.
 
 import { randomBytes } from "node:crypto";
+import { DuplexityError } from "../protocol/index.ts";
 import { Accounts, AuditLog, Bans, MachineTokens } from "./accounts/index.ts";
+import type { BackendLink } from "./calls/index.ts";
 import type { IdentityOptions } from "./index.ts";
 import { countFailures, type FailureCount } from "./operate/index.ts";
-import { openStore, type Store, type StoreOptions } from "./store/index.ts";
+import { openStore, type Store } from "./store/index.ts";
 
 const VISITOR_SECRET_BYTES = 32;
 
@@ -19,17 +21,23 @@ export interface People {
   close(): Promise<void>;
 }
 
+export interface OpenPeopleOptions {
+  /** Told what was mended on the way, such as a file that others could read. */
+  readonly warn: (message: string) => void;
+  /** Counts the store's calls that fail. */
+  readonly storeFailures: FailureCount;
+  /** The way to the backend, where the store is there. */
+  readonly link: BackendLink | null;
+}
+
 /**
  * With --no-auth nothing outlives the process.
  *
- * @param warn Told what was mended on the way, such as a file that others could read.
- * @param storeFailures Counts the store's calls that fail.
  * @throws {DuplexityError} `DPX_STORE` if the store cannot be opened or read. Nothing is left open then.
  */
 export async function openPeople(
   identity: IdentityOptions,
-  warn: (message: string) => void,
-  storeFailures: FailureCount,
+  { warn, storeFailures, link }: OpenPeopleOptions,
 ): Promise<People> {
   const opened: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
@@ -37,7 +45,7 @@ export async function openPeople(
   };
   const log = (_level: "warn", message: string): void => warn(message);
   try {
-    const store = countFailures(await openStore(storeOptions(identity, warn)), storeFailures);
+    const store = countFailures(await openStoreOf(identity, link, warn), storeFailures);
     opened.push(() => store.close());
     const accounts = await Accounts.open({ store, log });
     opened.push(() => accounts.close());
@@ -53,9 +61,22 @@ export async function openPeople(
   }
 }
 
-function storeOptions(identity: IdentityOptions, warn: (message: string) => void): StoreOptions {
-  if (identity.kind === "no-auth") return { kind: "memory" };
-  return identity.store.kind === "memory" ? identity.store : { warn, ...identity.store };
+function openStoreOf(
+  identity: IdentityOptions,
+  link: BackendLink | null,
+  warn: (message: string) => void,
+): Promise<Store> {
+  if (identity.kind === "no-auth") return openStore({ kind: "memory" });
+  const { store } = identity;
+  switch (store.kind) {
+    case "backend":
+      if (link === null) throw new DuplexityError("DPX_INTERNAL", "There is no way to the backend");
+      return openStore({ kind: "backend", link });
+    case "memory":
+      return openStore(store);
+    default:
+      return openStore({ warn, ...store });
+  }
 }
 
 /** Made once; the same for all who share the store. */

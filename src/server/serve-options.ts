@@ -10,8 +10,10 @@ import {
   MAX_HOSTNAME_CHARS,
   RESUME_WINDOW_MS,
 } from "../protocol/index.ts";
+import { NODE_ROLES, type NodeRole } from "./backend/index.ts";
+import { checkCluster, checkRoles, type ResolvedCluster } from "./cluster-options.ts";
 import { isLoopbackHost } from "./identity/index.ts";
-import type { ClusterServeOptions, IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
+import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
 import { DEFAULT_PROXY_LIMITS, isOwnHost } from "./proxy/index.ts";
 
 export const DEFAULT_LIMITS: ServeLimits = {
@@ -55,9 +57,11 @@ const MAY_BE_ZERO: ReadonlySet<keyof ServeLimits> = new Set([
 
 export interface ResolvedServeOptions {
   readonly identity: IdentityOptions;
-  readonly cluster: ClusterServeOptions | null;
+  readonly roles: readonly NodeRole[];
+  readonly cluster: ResolvedCluster | null;
   readonly listen: ListenAddress;
   readonly internalListen: ListenAddress;
+  readonly mayInternalBePublic: boolean;
   readonly domain: string;
   readonly publicUrl: URL | null;
   readonly tls: { readonly cert: string; readonly key: string } | null;
@@ -76,15 +80,18 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
     { flag: "--internal-listen", host: internalListen.host },
   ]);
   const domain = checkDomain(options.domain ?? "localhost");
+  const roles = checkRoles(options.roles ?? NODE_ROLES);
+  const tcpPorts = options.tcpPorts === undefined ? null : checkPorts(options.tcpPorts, [listen, internalListen]);
+  const { identity, cluster = null } = options;
   return {
-    identity: options.identity,
-    cluster: options.cluster === undefined ? null : checkCluster(options.cluster, internalListen),
+    ...{ identity, roles, tcpPorts },
+    cluster: checkCluster(cluster, { roles, identity, internalListen, tcpPorts }),
     listen,
     internalListen,
+    mayInternalBePublic: options.mayInternalBePublic ?? false,
     domain,
     publicUrl: options.publicUrl === undefined ? null : checkPublicUrl(options.publicUrl, domain),
     tls: options.tls === undefined ? null : checkTls(options.tls),
-    tcpPorts: options.tcpPorts === undefined ? null : checkPorts(options.tcpPorts, [listen, internalListen]),
     trustProxy: checkNetworks(options.trustProxy ?? []),
     limits: checkLimits(options.limits ?? {}),
     log: options.log ?? (() => {}),
@@ -111,14 +118,6 @@ function checkIdentity(
       hint: "Listen on 127.0.0.1, or let people sign in: leave --no-auth out.",
     });
   }
-}
-
-/** What a node alone need not be told. */
-function checkCluster(cluster: ClusterServeOptions, { host }: ListenAddress): ClusterServeOptions {
-  if (cluster.nodeUrl !== undefined || (host !== "0.0.0.0" && host !== "::")) return cluster;
-  throw usage(`Cannot join other nodes: --internal-listen ${host} does not say where they reach this one`, {
-    hint: "Add --node-url http://ADDRESS:PORT.",
-  });
 }
 
 function checkAddress(address: ListenAddress, flag: string): ListenAddress {

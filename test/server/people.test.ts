@@ -17,7 +17,12 @@ describe("openPeople", () => {
     const rules = keys.map((key) => `~duplexity:{store}:${key}`);
     await redisCli(port, ["ACL", "SETUSER", "limited", "on", ">open-sesame", "+@all", "&*", ...rules]);
     const url = `redis://limited:open-sesame@127.0.0.1:${port}`;
-    const opening = openPeople({ kind: "accounts", store: { kind: "redis", url } }, () => {}, new FailureCount());
+    const opening = openPeople(
+      { kind: "accounts", store: { kind: "redis", url } },
+      {
+        ...{ warn: () => {}, storeFailures: new FailureCount(), link: null },
+      },
+    );
     await expect(opening).rejects.toMatchObject({ code: "DPX_STORE", message: expect.stringContaining("NOPERM") });
     const isGone = async (): Promise<boolean> => !(await redisCli(port, ["CLIENT", "LIST"])).includes("user=limited");
     await poll(isGone, 5_000, "its connections to end");

@@ -5,7 +5,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { DuplexityError } from "../../protocol/errors.ts";
-import type { Claim, ServeLimits, ServeOptions } from "../../server/index.ts";
+import type { Claim, NodeRole, ServeLimits, ServeOptions } from "../../server/index.ts";
 import { tuneCollector } from "../collector.ts";
 import { type CommandContext, readSettings } from "../context.ts";
 import { LIMIT_FLAGS, SERVE_FLAGS } from "../flags.ts";
@@ -18,6 +18,8 @@ import type { SettingsValues } from "../settings-values.ts";
 import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
 
 const DEFAULT_DRAIN_MS = 30_000;
+const ROLE_NAMES: readonly NodeRole[] = ["auth", "backend", "hub", "proxy"];
+const ROLES = "auth, backend, hub and proxy, with commas between them";
 /** In the data folder: the link by which the first admin is made. */
 const CLAIM_FILE = "claim-link";
 
@@ -76,10 +78,13 @@ function readOptions(context: CommandContext, values: SettingsValues): ServeOpti
   const publicUrl = values.parse("publicUrl", "an http:// or https:// address without a path", parseServerUrl);
   const tcpPorts = values.parse("tcpPorts", "ports such as 20000-20099", parsePortRange);
   const domain = values.text("domain");
+  const roles = values.parse("roles", `some of ${ROLES}`, parseRoles);
   const tls = readTls(context, values);
   const cluster = readCluster(context, values);
   return {
     identity: readIdentity(context, values),
+    mayInternalBePublic: values.isOn("internalPublic"),
+    ...(roles === undefined ? {} : { roles }),
     ...(cluster === undefined ? {} : { cluster }),
     trustProxy: values.list("trustProxy"),
     limits: readLimits(values),
@@ -90,6 +95,13 @@ function readOptions(context: CommandContext, values: SettingsValues): ServeOpti
     ...(domain === undefined ? {} : { domain }),
     ...(tls === undefined ? {} : { tls }),
   };
+}
+
+/** Which of them there are, and that each comes once, says the server. */
+function parseRoles(text: string): readonly NodeRole[] | null {
+  const words = text.split(",").map((word) => word.trim());
+  const roles = words.flatMap((word) => ROLE_NAMES.find((role) => role === word) ?? []);
+  return roles.length === words.length ? roles : null;
 }
 
 function claimPathOf({ identity }: ServeOptions): string | null {

@@ -20,8 +20,8 @@ export function isSealed(node: NodeRecord, text: string, secrets: readonly strin
   });
 }
 
-function seal({ nodeId, internalUrl, dialerUri, roles }: NodeRecord, secret: string): Buffer {
+function seal({ nodeId, internalUrl, dialerUri, roles, isDraining }: NodeRecord, secret: string): Buffer {
   return createHmac("sha256", secret)
-    .update(JSON.stringify(["duplexity node", nodeId, internalUrl, dialerUri, roles]))
+    .update(JSON.stringify(["duplexity node", nodeId, internalUrl, dialerUri, roles, isDraining]))
     .digest();
 }

@@ -8,6 +8,8 @@ export interface NodeRecord {
   /** `wss://node1.example.com/dialer`: its hub, where clients can reach this very node; null where they cannot. */
   readonly dialerUri: string | null;
   readonly roles: readonly NodeRole[];
+  /** It takes no new work. */
+  readonly isDraining: boolean;
 }
 
 export type NodeRole = "auth" | "backend" | "hub" | "proxy";

@@ -167,6 +167,7 @@ export class SharedPresence implements Presence {
           value === null ? null : readDialer(value, path),
         ),
         roles: checked.field(entry, "roles", checked.knownWordsReader(NODE_ROLES)),
+        isDraining: checked.field(entry, "isDraining", checked.readBoolean),
       };
       const seal = checked.field(entry, "seal", (value) => (typeof value === "string" ? value : ""));
       if (isSealed(node, seal, this.#options.secrets ?? [])) return node;

@@ -14,7 +14,7 @@ import { type ClientRow, rowOf } from "./client-rows.ts";
 import { ClientTable } from "./client-table.ts";
 import { ControlMessages } from "./control-messages.ts";
 import { ControlSockets } from "./control-sockets.ts";
-import { DialerSockets, ticketNode } from "./dialer-sockets.ts";
+import { DialerSockets } from "./dialer-sockets.ts";
 import { Dials } from "./dials.ts";
 import { Doors } from "./doors.ts";
 import { handOver } from "./hand-over.ts";
@@ -156,13 +156,6 @@ export class Hub {
     checkHandshake(upgrade.request);
     this.#doors.checkClient(upgrade.identity);
     this.#controls.accept(upgrade);
-  }
-
-  /** The internal address of the node that has the control socket of this dialer, if that is another one of the cluster. */
-  dialerElsewhere(request: IncomingMessage): string | null {
-    const nodeId = ticketNode(request);
-    if (nodeId === null || nodeId === this.#options.nodeId) return null;
-    return this.#options.cluster?.nodeUrl(nodeId) ?? null;
   }
 
   /**

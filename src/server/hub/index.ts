@@ -3,6 +3,7 @@
 export { PEER_PATH } from "../peer/index.ts";
 export { senderOf } from "../sender-of.ts";
 export type { ClientRow } from "./client-rows.ts";
+export { ticketNode } from "./dialer-sockets.ts";
 export { Hub } from "./hub.ts";
 export type { HubOptions, HubStatistics, HubUpgrade } from "./hub-options.ts";
 export type { Found, Kick, KickedClient } from "./kicks.ts";

@@ -9,6 +9,8 @@ import type { Store } from "../store/index.ts";
 export interface ReadinessOptions {
   readonly isDraining: () => boolean;
   readonly store: Pick<Store, "get">;
+  /** Whether the registry has answered within the last seconds. No I/O. */
+  readonly isRegistryReachable: () => boolean;
   /** Where the public listener is; null before it is open. */
   readonly publicAddress: () => { readonly host: string; readonly port: number } | null;
   readonly isTls: boolean;
@@ -56,6 +58,7 @@ export class Readiness {
   }
 
   async #askStore(): Promise<void> {
+    if (!this.#options.isRegistryReachable()) throw new DuplexityError("DPX_STORE", "The registry does not answer");
     try {
       await this.#options.store.get(PROBE_KEY);
     } catch (cause) {

@@ -85,7 +85,9 @@ export class StreamSearch implements Held {
         if (turn === this.#turn) this.#onLocated(route);
       },
       (error: unknown) => {
-        if (turn === this.#turn) this.#fail(visitorCode(asDuplexityError(error).code));
+        const { code } = asDuplexityError(error);
+        // No stream's word: this node's own, that it takes no visitors.
+        if (turn === this.#turn) this.#fail(code === "DPX_MISDIRECTED" ? code : visitorCode(code));
       },
     );
   }

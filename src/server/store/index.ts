@@ -1,7 +1,7 @@
 // Where what outlives the process is kept. Other parts know the interface; serve() chooses which one it is.
 
 export { MemoryStore, type MemoryStoreOptions } from "./memory-store.ts";
-export { openStore, type StoreOptions } from "./open-store.ts";
+export { openStore, type RemoteStoreOptions, type StoreOptions } from "./open-store.ts";
 export {
   MAX_KEY_CHARS,
   MAX_LISTED,
@@ -11,3 +11,4 @@ export {
   type StoredEntry,
   type Value,
 } from "./store.ts";
+export { createStoreCall } from "./store-calls.ts";

@@ -1,8 +1,9 @@
-// Chooses the store: in memory, in a folder of this machine, in Redis.
+// Chooses the store: in memory, in a folder of this machine, in Redis, or that of another node.
 
 import { FolderStore } from "./folder-store.ts";
 import { MemoryStore } from "./memory-store.ts";
 import { RedisStore } from "./redis-store.ts";
+import { RemoteStore, type StoreLink } from "./remote-store.ts";
 import type { Store } from "./store.ts";
 
 export type StoreOptions =
@@ -24,12 +25,19 @@ export type StoreOptions =
       readonly warn?: (message: string) => void;
     };
 
+/** That of the backend's nodes, by way of them. Its owner closes the link. */
+export interface RemoteStoreOptions {
+  readonly kind: "backend";
+  readonly link: StoreLink;
+}
+
 /**
  * @throws {DuplexityError} `DPX_STORE` if it cannot be opened: damaged, in use by another process, out of reach;
  * `DPX_USAGE` if the URL is none of Redis, or the folder somebody else's.
  */
-export async function openStore(options: StoreOptions): Promise<Store> {
+export async function openStore(options: StoreOptions | RemoteStoreOptions): Promise<Store> {
   if (options.kind === "memory") return new MemoryStore();
   if (options.kind === "folder") return FolderStore.open(options);
+  if (options.kind === "backend") return new RemoteStore(options.link);
   return RedisStore.open(options);
 }

@@ -27,7 +27,13 @@ describe("openRegistry", () => {
     topics.handle("websockets", () => ({ kind: null, clients: [] }));
     const result = await topics.request("websockets", { type: "judge" }, { timeoutMs: 60_000, nodes: ["node-1"] });
     expect(result.missing).toEqual([]);
-    await presence.join({ nodeId: "node-1", internalUrl: "http://127.0.0.1:1", dialerUri: null, roles: ["hub"] });
+    await presence.join({
+      nodeId: "node-1",
+      internalUrl: "http://127.0.0.1:1",
+      dialerUri: null,
+      roles: ["hub"],
+      isDraining: false,
+    });
     expect(presence.urlOf("node-1")).toBe("http://127.0.0.1:1");
     expect(isReachable()).toBe(true);
   });
@@ -46,6 +52,7 @@ describe("openRegistry", () => {
         internalUrl: `http://127.0.0.1:${index + 1}`,
         dialerUri: null,
         roles: ["hub", "proxy"],
+        isDraining: false,
       });
     }
     await poll(() => one.presence.nodes().length === 2, 10_000, "the other node");

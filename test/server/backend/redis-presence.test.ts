@@ -26,6 +26,7 @@ function nodeRecord(number: number): NodeRecord {
     internalUrl: `http://127.0.0.1:${7_000 + number}`,
     dialerUri: null,
     roles: ["hub", "proxy"],
+    isDraining: false,
   };
 }
 

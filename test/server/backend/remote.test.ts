@@ -120,7 +120,13 @@ describe("Nodes that reach Redis by way of others", () => {
       const board = new RemoteBoard(await openLink(stage, [origin], { nodeId }));
       const presence = new SharedPresence({ board, secrets: [SECRET] });
       stage.defer(() => presence.close());
-      await presence.join({ nodeId, internalUrl: "http://127.0.0.1:7071", dialerUri: null, roles: ["hub"] });
+      await presence.join({
+        nodeId,
+        internalUrl: "http://127.0.0.1:7071",
+        dialerUri: null,
+        roles: ["hub"],
+        isDraining: false,
+      });
       return presence;
     };
     const [one, two] = [await join("node-1"), await join("node-2")];

@@ -7,10 +7,11 @@ import type { Duplex } from "node:stream";
 import type { StreamHandler } from "../../../src/protocol/index.ts";
 import { createApi } from "../../../src/server/api/index.ts";
 import { createAttempts } from "../../../src/server/attempts.ts";
-import { MemoryRegistry, type Registry } from "../../../src/server/backend/index.ts";
+import { MemoryRegistry, NODE_ROLES, type Registry } from "../../../src/server/backend/index.ts";
 import { Hub, type HubOptions, PEER_PATH } from "../../../src/server/hub/index.ts";
 import { KeyProofAuthenticator } from "../../../src/server/identity/index.ts";
 import { OwnEndpoints } from "../../../src/server/own-endpoints.ts";
+import { OwnPlaces } from "../../../src/server/own-places.ts";
 import type { Route } from "../../../src/server/routes.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
@@ -109,8 +110,19 @@ async function startNode(stage: Stage, shared: Registry, options: NodeOptions) {
     log: say,
     ...options,
   });
+  const places = new OwnPlaces({
+    ...{ nodeId: options.nodeId, roles: NODE_ROLES, secrets: options.cluster?.secrets ?? [] },
+    nodes: () =>
+      ["node-1", "node-2", "node-3"].flatMap((nodeId) => {
+        const internalUrl = options.cluster?.nodeUrl(nodeId) ?? null;
+        return internalUrl === null
+          ? []
+          : [{ nodeId, internalUrl, dialerUri: null, roles: NODE_ROLES, isDraining: false }];
+      }),
+  });
   const own = new OwnEndpoints({
     ...{ hub, authenticator, attempts, auth: null, domain: "test", maxUnauthenticated: 256, maxHeadBytes: 65_536 },
+    ...{ places, addressOf: () => "127.0.0.1" },
     api: createApi({
       ...{ hub, authenticator, domain: "test", ...NO_PEOPLE, log: say },
       inviteUrl: () => "",
@@ -131,7 +143,7 @@ async function startNode(stage: Stage, shared: Registry, options: NodeOptions) {
   internal.on("connection", remember);
   internal.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     if (request.url === PEER_PATH) hub.acceptPeer(request, socket, head);
-    else own.takeForwarded(request, socket, head);
+    else own.takeForwardedUpgrade(request, socket, head);
   });
   const port = await listen(front);
   clientProxy.targetPort = port;

@@ -85,7 +85,8 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
     ...more,
   });
   const own = new OwnEndpoints({
-    ...{ hub, authenticator, attempts, auth: null, domain: "test" },
+    ...{ hub, authenticator, attempts, auth: null, domain: "test", places: null },
+    addressOf: ({ socket }) => socket.remoteAddress ?? "",
     api: createApi({
       ...{ hub, authenticator, domain: "test", ...people },
       inviteUrl: (code) => `http://test/auth/invite#${code}`,

@@ -29,6 +29,7 @@ async function readiness(options: Partial<ReadinessOptions> = {}): Promise<Readi
   return new Readiness({
     isDraining: () => false,
     store: { get: async () => null },
+    isRegistryReachable: () => true,
     publicAddress: () => address,
     ...{ isTls: false, domain: "example.test", ...options },
   });
@@ -39,6 +40,12 @@ const never = (): Promise<never> => new Promise(() => {});
 describe("Readiness", () => {
   it("is ready when store and public listener answer", async () => {
     await (await readiness()).check();
+  });
+
+  it("is not while the registry does not answer, but for who ignores the store", async () => {
+    const deaf = await readiness({ isRegistryReachable: () => false });
+    await expect(deaf.check()).rejects.toMatchObject({ code: "DPX_STORE" });
+    await deaf.check({ ignoreStore: true });
   });
 
   it("is not while the node drains", async () => {

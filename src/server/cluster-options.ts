@@ -1,0 +1,117 @@
+// What `serve()` was told of the nodes that it acts with: roles, and the way to what they share. Opens nothing.
+
+import { DuplexityError } from "../protocol/index.ts";
+import { NODE_ROLES, type NodeRole } from "./backend/index.ts";
+import type { ClusterServeOptions, IdentityOptions, ListenAddress } from "./index.ts";
+
+/** Nodes that act as one, as this one knows them. */
+export interface ResolvedCluster {
+  readonly secrets: readonly string[];
+  readonly nodeUrl?: string;
+  readonly nodePublicUrl?: string;
+  readonly shared: /** A backend node itself. */
+    | { readonly kind: "redis"; readonly url: string }
+    /** By way of backend nodes. */
+    | { readonly kind: "nodes"; readonly origins: readonly string[] };
+}
+
+interface Surroundings {
+  readonly roles: readonly NodeRole[];
+  readonly identity: IdentityOptions;
+  readonly internalListen: ListenAddress;
+  readonly tcpPorts: object | null;
+}
+
+const SECRET_HINT = "Add --cluster-secret-file FILE, the same for all.";
+/** Backend nodes that one node knows by name. */
+const MAX_BACKENDS = 16;
+
+/** @throws {DuplexityError} `DPX_USAGE` for none, one that there is not, or one twice. */
+export function checkRoles(roles: readonly string[]): readonly NodeRole[] {
+  if (roles.length === 0) throw usage("Cannot start without a role", `Name some of ${NODE_ROLES.join(", ")}.`);
+  for (const [index, role] of roles.entries()) {
+    if (!NODE_ROLES.some((known) => known === role)) {
+      throw usage(`Cannot take the role "${role}": there is no such role`, `There are ${NODE_ROLES.join(", ")}.`);
+    }
+    if (roles.indexOf(role) !== index) throw usage(`Cannot take the role "${role}" twice`, "Name each once.");
+  }
+  return NODE_ROLES.filter((role) => roles.includes(role));
+}
+
+/** @throws {DuplexityError} `DPX_USAGE` if roles, Redis, backend nodes and accounts do not fit together. */
+export function checkCluster(cluster: ClusterServeOptions | null, around: Surroundings): ResolvedCluster | null {
+  const { roles, identity } = around;
+  const isAtBackend = identity.kind === "accounts" && identity.store.kind === "backend";
+  if (cluster === null) {
+    if (isAtBackend) throw usage("Cannot have the accounts at a backend: this node knows none", "Add --backend URL.");
+    const [missing] = NODE_ROLES.filter((role) => !roles.includes(role));
+    if (missing === undefined) return null;
+    throw usage(`Cannot start without the role ${missing}: no other node is there to have it`, SECRET_HINT);
+  }
+  checkOwnUrl(cluster, around.internalListen);
+  const { secrets, nodeUrl, nodePublicUrl } = cluster;
+  const isBackend = roles.includes("backend");
+  if (!isBackend && around.tcpPorts !== null) {
+    throw usage(
+      "Cannot have TCP ports without the role backend: their numbers are given out by the node that opens them",
+      "Leave --tcp-ports out, or run nodes with all roles.",
+    );
+  }
+  if (isBackend && isAtBackend) throw usage("Cannot have the accounts at a backend: this is one itself");
+  if (!isBackend && identity.kind === "accounts" && !isAtBackend) {
+    throw usage("Cannot keep accounts without the role backend: they are at the backend", "Add --backend URL.");
+  }
+  return {
+    ...{ secrets, shared: isBackend ? checkRedis(cluster) : checkBackends(cluster) },
+    ...(nodeUrl === undefined ? {} : { nodeUrl }),
+    ...(nodePublicUrl === undefined ? {} : { nodePublicUrl }),
+  };
+}
+
+/** What a node alone need not be told. */
+function checkOwnUrl({ nodeUrl }: ClusterServeOptions, { host }: ListenAddress): void {
+  if (nodeUrl !== undefined || (host !== "0.0.0.0" && host !== "::")) return;
+  throw usage(
+    `Cannot join other nodes: --internal-listen ${host} does not say where they reach this one`,
+    "Add --node-url http://ADDRESS:PORT.",
+  );
+}
+
+function checkRedis({ redisUrl, backends = [] }: ClusterServeOptions): ResolvedCluster["shared"] {
+  if (backends.length > 0) {
+    throw usage(
+      "Cannot have both the role backend and --backend: a backend node asks Redis itself",
+      "Leave --backend out, or the role: --roles hub,proxy",
+    );
+  }
+  if (redisUrl === undefined) throw usage("Cannot join other nodes: they share no Redis", "Add --redis URL.");
+  return { kind: "redis", url: redisUrl };
+}
+
+function checkBackends({ redisUrl, backends = [] }: ClusterServeOptions): ResolvedCluster["shared"] {
+  if (redisUrl !== undefined) {
+    throw usage(
+      "Cannot use --redis without the role backend: only backend nodes know Redis",
+      "Add --backend URL instead, the internal listener of a node with --roles backend.",
+    );
+  }
+  if (backends.length === 0) {
+    throw usage(
+      "Cannot start without the role backend: no node is named that has it",
+      "Add --backend URL, the internal listener of a node with --roles backend.",
+    );
+  }
+  if (backends.length > MAX_BACKENDS) throw usage(`Cannot know more than ${MAX_BACKENDS} backend nodes`);
+  return { kind: "nodes", origins: [...new Set(backends.map(checkOrigin))] };
+}
+
+function checkOrigin(text: string): string {
+  const url = URL.canParse(text) ? new URL(text) : null;
+  const isOrigin = url !== null && (url.protocol === "http:" || url.protocol === "https:") && url.pathname === "/";
+  if (isOrigin && url.search === "" && url.hash === "" && url.username === "") return url.origin;
+  throw usage(`Cannot use the backend "${text}": it is not an address`, "Write --backend http://10.0.0.7:7071.");
+}
+
+function usage(message: string, hint?: string): DuplexityError {
+  return new DuplexityError("DPX_USAGE", message, { hint });
+}

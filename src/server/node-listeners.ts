@@ -1,0 +1,104 @@
+// The two listeners of a node, made and not opened yet: the public one, and the internal one, which takes what other nodes
+// and operators ask. Answers nothing itself.
+
+import {
+  createServer as createHttpServer,
+  type Server as HttpServer,
+  type IncomingMessage,
+  type ServerResponse,
+} from "node:http";
+import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
+import type { Duplex } from "node:stream";
+import { createServer as createTlsServer } from "node:tls";
+import { DuplexityError } from "../protocol/index.ts";
+import { CALLS_PATH, type CallServer } from "./calls/index.ts";
+import { refuseSocket } from "./http-answer.ts";
+import { PEER_PATH } from "./hub/index.ts";
+import type { OwnEndpoints } from "./own-endpoints.ts";
+import type { OwnPlaces } from "./own-places.ts";
+import type { ResolvedServeOptions } from "./serve-options.ts";
+
+/** Connections of the internal listener besides those that carry clients: other nodes, a scraper, a probe. */
+const MAX_INTERNAL_CONNECTIONS = 256;
+/** The same for a backend node: each other node has some. */
+const MAX_CALL_CONNECTIONS = 4_096;
+/** How long a request on the internal listener may take to arrive. */
+const INTERNAL_REQUEST_MS = 10_000;
+/** A TLS handshake that takes longer is cut. */
+const TLS_HANDSHAKE_MS = 10_000;
+
+export interface PublicListener {
+  readonly server: TcpServer;
+  /** Cuts the connections whose TLS handshake is under way: nobody else knows them. */
+  cut(): void;
+}
+
+export function createPublicListener(
+  { tls, limits }: Pick<ResolvedServeOptions, "limits" | "tls">,
+  handle: (socket: Socket) => void,
+): PublicListener {
+  /** What TLS connections run over: while one shakes hands, nobody else knows it. */
+  const rawSockets = new Set<Socket>();
+  let server: TcpServer;
+  if (tls === null) {
+    server = createTcpServer({ noDelay: true, allowHalfOpen: true }, handle);
+  } else {
+    const secure = createTlsServer({
+      ...{ cert: tls.cert, key: tls.key, noDelay: true, allowHalfOpen: true },
+      ...{ minVersion: "TLSv1.2", ALPNProtocols: ["http/1.1"], handshakeTimeout: TLS_HANDSHAKE_MS },
+    });
+    secure.on("secureConnection", handle);
+    secure.on("tlsClientError", (_error, socket) => socket.destroy());
+    secure.on("connection", (socket: Socket) => {
+      rawSockets.add(socket);
+      socket.once("close", () => rawSockets.delete(socket));
+    });
+    server = secure;
+  }
+  // Above what visitors and clients may have, so that their own limits answer first.
+  server.maxConnections = limits.maxVisitors + 2 * limits.maxClients + limits.maxUnauthenticated;
+  return {
+    server,
+    cut: () => {
+      for (const socket of rawSockets) socket.destroy();
+    },
+  };
+}
+
+export interface InternalParts {
+  /** Health, metrics, and the registry for operators. */
+  readonly api: (request: IncomingMessage, response: ServerResponse) => void;
+  readonly own: Pick<OwnEndpoints, "takeForwarded" | "takeForwardedUpgrade">;
+  /** Null: there are no other nodes. */
+  readonly places: Pick<OwnPlaces, "isForwarded"> | null;
+  /** Null: other nodes reach nothing by way of this one. */
+  readonly calls: Pick<CallServer, "handle"> | null;
+  readonly acceptPeer: (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+}
+
+export function createInternalListener(
+  { limits }: Pick<ResolvedServeOptions, "limits">,
+  { api, own, places, calls, acceptPeer }: InternalParts,
+): HttpServer {
+  const isPassedOn = (request: IncomingMessage): boolean => places?.isForwarded(request) === true;
+  const answer = (request: IncomingMessage, response: ServerResponse): void => {
+    const path = pathOf(request);
+    if (isPassedOn(request)) own.takeForwarded(request, response);
+    else if (calls !== null && path.startsWith(`${CALLS_PATH}/`)) void calls.handle(request, response, path);
+    else api(request, response);
+  };
+  const server = createHttpServer({ requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS }, answer);
+  // Clients that come to other nodes are passed on to here.
+  const ofClients = places === null ? 0 : 2 * limits.maxClients + limits.maxUnauthenticated;
+  server.maxConnections = (calls === null ? MAX_INTERNAL_CONNECTIONS : MAX_CALL_CONNECTIONS) + ofClients;
+  server.on("upgrade", (request, socket, head) => {
+    if (pathOf(request) === PEER_PATH) acceptPeer(request, socket, head);
+    else if (isPassedOn(request)) own.takeForwardedUpgrade(request, socket, head);
+    else refuseSocket(socket, new DuplexityError("DPX_REQUEST_INVALID", "Cannot upgrade: it is not a WebSocket"));
+  });
+  return server;
+}
+
+function pathOf({ url = "" }: IncomingMessage): string {
+  return url.split("?", 1)[0] ?? "";
+}
