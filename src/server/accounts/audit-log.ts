@@ -10,6 +10,8 @@ import type { AuditAction, AuditEvent } from "./types.ts";
 const MAX_FIELD_CHARS = 512;
 
 const LOG = "audit";
+/** What strangers can make as many of as they like lies apart: logs are bounded, and it would push out all else. */
+const FAILURES_LOG = "audit-failures";
 
 const ACTIONS: ReadonlySet<string> = new Set(
   Object.keys({
@@ -59,19 +61,31 @@ export class AuditLog {
       from: bounded(event.from),
       detail: bounded(event.detail),
     };
-    await this.#store.append(LOG, kept);
+    await this.#store.append(event.action === "sign-in-failed" ? FAILURES_LOG : LOG, kept);
     return kept;
   }
 
-  /** The newest `limit` events, oldest first. */
+  /** The newest `limit` events, oldest first; no more than half of them failed sign-ins, as long as there are others. */
   async read(limit: number): Promise<readonly AuditEvent[]> {
-    const events: AuditEvent[] = [];
-    for (const value of await this.#store.readLog(LOG, limit)) {
-      const event = readEvent(value);
-      if (event !== null) events.push(event);
-    }
-    return events;
+    const [events, failures] = await Promise.all([this.#readLog(LOG, limit), this.#readLog(FAILURES_LOG, limit)]);
+    const room = Math.max(limit - events.length, Math.floor(limit / 2));
+    const shown = newest(failures, room);
+    return [...newest(events, limit - shown.length), ...shown].sort(byTime);
   }
+
+  async #readLog(log: string, limit: number): Promise<readonly AuditEvent[]> {
+    const values = await this.#store.readLog(log, limit);
+    return values.map(readEvent).filter((event) => event !== null);
+  }
+}
+
+function newest(events: readonly AuditEvent[], count: number): readonly AuditEvent[] {
+  return count <= 0 ? [] : events.slice(-count);
+}
+
+function byTime(one: AuditEvent, other: AuditEvent): number {
+  if (one.at === other.at) return 0;
+  return one.at < other.at ? -1 : 1;
 }
 
 function bounded(text: string | null): string | null {

@@ -2,6 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { AuditLog } from "../../../src/server/accounts/index.ts";
+import { MAX_LOG_ENTRIES } from "../../../src/server/store/store.ts";
 import { useStage } from "../../support/stage.ts";
 import { openWorld } from "./setup.ts";
 
@@ -33,6 +34,25 @@ describe("AuditLog", () => {
     expect(event.whom).toMatch(/^]0;evil {3}x{500,}…$/);
     expect(event.whom?.length).toBeLessThanOrEqual(513);
     expect(await log.read(1)).toEqual([event]);
+  });
+
+  it("keeps what admins did, however many sign-ins fail, and shows it among them", async () => {
+    const { store, now, clock } = await openWorld(stage);
+    const log = new AuditLog({ store, now });
+    const kick = await log.record(KICK);
+    clock.sleep(1_000);
+    for (let count = 0; count <= MAX_LOG_ENTRIES; count += 1) {
+      await log.record({ ...KICK, action: "sign-in-failed", by: null, detail: String(count) });
+    }
+    clock.sleep(1_000);
+    const ban = await log.record({ ...KICK, action: "ban" });
+    const events = await log.read(5);
+    expect(events.map(({ action }) => action)).toEqual([
+      ...["kick", "sign-in-failed", "sign-in-failed", "sign-in-failed", "ban"],
+    ]);
+    expect([events[0], events[4]]).toEqual([kick, ban]);
+    expect(await log.read(2)).toEqual([events[3], ban]);
+    expect(await store.readLog("audit", 10)).toHaveLength(2);
   });
 
   it("leaves out what it does not understand", async () => {
