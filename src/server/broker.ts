@@ -29,6 +29,8 @@ export interface BrokerOptions {
 const FIND_TIMEOUT_MS = 2_000;
 /** How long they may take to end clients: each gives its names back first. */
 const KICK_TIMEOUT_MS = 10_000;
+/** Clients in one message, which has a limit. */
+const BANISH_BATCH = 500;
 /** Names that a list shows of clients at other hubs. */
 const MAX_LISTED_NAMES = 10_000;
 
@@ -56,7 +58,11 @@ export class Broker {
     return [...own, ...[...others.values()].map((of) => this.#rowOf(of))];
   }
 
-  /** Who is meant by `who`, at all hubs. @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are. */
+  /**
+   * Who is meant by `who`, at all hubs that say so in time.
+   *
+   * @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are.
+   */
   async find(who: string): Promise<Found> {
     return united(await this.#ask({ type: "find", who }, FIND_TIMEOUT_MS));
   }
@@ -69,11 +75,22 @@ export class Broker {
   /**
    * Ends who is meant, at all hubs. Resolves when each hub has confirmed.
    *
-   * @throws {DuplexityError} `DPX_STORE` if a hub did not, though it is there: who is banned is ended by the next
-   * renewal of its lease all the same.
+   * @throws {DuplexityError} `DPX_STORE` if a hub did not, though it is there, or has vanished with a name of theirs: who
+   * is banned is ended by the next renewal of its lease all the same.
    */
   async kick({ who, by, reason, until }: Kick): Promise<readonly KickedClient[]> {
-    return united(await this.#ask({ type: "disconnect", who, by, reason, until }, KICK_TIMEOUT_MS)).clients;
+    const result = await this.#ask({ type: "disconnect", who, by, reason, until }, KICK_TIMEOUT_MS);
+    const { clients } = united(result);
+    if (result.replies.length > 1) await this.#banish(clients, { by, reason, until });
+    checkWhole(result);
+    await this.#checkVanished(who);
+    return clients;
+  }
+
+  /** @throws {DuplexityError} `DPX_STORE` if a hub may have whom `who` means, and does not say. */
+  async checkHeard(who: string): Promise<void> {
+    checkWhole(await this.#ask({ type: "find", who }, FIND_TIMEOUT_MS));
+    await this.#checkVanished(who);
   }
 
   /** Ends at once whom a new ban is for, at all hubs. */
@@ -108,6 +125,9 @@ export class Broker {
         const { kind } = hub.find(message.who);
         return { kind, clients: await hub.kick(message) };
       }
+      case "banish":
+        await hub.banish(message);
+        return NOBODY;
       case "find":
         return message.who === null ? { kind: null, clients: hub.everybody() } : hub.find(message.who);
       case "judge":
@@ -121,19 +141,37 @@ export class Broker {
     }
   }
 
+  /** Also ends those that were on their way to another hub meanwhile; keeps out whoever wakes up later. */
+  async #banish(clients: readonly KickedClient[], why: Omit<Kick, "who">): Promise<void> {
+    for (let at = 0; at < clients.length; at += BANISH_BATCH) {
+      const some = clients.slice(at, at + BANISH_BATCH).map((client) => ({ ...client, pipes: [] }));
+      checkWhole(await this.#ask({ type: "banish", clients: some, ...why }, KICK_TIMEOUT_MS));
+    }
+  }
+
+  /** A hub that has vanished, dead or cut off, may still have a client that is meant, or that one looks for another hub. */
+  async #checkVanished(who: string): Promise<void> {
+    const { hub, registry, presence } = this.#options;
+    const vanished = presence.vanished();
+    if (vanished.length === 0) return;
+    const records = await registry.list(null, MAX_LISTED_NAMES);
+    const unheard = records.find(
+      (record) => record.state === "up" && vanished.includes(record.nodeId) && hub.means(who, record),
+    );
+    if (unheard !== undefined) throw unknownEnd(unheard.nodeId);
+  }
+
+  /** What hubs reply; `missing` are those that are there and did not. */
   async #ask(message: WebSocketsMessage, timeoutMs: number): Promise<RequestResult<"websockets">> {
     const { topics, presence, nodeId } = this.#options;
     const hubs = presence.nodes().filter(({ roles }) => roles.includes("hub"));
     const nodes = hubs.length === 0 ? [nodeId] : hubs.map((node) => node.nodeId);
-    const result = await topics.request("websockets", message, { timeoutMs, nodes });
-    for (const { outcome } of result.replies) {
+    const isThere = (id: string): boolean => id === nodeId || presence.nodes().some((node) => node.nodeId === id);
+    const { replies, missing } = await topics.request("websockets", message, { timeoutMs, nodes, isThere });
+    for (const { outcome } of replies) {
       if (outcome.status === "failed") throw new DuplexityError(outcome.code, outcome.message);
     }
-    const [missing] = result.missing.filter((id) => presence.nodes().some((node) => node.nodeId === id));
-    if (missing === undefined) return result;
-    throw new DuplexityError("DPX_STORE", `Cannot tell whether all hubs have done it: ${missing} does not answer`, {
-      hint: "Try again. Who is banned is ended by the next renewal of its lease all the same.",
-    });
+    return { replies, missing: missing.filter(isThere) };
   }
 
   #rowOf(records: readonly RegistryRecord[]): ClientRow {
@@ -150,6 +188,17 @@ export class Broker {
       })),
     };
   }
+}
+
+/** @throws {DuplexityError} `DPX_STORE` if a hub has not replied. */
+function checkWhole({ missing: [missing] }: RequestResult<"websockets">): void {
+  if (missing !== undefined) throw unknownEnd(missing);
+}
+
+function unknownEnd(nodeId: string): DuplexityError {
+  return new DuplexityError("DPX_STORE", `Cannot tell whether all hubs have done it: ${nodeId} does not answer`, {
+    hint: "Try again. Who is banned is ended by the next renewal of its lease all the same.",
+  });
 }
 
 const NOBODY: WebSocketsReply = { kind: null, clients: [] };

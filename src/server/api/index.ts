@@ -10,7 +10,7 @@ import { tokenEndpoints } from "./tokens.ts";
 import { userEndpoints } from "./users.ts";
 import { whoamiEndpoints } from "./whoami.ts";
 
-export type { ApiOptions } from "./options.ts";
+export type { ApiHub, ApiOptions } from "./options.ts";
 
 export interface Api {
   /** Answers every request under /api. */

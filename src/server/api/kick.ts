@@ -38,7 +38,10 @@ class Kicking {
     const { hub, now = Date.now } = this.#options;
     const found = await hub.find(asked.who);
     const subject = asked.banMs === undefined ? null : await this.#subjectOf(asked.who, found, call);
-    if (found.clients.length === 0 && subject === null) throw await this.#unknown(asked.who);
+    if (found.clients.length === 0 && subject === null) {
+      await hub.checkHeard(asked.who);
+      throw await this.#unknown(asked.who);
+    }
     const until = asked.banMs === undefined || asked.banMs === "forever" ? null : now() + asked.banMs;
     if (asked.isDryRun) return { clients: found.clients, until: isoOrNull(until), auditId: null };
     const banAuditId = subject === null ? null : await this.#ban({ asked, call, subject, until });

@@ -8,8 +8,11 @@ import type { Authenticator, Identity } from "../identity/index.ts";
 /** The clients, wherever they are. */
 export interface ApiHub {
   list(identity: Identity): readonly ClientRow[] | Promise<readonly ClientRow[]>;
+  /** Of the hubs that answer in time. */
   find(who: string): Found | Promise<Found>;
   everybody(): readonly KickedClient[] | Promise<readonly KickedClient[]>;
+  /** @throws {DuplexityError} `DPX_STORE` if a hub may have whom `who` means, and does not say. */
+  checkHeard(who: string): Promise<void>;
   kick(kick: Kick): Promise<readonly KickedClient[]>;
   enforce(ban: Ban): Promise<readonly KickedClient[]>;
   judgeAll(): void;

@@ -23,6 +23,10 @@ export class MemoryPresence implements Presence {
     return this.#node?.nodeId === nodeId ? this.#node.internalUrl : null;
   }
 
+  vanished(): readonly string[] {
+    return [];
+  }
+
   /** Nobody else comes or goes. */
   onChange(): () => void {
     return () => {};

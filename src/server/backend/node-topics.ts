@@ -20,11 +20,17 @@ export interface NodeTopicsOptions {
 
 /** Handlers that run at once; further messages are answered with DPX_LIMIT. */
 const MAX_RUNNING = 1_000;
+/** Whoever has not replied by then is asked again: a message to it, or its reply, was lost. */
+const RESEND_MS = 300;
+/** Requests whose outcome is kept for those that come again; the oldest is forgotten. */
+const MAX_REMEMBERED = 256;
 
 export class NodeTopics {
   readonly #options: NodeTopicsOptions;
   readonly #handlers = new TopicHandlers();
   readonly #requests = new TopicRequests();
+  /** Requests that were heard, by id, with what has become or will become of them. */
+  readonly #heard = new Map<string, Promise<Outcome<TopicName> | null>>();
   #running = 0;
   #isClosed = false;
 
@@ -43,7 +49,8 @@ export class NodeTopics {
     options: RequestOptions,
   ): Promise<RequestResult<T>> {
     const { nodeId } = this.#options;
-    const { id, result, reply, end } = this.#requests.begin<T>(options, (body) => readOutcome(topic, body));
+    const { isThere = () => true } = options;
+    const { id, result, reply, end, missing } = this.#requests.begin<T>(options, (body) => readOutcome(topic, body));
     try {
       await this.#send(topic, message, id);
     } catch (error) {
@@ -53,7 +60,13 @@ export class NodeTopics {
     void this.#handlers.run(topic, message, nodeId).then((outcome) => {
       if (outcome !== null) reply(nodeId, outcome);
     });
-    return result;
+    const again = setInterval(() => {
+      const others = missing().filter((other) => other !== nodeId);
+      if (!missing().some(isThere)) end();
+      // What fails now is tried once more in a while.
+      else if (others.length > 0) this.#send(topic, message, id).catch(() => {});
+    }, RESEND_MS);
+    return result.finally(() => clearInterval(again));
   }
 
   handle<T extends TopicName>(topic: T, handler: Handler<T>): () => void {
@@ -96,14 +109,30 @@ export class NodeTopics {
   }
 
   async #run<T extends TopicName>(topic: T, message: MessageOf<T>, from: string, id: string | null): Promise<void> {
-    if (this.#running >= MAX_RUNNING) {
+    const heard = id === null ? undefined : this.#heard.get(id);
+    if (heard === undefined && this.#running >= MAX_RUNNING) {
       await this.#reply(from, id, { status: "failed", code: "DPX_LIMIT", message: "Too many messages are worked on" });
       return;
     }
+    await this.#reply(from, id, await (heard ?? this.#act(topic, message, from, id)));
+  }
+
+  /** Once for each request, however often it is heard: whoever is kicked twice may be somebody who has come since. */
+  #act<T extends TopicName>(
+    topic: T,
+    message: MessageOf<T>,
+    from: string,
+    id: string | null,
+  ): Promise<Outcome<TopicName> | null> {
     this.#running += 1;
-    const outcome = await this.#handlers.run(topic, message, from);
-    this.#running -= 1;
-    await this.#reply(from, id, outcome);
+    const outcome = this.#handlers.run(topic, message, from).finally(() => {
+      this.#running -= 1;
+    });
+    if (id === null) return outcome;
+    this.#heard.set(id, outcome);
+    const [oldest] = this.#heard.keys();
+    if (oldest !== undefined && this.#heard.size > MAX_REMEMBERED) this.#heard.delete(oldest);
+    return outcome;
   }
 
   /** Never rejects: who misses a reply knows of whom. */

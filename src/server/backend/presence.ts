@@ -27,6 +27,8 @@ export interface Presence {
   nodes(): readonly NodeRecord[];
   /** The internal URL of a node that is there: nothing else says where a node is. No I/O. */
   urlOf(nodeId: string): string | null;
+  /** Those that have gone without a word, within the time of a lease: what they held is theirs still. No I/O. */
+  vanished(): readonly string[];
   /** Calls `listener` with who came and who went. */
   onChange(listener: (change: PresenceChange) => void): () => void;
   close(): Promise<void>;

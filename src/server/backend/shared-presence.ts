@@ -39,6 +39,8 @@ export interface SharedPresenceOptions {
 export const MAX_NODES = 1_024;
 /** A node that has said nothing for so long is gone. */
 export const NODE_LEASE_MS = 6_000;
+/** A name stays registered for so long after its node's last renewal: until then it is remembered who vanished. */
+const VANISHED_MS = 30_000;
 /** Characters of one node's line. */
 export const MAX_LINE_CHARS = 4_096;
 
@@ -53,6 +55,8 @@ export class SharedPresence implements Presence {
   readonly #leaseMs: number;
   readonly #listeners = new Set<(change: PresenceChange) => void>();
   #known = new Map<string, Known>();
+  /** Nodes that have gone without a word, and when that was found. */
+  readonly #vanished = new Map<string, number>();
   #own: NodeRecord | null = null;
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> | null = null;
@@ -103,6 +107,13 @@ export class SharedPresence implements Presence {
     return known !== undefined && known.endsAt > performance.now() ? known.node.internalUrl : null;
   }
 
+  vanished(): readonly string[] {
+    const now = performance.now();
+    for (const [nodeId, at] of this.#vanished) if (now - at > VANISHED_MS) this.#vanished.delete(nodeId);
+    const ended = [...this.#known.values()].filter(({ endsAt }) => endsAt <= now).map(({ node }) => node.nodeId);
+    return [...this.#vanished.keys(), ...ended];
+  }
+
   onChange(listener: (change: PresenceChange) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
@@ -127,7 +138,7 @@ export class SharedPresence implements Presence {
       await this.#ask(own);
     } catch (error) {
       this.#options.warn?.(`This node cannot say that it is there: ${asDuplexityError(error).message}`);
-      this.#update(new Map(this.#known));
+      this.#update(new Map(this.#known), []);
     }
   }
 
@@ -141,17 +152,24 @@ export class SharedPresence implements Presence {
       const node = this.#read(line);
       if (node !== null) known.set(node.nodeId, { node, endsAt: this.#lastBeatAt + this.#leaseMs });
     }
-    this.#update(known);
+    this.#update(known, left);
   }
 
-  /** Takes `known` for what is known, without those whose lease has ended, and tells who came and went. */
-  #update(known: Map<string, Known>): void {
+  /**
+   * Takes `known` for what is known, without those whose lease has ended, and tells who came and went.
+   *
+   * @param left Those that have said so.
+   */
+  #update(known: Map<string, Known>, left: readonly string[]): void {
     const now = performance.now();
     for (const [nodeId, { endsAt }] of known) if (endsAt <= now) known.delete(nodeId);
     const before = this.#known;
     this.#known = known;
     const came = [...known.values()].filter(({ node }) => !before.has(node.nodeId)).map(({ node }) => node);
     const went = [...before.values()].filter(({ node }) => !known.has(node.nodeId)).map(({ node }) => node);
+    for (const { nodeId } of came) this.#vanished.delete(nodeId);
+    // At most MAX_NODES of them were known.
+    for (const { nodeId } of went) if (!left.includes(nodeId)) this.#vanished.set(nodeId, now);
     if (came.length + went.length === 0) return;
     for (const listener of [...this.#listeners]) listener({ came, went });
   }

@@ -101,13 +101,21 @@ function readWebSocketsMessage(body: unknown): WebSocketsMessage {
   const type = field(
     message,
     "type",
-    oneOfReader(["disconnect", "find", "judge", "nodesChanged", "pipesAreRegistered"]),
+    oneOfReader(["disconnect", "banish", "find", "judge", "nodesChanged", "pipesAreRegistered"]),
   );
   switch (type) {
     case "disconnect":
       return {
         type,
         who: field(message, "who", readName),
+        by: field(message, "by", readProse),
+        reason: field(message, "reason", readProse),
+        until: field(message, "until", readUntil),
+      };
+    case "banish":
+      return {
+        type,
+        clients: field(message, "clients", arrayReader(readReachedClient, 0, MAX_REACHED)),
         by: field(message, "by", readProse),
         reason: field(message, "reason", readProse),
         until: field(message, "until", readUntil),

@@ -18,6 +18,8 @@ export interface PendingRequest<T extends TopicName> {
   readonly id: string;
   readonly result: Promise<RequestResult<T>>;
   reply(nodeId: string, outcome: Outcome<T>): void;
+  /** Those that did not reply yet. */
+  missing(): readonly string[];
   /** Waits no longer. */
   end(): void;
 }
@@ -61,7 +63,7 @@ export class TopicRequests {
     this.#waiting.set(id, { take, end });
     if (missing.size === 0) end();
     const result = isOver.then(() => ({ replies: [...replies.values()], missing: [...missing] }));
-    return { id, result, reply, end };
+    return { id, result, reply, end, missing: () => [...missing] };
   }
 
   /** A reply that nobody waits for any more is dropped. */

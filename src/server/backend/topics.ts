@@ -17,6 +17,15 @@ export type WebSocketsMessage =
       /** Until when they are banned as well: Unix time in ms, or for ever; null: they are not. */
       readonly until: number | "forever" | null;
     }
+  /** These were ended at their hubs: end them here, too, and keep them out. */
+  | {
+      readonly type: "banish";
+      /** Without their pipes. */
+      readonly clients: readonly ReachedClient[];
+      readonly by: string;
+      readonly reason: string;
+      readonly until: number | "forever" | null;
+    }
   /** Say whom `who` means, or (null) which clients there are. */
   | { readonly type: "find"; readonly who: string | null }
   /** A ban, an account or a token has changed: look who may not stay. */
@@ -76,6 +85,8 @@ export interface RequestOptions {
   readonly timeoutMs: number;
   /** Nodes that have to reply: with the last of them the wait is over. */
   readonly nodes: readonly string[];
+  /** Asked now and then whether one of them is still waited for. @default it is */
+  readonly isThere?: (nodeId: string) => boolean;
 }
 
 export interface RequestResult<T extends TopicName> {
@@ -101,7 +112,10 @@ export interface Topics {
    * @throws {DuplexityError} `DPX_STORE` when it cannot be told: then no node is.
    */
   publish<T extends TopicName>(topic: T, message: MessageOf<T>): Promise<void>;
-  /** The same, and resolves when all of `nodes` have replied or the time is over. */
+  /**
+   * The same, and resolves when all of `nodes` have replied or the time is over. Says it again to those that have not, since
+   * messages may be lost; a node's handler runs once for it all the same.
+   */
   request<T extends TopicName>(topic: T, message: MessageOf<T>, options: RequestOptions): Promise<RequestResult<T>>;
   /** One for each topic and node. Returns the function that ends it. */
   handle<T extends TopicName>(topic: T, handler: Handler<T>): () => void;

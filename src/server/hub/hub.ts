@@ -20,7 +20,7 @@ import { Doors } from "./doors.ts";
 import { handOver } from "./hand-over.ts";
 import { checkHandshake } from "./handshake.ts";
 import type { HubOptions, HubStatistics, HubUpgrade } from "./hub-options.ts";
-import { type Found, type Kick, type KickedClient, Kicks } from "./kicks.ts";
+import { type Banishment, type Found, type Kick, type KickedClient, Kicks, type NameHolder } from "./kicks.ts";
 import { LeaseKeeper } from "./lease-keeper.ts";
 import { Lives } from "./lives.ts";
 import { NodeSessions } from "./node-sessions.ts";
@@ -172,6 +172,11 @@ export class Hub {
     return this.#kicks.find(who);
   }
 
+  /** Whether `who` means the client that has registered a name, at whichever hub. */
+  means(who: string, holder: NameHolder): boolean {
+    return this.#kicks.means(who, holder);
+  }
+
   /** All clients that `find` could find. */
   everybody(): readonly KickedClient[] {
     return this.#kicks.all();
@@ -184,6 +189,11 @@ export class Hub {
    */
   kick(kick: Kick): Promise<readonly KickedClient[]> {
     return this.#kicks.kick(kick);
+  }
+
+  /** Ends those of `clients` that are here and keeps all of them out: they were ended at other hubs. Resolves as `kick` does. */
+  banish(banishment: Banishment): Promise<void> {
+    return this.#kicks.banish(banishment);
   }
 
   /** Ends at once whom a new ban is for; without this call it would be the next renewal. Resolves as `kick` does. */

@@ -2,6 +2,7 @@
 
 import { canonicalHostname, DuplexityError, type ForceDisconnectRequest } from "../../protocol/index.ts";
 import type { Ban } from "../accounts/index.ts";
+import type { RegistryRecord } from "../backend/registry.ts";
 import type { ClientRecord } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
 import type { Lives } from "./lives.ts";
@@ -41,6 +42,14 @@ export interface Kick {
   readonly until: number | "forever" | null;
 }
 
+/** Clients that were ended elsewhere. */
+export interface Banishment extends Omit<Kick, "who"> {
+  readonly clients: readonly Pick<KickedClient, "clientId" | "user">[];
+}
+
+/** What a record of the registry says of a name's holder. */
+export type NameHolder = Pick<RegistryRecord, "clientId" | "hostname" | "ownerName">;
+
 /** How a ban without an end is told: a time that nobody waits for. */
 export const FOREVER = "9999-12-31T23:59:59.999Z";
 
@@ -58,6 +67,13 @@ export class Kicks {
   find(who: string): Found {
     const { kind, clients } = this.#match(who);
     return { kind, clients: clients.map((client) => this.#row(client)) };
+  }
+
+  /** Whether `who` means the client that has registered a name, at whichever hub. */
+  means(who: string, { clientId, hostname, ownerName }: NameHolder): boolean {
+    if (who === clientId) return true;
+    if (who.startsWith(USER_PREFIX)) return isUsers(ownerName, who.slice(USER_PREFIX.length));
+    return isUsers(ownerName, who) || hostname === this.#hostnameOf(who);
   }
 
   /** Every client, as `find` shows them. */
@@ -81,10 +97,22 @@ export class Kicks {
     return this.#end(this.#matchBan(ban), { by, reason, until: until ?? "forever" });
   }
 
+  /** Ends those of `clients` that are here and keeps all of them out, as they were at the hubs that had them. */
+  async banish({ clients, ...why }: Banishment): Promise<void> {
+    const table = this.#options.clients;
+    const here: ClientRecord[] = [];
+    for (const { clientId, user } of clients) {
+      const client = table.get(clientId);
+      // Somebody else's may have the same id at this hub.
+      if (client !== null && client.identity.ownerName !== user) continue;
+      if (client === null) table.banish(clientId, farewellOf(why));
+      else here.push(client);
+    }
+    await this.#end(here, why);
+  }
+
   async #end(clients: readonly ClientRecord[], why: Omit<Kick, "who">): Promise<readonly KickedClient[]> {
-    const { by, reason } = why;
-    const until = untilOf(why.until);
-    const farewell: ForceDisconnectRequest = { type: "forceDisconnectRequest", code: "DPX_KICKED", by, reason, until };
+    const farewell = farewellOf(why);
     const error = new DuplexityError("DPX_KICKED", wordsOf(farewell));
     const rows = clients.map((client) => this.#row(client));
     // All of them in this turn: none may see the others go and come back before it is its own turn.
@@ -102,7 +130,7 @@ export class Kicks {
     if (named !== null) return { kind: "client", clients: [named] };
     const isUserOnly = who.startsWith(USER_PREFIX);
     const user = isUserOnly ? who.slice(USER_PREFIX.length) : who;
-    const ofUser = clients.all().filter((client) => isOwnedBy(client, user));
+    const ofUser = clients.all().filter(({ identity }) => isUsers(identity.ownerName, user));
     const hostname = isUserOnly ? "" : this.#hostnameOf(who);
     const ofHostname = clients.all().filter((client) => client.hostnames.includes(hostname));
     if (ofHostname.length > 0 && ofUser.length > 0 && !isSameSet(ofHostname, ofUser)) {
@@ -139,12 +167,16 @@ export class Kicks {
 }
 
 /** `ben` has the clients of `ben@ci` as well; `ben@ci` only that token's. */
-function isOwnedBy({ identity: { ownerName } }: ClientRecord, user: string): boolean {
+function isUsers(ownerName: string, user: string): boolean {
   return ownerName === user || ownerName === user.toLowerCase() || ownerName.startsWith(`${user.toLowerCase()}@`);
 }
 
 function isSameSet(some: readonly ClientRecord[], others: readonly ClientRecord[]): boolean {
   return some.length === others.length && some.every((client) => others.includes(client));
+}
+
+function farewellOf({ by, reason, until }: Omit<Kick, "who">): ForceDisconnectRequest {
+  return { type: "forceDisconnectRequest", code: "DPX_KICKED", by, reason, until: untilOf(until) };
 }
 
 function untilOf(until: Kick["until"]): string | null {

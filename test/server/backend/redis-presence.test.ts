@@ -72,6 +72,7 @@ describe("RedisPresence", () => {
     await poll(() => watcher.changes.length >= 3, 5_000, "the changes", 5);
     expect(watcher.changes.flatMap(({ went }) => went)).toEqual([nodeRecord(2), nodeRecord(3)]);
     expect(dead.ids()).toEqual([]);
+    expect(watcher.presence.vanished()).toEqual(["node-3"]);
   });
 
   it("keeps the others through a FLUSHALL, and while Redis does not answer for less than a lease", async () => {

@@ -1,5 +1,6 @@
 // The topics in Redis: the contract, and what is their own, on a real redis-server.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
 import { MAX_TOPIC_MESSAGE_BYTES } from "../../../src/server/backend/topics.ts";
@@ -46,6 +47,34 @@ describe("RedisTopics on a network", () => {
       const ask = () => one.request("websockets", { type: "judge" }, { timeoutMs: 300, nodes: ["node-2"] });
       await poll(async () => (await ask()).missing.length === 0, 10_000, "a reply", 5);
     }
+  });
+
+  it("say again what a node has not heard, or what it replied, and have it done once", async () => {
+    const prefix = freshPrefix();
+    const one = await openTopics(stage, { connection, prefix, nodeId: "node-1" });
+    const two = await openTopics(stage, { connection, prefix, nodeId: "node-2" });
+    let acted = 0;
+    two.handle("websockets", async () => {
+      acted += 1;
+      // So that the reply is lost with its connection, too, and the request comes again meanwhile.
+      await redisCli(port, ["CLIENT", "KILL", "TYPE", "pubsub"]);
+      await delay(700);
+      return NOBODY;
+    });
+    for (const round of [1, 2, 3]) {
+      await redisCli(port, ["CLIENT", "KILL", "TYPE", "pubsub"]);
+      const { missing } = await one.request("websockets", { type: "judge" }, { timeoutMs: 10_000, nodes: ["node-2"] });
+      expect([missing, acted]).toEqual([[], round]);
+    }
+  });
+
+  it("wait no longer for a node that goes meanwhile", async () => {
+    const topics = await openTopics(stage, { connection, prefix: freshPrefix(), nodeId: "node-1" });
+    let isThere = true;
+    const options = { timeoutMs: 60_000, nodes: ["node-2"], isThere: () => isThere };
+    const asked = topics.request("websockets", { type: "judge" }, options);
+    isThere = false;
+    expect(await asked).toEqual({ replies: [], missing: ["node-2"] });
   });
 
   it("connect again until Redis is back", async () => {

@@ -54,6 +54,13 @@ export function describeTopics(name: string, make: () => Promise<readonly [Topic
         KICK,
         { ...KICK, until: 1_800_000_000_000 },
         { ...KICK, until: null },
+        {
+          type: "banish",
+          by: "ann",
+          reason: "tests",
+          until: null,
+          clients: [{ clientId: "client-a", user: "ben", hub: "node-2", pipes: [] }],
+        },
         { type: "find", who: "cat1" },
         { type: "find", who: null },
         { type: "judge" },

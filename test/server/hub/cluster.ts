@@ -18,6 +18,7 @@ import { FaultProxy } from "../../support/fault-proxy.ts";
 import { listen } from "../../support/sockets.ts";
 import type { Stage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
+import { apiHub } from "./api-hub.ts";
 import { NO_PEOPLE } from "./no-people.ts";
 
 export const SECRET = "a secret of the cluster, long enough";
@@ -124,7 +125,7 @@ async function startNode(stage: Stage, shared: Registry, options: NodeOptions) {
     ...{ hub, authenticator, attempts, auth: null, domain: "test", maxUnauthenticated: 256, maxHeadBytes: 65_536 },
     ...{ places, addressOf: () => "127.0.0.1" },
     api: createApi({
-      ...{ hub, authenticator, domain: "test", ...NO_PEOPLE, log: say },
+      ...{ hub: apiHub(hub), authenticator, domain: "test", ...NO_PEOPLE, log: say },
       inviteUrl: () => "",
       addressOf: () => "",
     }),

@@ -34,6 +34,7 @@ import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import type { Stage } from "../../support/stage.ts";
 import { poll, within } from "../../support/wait.ts";
+import { apiHub } from "./api-hub.ts";
 import { NO_PEOPLE } from "./no-people.ts";
 
 export interface HubStage {
@@ -88,7 +89,7 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
     ...{ hub, authenticator, attempts, auth: null, domain: "test", places: null },
     addressOf: ({ socket }) => socket.remoteAddress ?? "",
     api: createApi({
-      ...{ hub, authenticator, domain: "test", ...people },
+      ...{ hub: apiHub(hub), authenticator, domain: "test", ...people },
       inviteUrl: (code) => `http://test/auth/invite#${code}`,
       addressOf: ({ socket }) => socket.remoteAddress ?? "",
       log: (level, message) => log.push(`${level} ${message}`),

@@ -1,0 +1,70 @@
+// What the broker says of a kick when a hub is gone: over a real hub, its registry, and a presence that the test decides.
+
+import { beforeEach, describe, expect, it } from "vitest";
+import type { NodeRecord, Presence } from "../../src/server/backend/index.ts";
+import { MemoryTopics } from "../../src/server/backend/memory-topics.ts";
+import { Broker } from "../../src/server/broker.ts";
+import { useStage } from "../support/stage.ts";
+import { register, registration } from "./backend/registration.ts";
+import { type Cluster, startCluster } from "./hub/cluster.ts";
+
+const stage = useStage();
+const WHY = { by: "ana", reason: "tests", until: null };
+let cluster: Cluster;
+let broker: Broker;
+let vanished: readonly string[];
+
+beforeEach(async () => {
+  cluster = await startCluster(stage, { nodes: 1 });
+  const [node] = cluster.nodes;
+  if (node === undefined) throw new Error("there is no node");
+  const { hub, nodeId } = node;
+  const own: NodeRecord = { nodeId, internalUrl: node.internalUrl, dialerUri: null, roles: ["hub"], isDraining: false };
+  const presence: Presence = {
+    join: async () => {},
+    look: async () => {},
+    leave: async () => {},
+    nodes: () => [own],
+    urlOf: () => null,
+    vanished: () => vanished,
+    onChange: () => () => {},
+    close: async () => {},
+  };
+  const topics = new MemoryTopics(nodeId);
+  const urlOf = (hostname: string): string => `http://${hostname}`;
+  broker = new Broker({ hub, registry: cluster.registry, topics, presence, nodeId, urlOf });
+  stage.defer(() => broker.close());
+  vanished = ["node-9"];
+  await registered("node-9");
+});
+
+describe("Broker", () => {
+  it.each(["cat1", "cat1.test", "ben", "user:ben", "ben@ci", "client-a"])(
+    "does not say that %s is ended whose hub has vanished",
+    async (who) => {
+      const unknown = { code: "DPX_STORE", message: expect.stringContaining("node-9 does not answer") };
+      await expect(broker.kick({ who, ...WHY })).rejects.toMatchObject(unknown);
+      await expect(broker.checkHeard(who)).rejects.toMatchObject(unknown);
+    },
+  );
+
+  it.each(["cat2", "eve", "user:cat1", "client-b"])("says it of %s, who had nothing there", async (who) => {
+    expect(await broker.kick({ who, ...WHY })).toEqual([]);
+    await broker.checkHeard(who);
+  });
+
+  it("says it once the name is registered at another hub, or nobody's", async () => {
+    const { registry } = cluster;
+    const record = await registered("node-8");
+    expect(await broker.kick({ who: "cat1", ...WHY })).toEqual([]);
+    await registered("node-9");
+    await expect(broker.kick({ who: "cat1", ...WHY })).rejects.toMatchObject({ code: "DPX_STORE" });
+    const current = await registry.locate("cat1.test");
+    await registry.remove("cat1.test", record.clientId, current?.epoch ?? 0, "left");
+    expect(await broker.kick({ who: "cat1", ...WHY })).toEqual([]);
+  });
+});
+
+function registered(nodeId: string) {
+  return register(cluster.registry, registration("cat1.test", { nodeId, ownerName: "ben@ci" }));
+}
