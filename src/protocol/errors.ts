@@ -156,6 +156,8 @@ export interface DuplexityErrorOptions {
   /** What to do or which command comes next, one line. */
   hint?: string | undefined;
   cause?: unknown;
+  /** When it may go better, from now, in milliseconds. */
+  retryAfterMs?: number | undefined;
 }
 
 /** What every part of duplexity throws, rejects with and hands to error callbacks. */
@@ -163,12 +165,14 @@ export class DuplexityError extends Error {
   override readonly name = "DuplexityError";
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly retryAfterMs: number | undefined;
 
   /** @param message Action, "value", current state, wanted state: `Cannot register "cat1": ben@ci holds it since 11:02`. */
   constructor(code: ErrorCode, message: string, options: DuplexityErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
+    this.retryAfterMs = options.retryAfterMs;
   }
 }
 

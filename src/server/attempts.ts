@@ -26,7 +26,11 @@ export type AttemptKind =
   /** A client's socket, by address and by owner. */
   | "upgrade"
   /** A visitor's password at a pipe, by hostname and address. */
-  | "visitor";
+  | "visitor"
+  /** Requests of the API, by owner. */
+  | "api"
+  /** Requests of the API whose sender has not shown who they are, by address. */
+  | "api-refused";
 
 export interface AttemptLimit {
   /** So many attempts of one key … */
@@ -52,6 +56,9 @@ export const DEFAULT_ATTEMPT_LIMITS: Readonly<Record<AttemptKind, AttemptLimit>>
   register: { points: 15_000, durationMs: 60_000 },
   upgrade: { points: 30_000, durationMs: 60_000 },
   visitor: { points: 30, durationMs: 60_000 },
+  // An admin's script may end a thousand clients one by one.
+  api: { points: 6_000, durationMs: 60_000 },
+  "api-refused": { points: 120, durationMs: 60_000 },
 };
 
 /** Keys of one kind that are counted each on its own; those beyond share counters, so that none can be made forgotten. */
@@ -145,5 +152,6 @@ function tooMany(waitMs: number): DuplexityError {
   const seconds = Math.max(1, Math.ceil(waitMs / 1_000));
   return new DuplexityError("DPX_RATE_LIMIT", "Cannot go on: too many attempts came in a short time", {
     hint: `Try again in ${seconds} s.`,
+    retryAfterMs: seconds * 1_000,
   });
 }

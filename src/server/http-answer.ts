@@ -34,7 +34,8 @@ export function answerError(
   error: DuplexityError,
   options: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> } = {},
 ): void {
-  for (const [name, value] of Object.entries(options.headers ?? {})) response.setHeader(name, value);
+  const headers = { ...retryHeader(error), ...options.headers };
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.setHeader("Duplexity-Error", error.code);
   const status = options.status ?? ERRORS[error.code].httpStatus;
   answer(response, status, "application/json; charset=utf-8", errorBody(error));
@@ -51,13 +52,18 @@ export function refuseSocket(
   const lines = [
     `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Error"}`,
     `Duplexity-Error: ${error.code}`,
-    ...Object.entries(headers).map(([name, value]) => `${name}: ${value}`),
+    ...Object.entries({ ...retryHeader(error), ...headers }).map(([name, value]) => `${name}: ${value}`),
     "Cache-Control: no-store",
     "Content-Type: application/json; charset=utf-8",
     `Content-Length: ${Buffer.byteLength(body)}`,
     "Connection: close",
   ];
   endSocket(socket, `${lines.join("\r\n")}\r\n\r\n${body}`);
+}
+
+/** RFC 9110 §10.2.3, where the error knows when it may go better. */
+export function retryHeader({ retryAfterMs }: DuplexityError): Readonly<Record<string, string>> {
+  return retryAfterMs === undefined ? {} : { "Retry-After": String(Math.max(1, Math.ceil(retryAfterMs / 1_000))) };
 }
 
 /** Sends `text` as the last thing, reads and drops what the peer still sends, and closes in bounded time. */

@@ -101,7 +101,7 @@ export class Node implements Server {
     this.#own = new OwnEndpoints({
       ...{ attempts, auth: this.#signIn.pages, places, addressOf },
       api: createApi({
-        ...{ hub: this.#broker, authenticator, accounts, tokens, bans, audit, domain, addressOf, log },
+        ...{ hub: this.#broker, authenticator, accounts, tokens, bans, audit, domain, attempts, addressOf, log },
         inviteUrl: (code) => this.#signIn.inviteUrl(code),
       }),
       ...{ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes, trustProxy },

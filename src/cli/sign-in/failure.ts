@@ -20,7 +20,11 @@ export function signInFailure(doing: string, server: string, error: unknown): Du
   if (error instanceof ResponseBodyError || error instanceof AuthorizationResponseError) {
     const words = sentenceOf(error.error, error.error_description);
     const status = error instanceof ResponseBodyError ? error.status : 0;
-    if (status === 429) return new DuplexityError("DPX_RATE_LIMIT", `Cannot ${doing}: ${words}`, { cause: error });
+    if (error instanceof ResponseBodyError && status === 429) {
+      const seconds = error.response.headers.get("retry-after") ?? "";
+      const hint = /^\d{1,6}$/.test(seconds) ? `Try again in ${seconds} s.` : undefined;
+      return new DuplexityError("DPX_RATE_LIMIT", `Cannot ${doing}: ${words}`, { hint, cause: error });
+    }
     if (status >= 500 || MAY_PASS.has(error.error)) {
       return new DuplexityError("DPX_SERVER_UNREACHABLE", `Cannot ${doing}: the server failed: ${words}`, {
         cause: error,

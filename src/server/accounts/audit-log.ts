@@ -68,8 +68,9 @@ export class AuditLog {
   /** The newest `limit` events, oldest first; no more than half of them failed sign-ins, as long as there are others. */
   async read(limit: number): Promise<readonly AuditEvent[]> {
     const [events, failures] = await Promise.all([this.#readLog(LOG, limit), this.#readLog(FAILURES_LOG, limit)]);
-    const room = Math.max(limit - events.length, Math.floor(limit / 2));
-    const shown = newest(failures, room);
+    const newestOfAll = newest([...events, ...failures].sort(byTime), limit);
+    const failed = newestOfAll.filter((event) => event.action === "sign-in-failed").length;
+    const shown = newest(failures, Math.min(failed, Math.max(limit - events.length, Math.ceil(limit / 2))));
     return [...newest(events, limit - shown.length), ...shown].sort(byTime);
   }
 

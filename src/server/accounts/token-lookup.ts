@@ -64,6 +64,7 @@ export class TokenLookup {
     if (this.#looks <= MAX_LOOKS_PER_SECOND) return;
     throw new DuplexityError("DPX_RATE_LIMIT", "Cannot look the token up: too many unknown ones come", {
       hint: "Try again in 1 s.",
+      retryAfterMs: 1_000,
     });
   }
 }

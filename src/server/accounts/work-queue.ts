@@ -2,6 +2,9 @@
 
 import { DuplexityError } from "../../protocol/index.ts";
 
+/** For whoever is refused: what waits is worked on by then, or it is an attack. */
+const RETRY_AFTER_MS = 3_000;
+
 export interface WorkQueueOptions {
   readonly maxRunning: number;
   readonly maxWaiting: number;
@@ -29,6 +32,7 @@ export class WorkQueue {
       if (this.#waiting.length >= maxWaiting) {
         throw new DuplexityError("DPX_RATE_LIMIT", "Cannot check the password: too many are being checked just now", {
           hint: "Try again in a few seconds.",
+          retryAfterMs: RETRY_AFTER_MS,
         });
       }
       await new Promise<void>((begin) => this.#waiting.push(begin));

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Accounts, AuditLog, Ban, Bans, MachineTokens } from "../accounts/index.ts";
+import type { Attempts } from "../attempts.ts";
 import type { ClientRow, Found, Kick, KickedClient } from "../hub/index.ts";
 import type { Authenticator, Identity } from "../identity/index.ts";
 
@@ -25,6 +26,7 @@ export interface ApiOptions {
   readonly tokens: Pick<MachineTokens, "all" | "create" | "ofUser" | "revoke">;
   readonly bans: Pick<Bans, "add" | "all" | "lift">;
   readonly audit: Pick<AuditLog, "read" | "record">;
+  readonly attempts: Attempts;
   /** The server's domain: its own hostname, and what pipes are below. */
   readonly domain: string;
   /** The page on which an invitation is accepted. */

@@ -2,13 +2,17 @@
 // may ask, and reads their bodies. Knows no subject.
 
 import type { IncomingMessage, ServerResponse } from "node:http";
-import { asDuplexityError, canonicalHostname, DuplexityError } from "../../protocol/index.ts";
+import { asDuplexityError, canonicalHostname, DuplexityError, type ErrorCode } from "../../protocol/index.ts";
 import { answerError, answerJson } from "../http-answer.ts";
 import { challengeFor, identify } from "../identify.ts";
 import type { Identity } from "../identity/index.ts";
 import { HttpRefusal, readJsonBody, refusal } from "../json-body.ts";
 import { isOwnHost } from "../proxy/index.ts";
+import { senderOf } from "../sender-of.ts";
 import type { ApiEndpoint, ApiEndpoints, ApiOptions, ApiRight } from "./options.ts";
+
+/** What whoever guesses is answered. */
+const REFUSALS: ReadonlySet<ErrorCode> = new Set(["DPX_AUTH_REQUIRED", "DPX_AUTH_INVALID"]);
 
 export class ApiRouter {
   readonly #options: ApiOptions;
@@ -25,11 +29,11 @@ export class ApiRouter {
       this.#checkHost(request.headers.host ?? "");
       const url = urlOf(request);
       const endpoint = this.#find(request.method ?? "", url.pathname, response);
-      const { authenticator, addressOf } = this.#options;
-      const identity = await identify(authenticator, request, url.pathname);
+      const from = this.#options.addressOf(request);
+      const identity = await this.#identify(request, url.pathname, from);
       checkRight(identity, endpoint.right, `${endpoint.method} ${url.pathname}`);
       const asked = endpoint.method === "POST" ? await readJsonBody(request) : queryOf(url);
-      const answer = await endpoint.run({ identity, asked, from: addressOf(request) });
+      const answer = await endpoint.run({ identity, asked, from });
       answerJson(response, 200, { v: 1, ...answer });
     } catch (error) {
       this.#refuse(response, error);
@@ -43,6 +47,21 @@ export class ApiRouter {
     const [, name = ""] = /^(\[[^\]]*\]|[^:]*)(?::\d*)?$/.exec(host.trim()) ?? [];
     if (isOwnHost(canonicalHostname(name), this.#options.domain)) return;
     throw refusal(421, `"${host.slice(0, 64)}" is not a name of this server`);
+  }
+
+  /** Whoever has shown who they are is never refused for what others at the same address do. */
+  async #identify(request: IncomingMessage, path: string, from: string): Promise<Identity> {
+    const { authenticator, attempts } = this.#options;
+    let identity: Identity;
+    try {
+      identity = await identify(authenticator, request, path);
+    } catch (error) {
+      const { code } = asDuplexityError(error);
+      if (REFUSALS.has(code)) await attempts.count("api-refused", senderOf(from));
+      throw error;
+    }
+    await attempts.count("api", identity.ownerId);
+    return identity;
   }
 
   #find(method: string, path: string, response: ServerResponse): ApiEndpoint {

@@ -3,7 +3,7 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { asDuplexityError, DuplexityError, ERRORS } from "../../protocol/index.ts";
-import { answerError } from "../http-answer.ts";
+import { answerError, retryHeader } from "../http-answer.ts";
 import { isLoopbackHost } from "../identity/index.ts";
 import { outwardOf } from "../outward.ts";
 import type { Browsers } from "./browsers.ts";
@@ -138,7 +138,7 @@ export class Front {
     const shown = isDefect
       ? new DuplexityError("DPX_INTERNAL", "Cannot go on: this server has failed")
       : outwardOf(error);
-    const options = { ...(status === undefined ? {} : { status }), ...(headers === undefined ? {} : { headers }) };
+    const options = { ...(status === undefined ? {} : { status }), headers: { ...retryHeader(shown), ...headers } };
     if (MACHINE_PATHS.has(path)) answerMachine(response, shown);
     else if (/\btext\/html\b/.test(request.headers.accept ?? "")) {
       this.#sendPage(response, { ...errorPage(shown), ...options });
@@ -147,7 +147,8 @@ export class Front {
 }
 
 /** RFC 6749 §5.2, with RFC 8628 §3.5's word for whoever comes too often. */
-function answerMachine(response: ServerResponse, { code, message }: DuplexityError): void {
+function answerMachine(response: ServerResponse, error: DuplexityError): void {
+  const { code, message } = error;
   const words: Partial<Record<typeof code, string>> = {
     DPX_RATE_LIMIT: "slow_down",
     DPX_STORE: "temporarily_unavailable",
@@ -155,6 +156,7 @@ function answerMachine(response: ServerResponse, { code, message }: DuplexityErr
   };
   const body = `${JSON.stringify({ error: words[code] ?? "invalid_request", error_description: message })}\n`;
   const headers = {
+    ...retryHeader(error),
     ...{ "Content-Type": "application/json", "Content-Length": Buffer.byteLength(body), Connection: "close" },
   };
   response.writeHead(ERRORS[code].httpStatus, headers);

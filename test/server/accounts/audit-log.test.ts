@@ -52,6 +52,9 @@ describe("AuditLog", () => {
     ]);
     expect([events[0], events[4]]).toEqual([kick, ban]);
     expect(await log.read(2)).toEqual([events[3], ban]);
+    expect(await log.read(1)).toEqual([ban]);
+    const last = await log.record({ ...KICK, action: "sign-in-failed", by: null });
+    expect(await log.read(1)).toEqual([last]);
     expect(await store.readLog("audit", 10)).toHaveLength(2);
   });
 

@@ -15,6 +15,7 @@ const ADMINS_ONLY = [
   ["POST", "/api/kick", { who: "cat1" }],
   ["POST", "/api/unban", { who: "cat1" }],
   ["POST", "/api/users", { name: "tim" }],
+  ["POST", "/api/users/invite", { name: "eva" }],
   ["POST", "/api/users/remove", { name: "eva" }],
 ] as const;
 const PERSONS_ONLY = [
@@ -41,6 +42,32 @@ describe("The API", () => {
     expect((await api.get("/api/whoami?x=1", ADMIN_TOKEN)).body).toEqual({
       ...{ v: 1, user: "admin", role: "admin", owner: "admin", namePatterns: null, expiresAt: null },
     });
+  });
+
+  it("lets one owner ask so often, whatever they show, and says when again; others go on", async () => {
+    const api = await startApi(stage, { api: { points: 3, durationMs: 60_000 } });
+    const ben = api.accounts.byName("ben")?.userId ?? "";
+    const { secret } = await api.tokens.create(ben, { name: "ci", namePatterns: null, expiresAt: null });
+    for (const token of [secret, api.tokenOf("ben"), secret]) {
+      expect((await api.get("/api/whoami", token)).status).toBe(200);
+    }
+    const late = await api.get("/api/whoami", api.tokenOf("ben"));
+    expect(late).toMatchObject({ status: 429, body: { error: { code: "DPX_RATE_LIMIT" } } });
+    const seconds = Number(late.headers["retry-after"]);
+    expect([seconds > 50 && seconds <= 60, late.body.error.hint]).toEqual([true, `Try again in ${seconds} s.`]);
+    expect((await api.get("/api/whoami", api.tokenOf("eva"))).status).toBe(200);
+  });
+
+  it("answers so many who show nothing of this server's from one address, and keeps nobody else there out", async () => {
+    const api = await startApi(stage, { "api-refused": { points: 3, durationMs: 60_000 } });
+    for (const token of ["nonsense", undefined, `dpx_${"a".repeat(43)}`]) {
+      expect((await api.get("/api/whoami", token)).status).toBe(401);
+    }
+    expect(await api.get("/api/whoami", "nonsense")).toMatchObject({
+      status: 429,
+      headers: { "retry-after": expect.stringMatching(/^\d+$/) },
+    });
+    expect((await api.get("/api/whoami", api.tokenOf("ben"))).status).toBe(200);
   });
 
   it("tells of two lists of patterns each pair that counts", async () => {

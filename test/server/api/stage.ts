@@ -2,6 +2,7 @@
 
 import { request } from "node:http";
 import { Accounts, AuditLog, Bans, MachineTokens } from "../../../src/server/accounts/index.ts";
+import { type AttemptKind, type AttemptLimit, createAttempts } from "../../../src/server/attempts.ts";
 import { AccountAuthenticator } from "../../../src/server/identity/index.ts";
 import { MemoryStore } from "../../../src/server/store/index.ts";
 import type { Stage } from "../../support/stage.ts";
@@ -50,7 +51,10 @@ export interface ApiStage {
   told(): Promise<string[]>;
 }
 
-export async function startApi(stage: Stage): Promise<ApiStage> {
+export async function startApi(
+  stage: Stage,
+  limits: Partial<Record<AttemptKind, AttemptLimit>> = {},
+): Promise<ApiStage> {
   const clock = { now: 1_800_000_000_000 };
   const now = (): number => clock.now;
   const store = new MemoryStore();
@@ -75,7 +79,7 @@ export async function startApi(stage: Stage): Promise<ApiStage> {
     ...{ accounts, tokens, idTokens, adminToken: ADMIN_TOKEN, admission: bans },
   });
   const people = { accounts, tokens, bans, audit };
-  const hub = await startHub(stage, { authenticator, admission: bans, people, now });
+  const hub = await startHub(stage, { authenticator, admission: bans, people, now, attempts: createAttempts(limits) });
   bans.onAdded((ban) => void hub.hub.enforce(ban));
   const ask = (method: string, path: string, content: string | null, more: Record<string, string | undefined>) =>
     send(hub.port, { method, path, content, headers: more });

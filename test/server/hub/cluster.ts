@@ -125,7 +125,7 @@ async function startNode(stage: Stage, shared: Registry, options: NodeOptions) {
     ...{ hub, authenticator, attempts, auth: null, domain: "test", maxUnauthenticated: 256, maxHeadBytes: 65_536 },
     ...{ places, addressOf: () => "127.0.0.1" },
     api: createApi({
-      ...{ hub: apiHub(hub), authenticator, domain: "test", ...NO_PEOPLE, log: say },
+      ...{ hub: apiHub(hub), authenticator, attempts, domain: "test", ...NO_PEOPLE, log: say },
       inviteUrl: () => "",
       addressOf: () => "",
     }),

@@ -89,7 +89,7 @@ export async function startHub(stage: Stage, options: HubStageOptions = {}): Pro
     ...{ hub, authenticator, attempts, auth: null, domain: "test", places: null },
     addressOf: ({ socket }) => socket.remoteAddress ?? "",
     api: createApi({
-      ...{ hub: apiHub(hub), authenticator, domain: "test", ...people },
+      ...{ hub: apiHub(hub), authenticator, attempts, domain: "test", ...people },
       inviteUrl: (code) => `http://test/auth/invite#${code}`,
       addressOf: ({ socket }) => socket.remoteAddress ?? "",
       log: (level, message) => log.push(`${level} ${message}`),
