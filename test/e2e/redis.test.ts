@@ -1,13 +1,16 @@
 // What a cluster does while its Redis hangs or has died: what is live is served on, what needs Redis says so soon.
 
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { spawnUp, startUp } from "../support/duplexity.ts";
+import { spawnDuplexity, spawnUp, startUp } from "../support/duplexity.ts";
 import { LEASE_MS } from "../support/fault-world.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { type Nodes, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
 import { redisCli, startRedisServer } from "../support/redis.ts";
+import { freePort } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
 import { visit } from "../support/visitor.ts";
 import { poll, within } from "../support/wait.ts";
@@ -15,7 +18,12 @@ import { poll, within } from "../support/wait.ts";
 const stage = useStage();
 const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
 const HANG_MS = 10_000;
-/** A call to Redis is given up after 800 ms; the rest is the start of a process. */
+/** In which a command has its error, besides what it takes on a cluster that is well. */
+const ERROR_MS = 1_000;
+/** Commands that are measured: the fastest counts, since this machine has other work too. */
+const TRIES = 3;
+/** A probe looks each second and waits for a second. */
+const READY_MS = 5_000;
 const SOON_MS = 3_000;
 const ANSWER_MS = 2_000;
 
@@ -48,6 +56,93 @@ async function saysStore(nodes: Nodes, name: string, target: string): Promise<vo
   await process.untilPrinted("DPX_STORE", SOON_MS);
   await process.end();
 }
+
+/** Milliseconds until `run` has done it, the least of some tries. */
+async function fastest(run: () => Promise<unknown>): Promise<number> {
+  let best = Number.POSITIVE_INFINITY;
+  for (let count = 0; count < TRIES; count += 1) {
+    const began = performance.now();
+    await run();
+    best = Math.min(best, performance.now() - began);
+  }
+  return Math.round(best);
+}
+
+async function isReady(internalPort: number): Promise<boolean> {
+  const { status } = await fetch(`http://127.0.0.1:${internalPort}/readyz`);
+  return status === 200;
+}
+
+/** Takes Redis away from every node; what is answered brings it back. */
+const OUTAGES: Record<string, (nodes: Nodes) => Promise<() => unknown>> = {
+  stopped: async ({ redis }) => {
+    redis.signal("SIGSTOP");
+    return () => redis.signal("SIGCONT");
+  },
+  killed: async ({ redis, redisPort }) => {
+    await redis.end();
+    return () => startRedisServer(stage, { port: redisPort });
+  },
+  "cut off": async ({ wires }) => {
+    for (const { redis } of wires) redis.blackhole(true);
+    return () => {
+      for (const { redis } of wires) redis.heal();
+    };
+  },
+};
+
+describe("A cluster whose Redis is gone", () => {
+  it.each(Object.entries(OUTAGES))("says so within a second when it is %s, and is not ready", async (what, begin) => {
+    const nodes = await startNodes(stage, { hasWires: true });
+    const origin = await startHttpOrigin(stage, "hello");
+    await startUp(stage, nodes.url, [`cat1:${origin.target}`], ADMIN);
+    const up = async (until: string): Promise<void> => {
+      const process = await spawnUp(stage, nodes.url, [`dog1:${origin.target}`], ADMIN);
+      await process.untilPrinted(until);
+      await process.end();
+    };
+    const wellMs = await fastest(() => up('"ready"'));
+    const end = await begin(nodes);
+    const refusedMs = await fastest(() => up("DPX_STORE"));
+    const kickMs = await fastest(() =>
+      expect(nodes.admin("/api/kick", { who: "cat1" }, 0)).rejects.toThrow("DPX_STORE"),
+    );
+    console.log(
+      `Redis is ${what}: up is refused after ${refusedMs} ms (well: ${wellMs} ms), a kick after ${kickMs} ms`,
+    );
+    expect(refusedMs).toBeLessThan(wellMs + ERROR_MS);
+    expect(kickMs).toBeLessThan(ERROR_MS);
+    for (const { internalPort } of nodes.servers) {
+      await poll(async () => !(await isReady(internalPort)), READY_MS, "a node that is not ready");
+    }
+    await end();
+    for (const { internalPort } of nodes.servers) await poll(() => isReady(internalPort), READY_MS, "a ready node");
+    await within(up('"ready"'), LEASE_MS, "a new name");
+  });
+
+  it("comes up with its Redis when it is started before it", async () => {
+    const redisPort = await freePort();
+    const secret = join(await stage.folder("secret"), "cluster-secret");
+    await writeFile(secret, "cluster-secret-0123456789abcdef\n", { mode: 0o600 });
+    const [port, internalPort] = [await freePort(), await freePort()];
+    const listen = ["--listen", `127.0.0.1:${port}`, "--internal-listen", `127.0.0.1:${internalPort}`];
+    const shared = ["--redis", `redis://127.0.0.1:${redisPort}`, "--cluster-secret-file", secret];
+    const process = await spawnDuplexity(stage, ["serve", "--json", ...listen, ...shared]);
+    await process.untilPrinted("; this node tries again for 60 s, and takes no work before");
+    await expect(fetch(`http://127.0.0.1:${internalPort}/readyz`)).rejects.toThrow("fetch failed");
+    await startRedisServer(stage, { port: redisPort });
+    await process.nextLine("listening");
+    await poll(() => isReady(internalPort), READY_MS, "a ready node");
+  });
+
+  it("ends at a signal while it waits for its Redis", async () => {
+    const args = ["serve", "--json", "--redis", `redis://127.0.0.1:${await freePort()}`, "--listen", "127.0.0.1:0"];
+    const process = await spawnDuplexity(stage, args);
+    await process.untilPrinted("this node tries again");
+    process.kill("SIGTERM");
+    expect(await process.exited(READY_MS)).toMatchObject({ status: 130 });
+  });
+});
 
 describe("A cluster whose Redis hangs", () => {
   it("serves what is live, refuses what is new, and is well soon after", async () => {

@@ -224,18 +224,8 @@ export class FaultWorld {
         server?.process.kill("SIGKILL");
         await server?.process.exited();
         await delay(forMs);
-        // As a supervisor does: a node that finds no Redis at its start ends.
-        await poll(
-          () =>
-            this.nodes.restart(target).then(
-              () => true,
-              () => false,
-            ),
-          LEASE_MS,
-          `node ${target} to start`,
-          200,
-        );
-        return;
+        // Without Redis it waits for it.
+        return this.nodes.restart(target);
       case "freeze node":
         return frozen((signal) => server?.process.kill(signal), forMs);
       case "cut clients":

@@ -40,7 +40,16 @@ export async function run(context: CommandContext): Promise<number> {
   tuneCollector();
   const interrupts = watchInterrupts();
   const { serve } = await import("../../server/index.ts");
-  const server = await serve(options);
+  const starting = serve(options);
+  // It may wait for its Redis: whoever ends it meanwhile is not to wait, too.
+  const server = await Promise.race([starting, aborted(interrupts.first)]);
+  if (server === undefined) {
+    void starting.then(
+      (late) => late.close(),
+      () => {},
+    );
+    return EXIT_INTERRUPTED;
+  }
   // Read one by one: a server's properties may be getters, which a spread would lose.
   const { publicUrl, internalUrl, domain, nodeId } = server;
   view.listening({ publicUrl, internalUrl, domain, nodeId, identity: options.identity.kind, ...tcpPortsOf(options) });

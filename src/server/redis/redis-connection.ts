@@ -14,7 +14,10 @@ const OPEN_TIMEOUT_MS = 5_000;
 /** Calls without an answer yet; more are refused. */
 export const MAX_CALLS = 20_000;
 
+/** What Redis says to those whose user or password is wrong. */
+const REFUSALS = /^(WRONGPASS|NOAUTH|NOPERM)\b/;
 const NO_CLUSTER = "several hosts are for a Redis Cluster, and this Redis is none";
+const NO_ANSWER = `no answer within ${CALL_TIMEOUT_MS} ms, so whether it is done is unknown`;
 const NO_CONNECTION = "there is no connection";
 
 type Client = Redis | Cluster;
@@ -61,7 +64,7 @@ export class RedisConnection {
 
   /**
    * @throws {DuplexityError} `DPX_STORE` if none of the hosts answers within 5 s, `DPX_USAGE` if there are several and
-   * they are no Redis Cluster.
+   * they are no Redis Cluster, or if Redis refuses user and password.
    */
   static async open(address: RedisAddress): Promise<RedisConnection> {
     const deadline = performance.now() + OPEN_TIMEOUT_MS;
@@ -83,7 +86,7 @@ export class RedisConnection {
         return new RedisConnection(cluster, address, Number(/redis_version:(\d+)/.exec(facts)?.[1] ?? 0) >= 7);
       } catch (error) {
         client.disconnect();
-        failure = error instanceof DuplexityError ? error : unavailable(address, error);
+        failure = error instanceof DuplexityError ? error : unusable(address, error);
         if (failure.code === "DPX_USAGE") throw failure;
       }
     }
@@ -167,9 +170,7 @@ export class RedisConnection {
       await this.#ready(deadline);
       const opening = this.#nodes?.opening(command, args) ?? null;
       if (opening !== null) await within(opening, deadline, () => unavailable(this.address, NO_CONNECTION));
-      return await within(this.#client.call(command, [...args]), deadline, () =>
-        unavailable(this.address, `no answer within ${CALL_TIMEOUT_MS} ms, so whether it is done is unknown`),
-      );
+      return await within(this.#client.call(command, [...args]), deadline, () => unavailable(this.address, NO_ANSWER));
     } finally {
       this.#calls -= 1;
     }
@@ -196,7 +197,11 @@ export class RedisConnection {
   }
 }
 
-/** Resolves when `client` is ready for commands; else it is disconnected. @throws {DuplexityError} `DPX_STORE` */
+/**
+ * Resolves when `client` is ready for commands; else it is disconnected.
+ *
+ * @throws {DuplexityError} `DPX_STORE`, or `DPX_USAGE` if Redis refuses user and password.
+ */
 export async function connected(client: Client, address: RedisAddress, deadline: number): Promise<void> {
   let reason: unknown = "no answer";
   // Without a listener Node throws it.
@@ -207,7 +212,7 @@ export async function connected(client: Client, address: RedisAddress, deadline:
     await within(client.connect(), deadline, () => unavailable(address, reason));
   } catch (error) {
     client.disconnect();
-    throw error instanceof DuplexityError ? error : unavailable(address, reason);
+    throw error instanceof DuplexityError ? error : unusable(address, reason);
   }
 }
 
@@ -223,13 +228,29 @@ async function within<T>(work: Promise<T>, deadline: number, late: () => Duplexi
   }
 }
 
+function wordsOf(reason: unknown): string {
+  if (!(reason instanceof Error)) return String(reason);
+  if (reason.message === "Command timed out") return NO_ANSWER;
+  // The client's words for a call that was under way when its connection ended.
+  return reason.name === "MaxRetriesPerRequestError"
+    ? "the connection ended, so whether it is done is unknown"
+    : reason.message;
+}
+
 function hostOf(shard: string, colon: number): { host: string; port: number } {
   return { host: shard.slice(0, colon), port: Number(shard.slice(colon + 1)) };
 }
 
+/** Why a connection could not be opened: trying again mends no wrong password. */
+function unusable(address: RedisAddress, reason: unknown): DuplexityError {
+  const { message, hint } = unavailable(address, reason);
+  const isRefused = reason instanceof Error && REFUSALS.test(reason.message);
+  return new DuplexityError(isRefused ? "DPX_USAGE" : "DPX_STORE", message, { hint });
+}
+
 /** Not the client's error itself as the cause: it holds the command with its arguments, the password among them. */
 function unavailable({ shown, password }: RedisAddress, reason: unknown): DuplexityError {
-  const text = reason instanceof Error ? reason.message : String(reason);
+  const text = wordsOf(reason);
   const safe = password === undefined || password === "" ? text : text.replaceAll(password, "…");
   return new DuplexityError("DPX_STORE", `Cannot use Redis at "${shown}": ${safe}`, {
     hint: "Look whether Redis runs there and takes this user and password; the server goes on when it answers.",

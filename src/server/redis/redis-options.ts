@@ -2,8 +2,8 @@
 
 import type { HostAndPort, RedisAddress } from "./redis-url.ts";
 
-/** From a call to its answer, with the wait for a connection in it. */
-export const CALL_TIMEOUT_MS = 800;
+/** From a call to its answer, with the wait for a connection in it. A command that needs one says so within a second. */
+export const CALL_TIMEOUT_MS = 600;
 const CONNECT_TIMEOUT_MS = 2_000;
 /** A connection on which an answer is due for so long is dead: then a new one is made. */
 const SOCKET_TIMEOUT_MS = 5_000;

@@ -226,7 +226,7 @@ describe("A password", () => {
       await RedisStore.open({ url }).catch(told);
     }
     expect(errors.length).toBeGreaterThanOrEqual(7);
-    expect(errors[0]).toMatchObject({ code: "DPX_STORE", message: expect.stringContaining("WRONGPASS") });
+    expect(errors[0]).toMatchObject({ code: "DPX_USAGE", message: expect.stringContaining("WRONGPASS") });
     const shown = errors.map((error) => inspect(error, { depth: 10, showHidden: true })).join("\n");
     for (const secret of [PASSWORD, encodeURIComponent(PASSWORD), "wrong-password"])
       expect(shown).not.toContain(secret);
