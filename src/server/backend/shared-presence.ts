@@ -1,5 +1,6 @@
 // The nodes of a cluster, as a board shows them on which each renews its own line. A node whose line is gone, or about
-// which nobody answers, stays until its lease has ended by this node's own clock. Knows no Redis.
+// which nobody answers, stays until its lease has ended by this node's own clock. While the board itself does not answer
+// nodes stay as they were: what is live is served on. Knows no Redis.
 
 import { asDuplexityError, fields as checked, DuplexityError } from "../../protocol/index.ts";
 import { isSealed, sealOf } from "./node-seal.ts";
@@ -35,6 +36,8 @@ export interface SharedPresenceOptions {
   readonly warn?: (message: string) => void;
 }
 
+/** For so long a board that does not answer is done without: then this node takes itself for alone. As routes are. */
+const MAX_UNHEARD_MS = 120_000;
 /** More nodes than a cluster has; further ones are ignored. */
 export const MAX_NODES = 1_024;
 /** A node that has said nothing for so long is gone. */
@@ -61,6 +64,8 @@ export class SharedPresence implements Presence {
   #timer: NodeJS.Timeout | undefined;
   #beating: Promise<void> | null = null;
   #lastBeatAt = Number.NEGATIVE_INFINITY;
+  /** Whether the board has not answered last. */
+  #isBlind = false;
 
   constructor(options: SharedPresenceOptions) {
     this.#options = options;
@@ -98,19 +103,20 @@ export class SharedPresence implements Presence {
   }
 
   nodes(): readonly NodeRecord[] {
-    const now = performance.now();
+    const now = this.#now();
     return [...this.#known.values()].filter(({ endsAt }) => endsAt > now).map(({ node }) => node);
   }
 
   urlOf(nodeId: string): string | null {
     const known = this.#known.get(nodeId);
-    return known !== undefined && known.endsAt > performance.now() ? known.node.internalUrl : null;
+    return known !== undefined && known.endsAt > this.#now() ? known.node.internalUrl : null;
   }
 
   vanished(): readonly string[] {
     const now = performance.now();
     for (const [nodeId, at] of this.#vanished) if (now - at > VANISHED_MS) this.#vanished.delete(nodeId);
-    const ended = [...this.#known.values()].filter(({ endsAt }) => endsAt <= now).map(({ node }) => node.nodeId);
+    const leaseNow = this.#now();
+    const ended = [...this.#known.values()].filter(({ endsAt }) => endsAt <= leaseNow).map(({ node }) => node.nodeId);
     return [...this.#vanished.keys(), ...ended];
   }
 
@@ -138,6 +144,7 @@ export class SharedPresence implements Presence {
       await this.#ask(own);
     } catch (error) {
       this.#options.warn?.(`This node cannot say that it is there: ${asDuplexityError(error).message}`);
+      this.#isBlind = true;
       this.#update(new Map(this.#known), []);
     }
   }
@@ -145,12 +152,17 @@ export class SharedPresence implements Presence {
   async #ask(own: NodeRecord): Promise<void> {
     const seal = sealOf(own, this.#options.secrets ?? []);
     const { there, left } = await this.#options.board.write(own.nodeId, JSON.stringify({ ...own, seal }));
-    this.#lastBeatAt = performance.now();
     const known = new Map(this.#known);
+    const wasBlind = this.#isBlind;
+    this.#lastBeatAt = performance.now();
+    this.#isBlind = false;
+    const endsAt = this.#lastBeatAt + this.#leaseMs;
+    // Nobody could renew its line meanwhile: each has a lease's time to do so.
+    if (wasBlind) for (const [nodeId, { node }] of known) known.set(nodeId, { node, endsAt });
     for (const nodeId of left) known.delete(nodeId);
     for (const line of there.slice(0, MAX_NODES)) {
       const node = this.#read(line);
-      if (node !== null) known.set(node.nodeId, { node, endsAt: this.#lastBeatAt + this.#leaseMs });
+      if (node !== null) known.set(node.nodeId, { node, endsAt });
     }
     this.#update(known, left);
   }
@@ -161,7 +173,7 @@ export class SharedPresence implements Presence {
    * @param left Those that have said so.
    */
   #update(known: Map<string, Known>, left: readonly string[]): void {
-    const now = performance.now();
+    const now = this.#now();
     for (const [nodeId, { endsAt }] of known) if (endsAt <= now) known.delete(nodeId);
     const before = this.#known;
     this.#known = known;
@@ -169,9 +181,15 @@ export class SharedPresence implements Presence {
     const went = [...before.values()].filter(({ node }) => !known.has(node.nodeId)).map(({ node }) => node);
     for (const { nodeId } of came) this.#vanished.delete(nodeId);
     // At most MAX_NODES of them were known.
-    for (const { nodeId } of went) if (!left.includes(nodeId)) this.#vanished.set(nodeId, now);
+    for (const { nodeId } of went) if (!left.includes(nodeId)) this.#vanished.set(nodeId, performance.now());
     if (came.length + went.length === 0) return;
     for (const listener of [...this.#listeners]) listener({ came, went });
+  }
+
+  /** Leases do not end while nobody can renew them. */
+  #now(): number {
+    const now = performance.now();
+    return this.#isBlind && now - this.#lastBeatAt < MAX_UNHEARD_MS ? this.#lastBeatAt : now;
   }
 
   #read(line: string): NodeRecord | null {

@@ -1,5 +1,6 @@
 // Which nodes there are, on a real redis-server.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { MemoryPresence } from "../../../src/server/backend/memory-presence.ts";
 import type { NodeRecord, PresenceChange } from "../../../src/server/backend/presence.ts";
@@ -93,6 +94,28 @@ describe("RedisPresence", () => {
     await expect(one.presence.join(nodeRecord(1))).rejects.toMatchObject({ code: "DPX_STORE" });
     expect(one.ids()).toEqual(["node-1", "node-2"]);
     redis.signal("SIGCONT");
+  });
+
+  it("keeps the others while Redis does not answer for longer, and for a lease more; misses who does not come back", async () => {
+    const redis = await startRedisServer(stage);
+    const own = await connectTo(stage, redis.port);
+    // Longer than a call may take.
+    const options = { prefix: freshPrefix(), connection: own, leaseMs: 1_500 };
+    const [one, two] = [presenceOn(options), presenceOn(options)];
+    await one.presence.join(nodeRecord(1));
+    await two.presence.join(nodeRecord(2));
+    const silent = new RedisPresence({ ...options, beatMs: 1_000_000 });
+    stage.defer(() => silent.close());
+    await silent.join(nodeRecord(3));
+    await poll(() => one.ids().length === 3, 5_000, "all nodes", 5);
+    redis.signal("SIGSTOP");
+    // Three leases.
+    await delay(4_500);
+    expect(one.ids()).toEqual(["node-1", "node-2", "node-3"]);
+    redis.signal("SIGCONT");
+    await poll(() => one.changes.some(({ went }) => went.length > 0), 10_000, "the end of who does not come back", 5);
+    expect(one.ids()).toEqual(["node-1", "node-2"]);
+    expect(one.changes.flatMap(({ went }) => went)).toEqual([nodeRecord(3)]);
   });
 
   it("takes no node for one that does not know the cluster's secret, and takes two secrets while they change", async () => {
