@@ -11,13 +11,16 @@ import { ADMIN_TOKEN, ask } from "./people.ts";
 import { type RunningRedis, startRedisServer } from "./redis.ts";
 import { freePort } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
+import { visit } from "./visitor.ts";
+import { poll } from "./wait.ts";
 
+const ALL_ROLES = "auth,backend,hub,proxy";
 const CLUSTER_SECRET = "cluster-secret-0123456789abcdef";
 
 export interface Nodes {
   /** Each by its number; a node that was started anew takes the place of the one before. */
   readonly servers: RunningServer[];
-  /** Numbers of those that clients' links lead to, and of those that visitors come to: here all of them are both. */
+  /** Numbers of those that clients' links lead to, and of those that visitors come to; nodes with all roles are both. */
   readonly hubs: readonly number[];
   readonly proxies: readonly number[];
   /** Of haproxy, for visitors and clients alike. */
@@ -30,7 +33,7 @@ export interface Nodes {
   admin(path: string, body?: unknown, node?: number): Promise<Record<string, unknown>>;
   /** Starts node `number` anew, on its old ports. */
   restart(number: number): Promise<void>;
-  /** Until haproxy counts node `number` as up, or as down. */
+  /** Until haproxy counts node `number` as up, or as down; of one that it does not know, until /readyz says so. */
   untilUp(number: number, isUp: boolean): Promise<void>;
 }
 
@@ -47,6 +50,8 @@ export interface Wires {
 export interface NodesOptions {
   /** @default 3 */
   readonly count?: number;
+  /** The roles of each, those with the role proxy first: haproxy leads to them. @default all, `count` times */
+  readonly roles?: readonly string[];
   readonly args?: readonly string[];
   /** Whether each node has an address of its own for clients. @default true */
   readonly hasOwnAddresses?: boolean;
@@ -59,6 +64,7 @@ export interface NodesOptions {
 }
 
 interface Place {
+  readonly roles: string;
   readonly port: number;
   readonly internalPort: number;
   readonly wires: Wires | null;
@@ -66,6 +72,7 @@ interface Place {
 
 export async function startNodes(stage: Stage, options: NodesOptions = {}): Promise<Nodes> {
   const { count = 3, args = [], hasOwnAddresses = true, hasWires = false, nodeArgs = [] } = options;
+  const roles = options.roles ?? Array.from({ length: count }, () => ALL_ROLES);
   const folder = await stage.folder("nodes");
   const secret = { admin: join(folder, "admin-token"), cluster: join(folder, "cluster-secret") };
   await writeFile(secret.admin, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
@@ -73,27 +80,44 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
   const redis = await startRedisServer(stage, { args: options.redisArgs ?? [] });
   const redisPort = redis.port;
   const port = await freePort();
-  const start = ({ port: ownPort, internalPort, wires }: Place): Promise<RunningServer> =>
-    startServer(stage, {
+  const places: Place[] = [];
+  const sharedOf = ({ roles: own, wires }: Place): readonly string[] =>
+    has(own, "backend")
+      ? ["--redis", `redis://127.0.0.1:${wires?.redis.port ?? redisPort}`]
+      : places
+          .filter((place) => has(place.roles, "backend"))
+          .flatMap(({ internalPort }) => ["--backend", `http://127.0.0.1:${internalPort}`]);
+  const start = (place: Place): Promise<RunningServer> => {
+    const { roles: own, port: ownPort, internalPort, wires } = place;
+    return startServer(stage, {
       ...{ port: ownPort, internalPort, nodeArgs },
-      identity: ["--redis", `redis://127.0.0.1:${wires?.redis.port ?? redisPort}`, "--admin-token-file", secret.admin],
+      identity: [...sharedOf(place), "--admin-token-file", secret.admin],
       args: [
+        ...["--roles", own],
         ...["--cluster-secret-file", secret.cluster, "--public-url", `http://localhost:${port}`],
-        ...(hasOwnAddresses ? ["--node-public-url", `http://127.0.0.1:${wires?.clients.port ?? ownPort}`] : []),
+        ...(hasOwnAddresses && has(own, "hub")
+          ? ["--node-public-url", `http://127.0.0.1:${wires?.clients.port ?? ownPort}`]
+          : []),
         ...(wires === null ? [] : ["--node-url", wires.peers.url]),
         ...args,
       ],
     });
-  const places: Place[] = [];
-  for (let number = 0; number < count; number += 1) {
+  };
+  for (const own of roles) {
     const at = { port: await freePort(), internalPort: await freePort() };
-    places.push({ ...at, wires: hasWires ? await startWires(stage, { ...at, redisPort }) : null });
+    places.push({ roles: own, ...at, wires: hasWires ? await startWires(stage, { ...at, redisPort }) : null });
   }
   const servers = await Promise.all(places.map(start));
-  const balancer = await startBalancer(stage, port, places);
-  const numbers = places.map((_place, number) => number);
+  const numbersOf = (role: string): readonly number[] =>
+    places.flatMap((place, number) => (has(place.roles, role) ? [number] : []));
+  const proxies = numbersOf("proxy");
+  const balancer = await startBalancer(
+    stage,
+    port,
+    places.filter((place) => has(place.roles, "proxy")),
+  );
   const nodes: Nodes = {
-    ...{ hubs: numbers, proxies: numbers },
+    ...{ hubs: numbersOf("hub"), proxies },
     ...{ servers, port, redisPort, redis, url: `http://127.0.0.1:${port}` },
     wires: places.flatMap(({ wires }) => wires ?? []),
     admin: (path, body, node) =>
@@ -103,10 +127,28 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
       if (place === undefined) throw new Error(`There is no node ${number}`);
       servers[number] = await start(place);
     },
-    untilUp: (number, isUp) => balancer.untilUp(number, isUp),
+    untilUp: (number, isUp) =>
+      proxies.includes(number)
+        ? balancer.untilUp(number, isUp)
+        : untilReady(places[number]?.internalPort ?? 0, isUp, `node ${number}`),
   };
-  for (let number = 0; number < count; number += 1) await nodes.untilUp(number, true);
+  for (const number of places.keys()) await nodes.untilUp(number, true);
   return nodes;
+}
+
+function has(roles: string, role: string): boolean {
+  return roles.split(",").includes(role);
+}
+
+async function untilReady(internalPort: number, isUp: boolean, who: string): Promise<void> {
+  const look = async (): Promise<boolean> => {
+    const status = await visit(internalPort, "localhost", "/readyz").then(
+      (answer) => answer.status,
+      () => null,
+    );
+    return (status === 200) === isUp;
+  };
+  await poll(look, 20_000, `${who} to be ${isUp ? "ready" : "not ready"}`, 20);
 }
 
 async function startWires(

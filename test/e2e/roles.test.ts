@@ -1,0 +1,212 @@
+// Split roles: two proxies, two hubs, a backend and the sign-in as six real processes, haproxy in front of the proxies, one
+// real Redis that only the backend knows.
+
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { type RunningUp, runDuplexity, startUp } from "../support/duplexity.ts";
+import { startHttpOrigin } from "../support/http-origin.ts";
+import { killHub, killProxy } from "../support/node-kills.ts";
+import { holderOf, type Nodes, type NodesOptions, startNodes } from "../support/nodes.ts";
+import { ADMIN_TOKEN } from "../support/people.ts";
+import { RequestLoad } from "../support/request-load.ts";
+import { restartAll } from "../support/rolling-restart.ts";
+import { useStage } from "../support/stage.ts";
+import { IS_FULL } from "../support/tunnel.ts";
+import { keepAliveAgent, visit } from "../support/visitor.ts";
+import { poll } from "../support/wait.ts";
+
+const stage = useStage();
+const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
+const HOSTNAME = "cat1.localhost";
+const SIX = ["proxy", "proxy", "hub", "hub", "backend", "auth"];
+const [BACKEND, AUTH] = [4, 5];
+const SIZE = IS_FULL ? 1_073_741_824 : 67_108_864;
+const REQUESTS_PER_SECOND = IS_FULL ? 1_000 : 100;
+const DRAIN_MS = 2_000;
+
+function startSix(options: NodesOptions = {}): Promise<Nodes> {
+  return startNodes(stage, { roles: SIX, ...options });
+}
+
+function up(nodes: Nodes, target: string, name = "cat1", args: readonly string[] = []): Promise<RunningUp> {
+  return startUp(stage, nodes.url, [`${name}:${target}`], { ...ADMIN, args });
+}
+
+function portOf(nodes: Nodes, number: number): number {
+  return nodes.servers[number]?.port ?? 0;
+}
+
+describe("Six processes, each with one role or two of a kind", () => {
+  it("serve a name at both proxies, and say at every other node that it takes no visitors", async () => {
+    const nodes = await startSix();
+    const origin = await startHttpOrigin(stage, "hello");
+    await up(nodes, origin.target);
+    for (const number of nodes.proxies) {
+      expect(await visit(portOf(nodes, number), HOSTNAME, "/hello")).toMatchObject({ status: 200, body: "hello" });
+    }
+    for (const number of [...nodes.hubs, BACKEND, AUTH]) {
+      const answer = await visit(portOf(nodes, number), HOSTNAME, "/hello");
+      expect(answer.status).toBe(421);
+      expect(answer.headers["duplexity-error"]).toBe("DPX_MISDIRECTED");
+    }
+  });
+
+  it("take a client in at any of them, whose sockets are passed on to the hubs, and the sign-in's and API's requests", async () => {
+    const nodes = await startSix({ hasOwnAddresses: false });
+    const origin = await startHttpOrigin(stage, "hello");
+    for (const [number, server] of nodes.servers.entries()) {
+      await startUp(stage, server.url, [`cat${number}:${origin.target}`], ADMIN);
+      expect((await visit(nodes.port, `cat${number}.localhost`, "/hello")).status).toBe(200);
+      expect(await nodes.admin("/api/clients", undefined, number)).toMatchObject({ clients: { length: number + 1 } });
+      const page = await visit(server.port, `localhost:${nodes.port}`, "/auth/.well-known/openid-configuration");
+      expect(JSON.parse(page.body)).toMatchObject({ issuer: `http://localhost:${nodes.port}/auth` });
+    }
+  });
+
+  it("know a user by a machine's token that was made at another node a moment ago", async () => {
+    const nodes = await startSix();
+    const origin = await startHttpOrigin(stage, "hello");
+    await nodes.admin("/api/users", { name: "ben" }, 0);
+    const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: "ben" }, 1);
+    const env = { DUPLEXITY_TOKEN: String(secret) };
+    await startUp(stage, nodes.servers[3]?.url ?? "", [`cat1:${origin.target}`], { env });
+    expect(JSON.stringify(await nodes.admin("/api/clients"))).toContain("ben@ci");
+    expect((await visit(nodes.port, HOSTNAME, "/hello")).status).toBe(200);
+  });
+
+  it("kick a client through any of them", async () => {
+    const nodes = await startSix();
+    const origin = await startHttpOrigin(stage, "hello");
+    const tookMs: number[] = [];
+    for (const number of nodes.servers.keys()) {
+      const running = await up(nodes, origin.target, `cat${number}`);
+      const asked = performance.now();
+      const kicked = await nodes.admin("/api/kick", { who: `cat${number}`, banMs: 600_000 }, number);
+      tookMs.push(performance.now() - asked);
+      expect(kicked.clients).toMatchObject([{ clientId: running.clientId }]);
+      expect((await running.process.exited()).status).toBe(6);
+      const args = ["up", "--json", "--server", nodes.url, "--pipe", `cat${number}:9090`];
+      expect((await runDuplexity(stage, args, ADMIN)).status).toBe(6);
+    }
+    console.log(`kicked through each of six nodes after ${tookMs.map((ms) => ms.toFixed(0)).join(", ")} ms`);
+    expect(Math.max(...tookMs)).toBeLessThan(1_000);
+  });
+
+  it("give one name to one of many who claim it at once", async () => {
+    const nodes = await startSix();
+    const claims: Promise<boolean>[] = [];
+    for (let index = 0; index < 6; index += 1) {
+      await nodes.admin("/api/users", { name: `user${index}` });
+      const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: `user${index}` });
+      const env = { DUPLEXITY_TOKEN: String(secret) };
+      const claim = startUp(stage, nodes.servers[index]?.url ?? "", ["cat1:9090"], { env });
+      claims.push(
+        claim.then(
+          () => true,
+          () => false,
+        ),
+      );
+    }
+    expect((await Promise.all(claims)).filter((isUp) => isUp)).toHaveLength(1);
+  });
+
+  it("pass bodies on intact while the hub with the client's link is killed, and no POST twice", async () => {
+    const nodes = await startSix();
+    const { download, upload, wanted, posts, mostArrivals } = await killHub(stage, nodes, { size: SIZE, links: 1 });
+    expect(download).toEqual({ bytes: SIZE, sha256: wanted.download });
+    expect(upload).toEqual({ bytes: SIZE, sha256: wanted.upload });
+    expect(posts.failures).toEqual([]);
+    expect(mostArrivals).toBe(1);
+  });
+
+  it("break only the connections of a proxy that is killed", async () => {
+    const nodes = await startSix();
+    const killed = await killProxy(stage, nodes, { links: 1, hasLink: false, streams: 8 });
+    const { requests, posts, killedAt, downAt, others, mostArrivals } = killed;
+    for (const { failures } of [requests, posts]) {
+      expect(failures.filter(({ sentAt }) => sentAt >= downAt)).toEqual([]);
+    }
+    expect((requests.firstAnswerAfter(killedAt) ?? Number.POSITIVE_INFINITY) - killedAt).toBeLessThan(1_000);
+    expect(mostArrivals).toBe(1);
+    expect(others.filter(({ endedAt, fault }) => endedAt !== null || fault !== null)).toEqual([]);
+  });
+
+  it("fail no request while all of them are restarted, one after the other", async () => {
+    const nodes = await startSix({ args: ["--drain", `${DRAIN_MS}ms`] });
+    const origin = await startHttpOrigin(stage, "hello");
+    const running = await up(nodes, origin.target);
+    const agent = keepAliveAgent(stage);
+    const load = new RequestLoad({ port: nodes.port, hostname: HOSTNAME, perSecond: REQUESTS_PER_SECOND, agent });
+    const options = { hostname: HOSTNAME, streams: 8, drainMs: DRAIN_MS, rounds: 1 };
+    const { restarts, streams } = await restartAll(stage, nodes, options);
+    const { total, failures, slowestMs } = await load.stop();
+    console.log(
+      `six restarted: ${failures.length} of ${total} requests failed, the slowest took ${slowestMs.toFixed(0)} ms;`,
+      `exits after ${restarts.map(({ tookMs }) => tookMs.toFixed(0)).join(", ")} ms`,
+    );
+    expect(failures).toEqual([]);
+    expect(streams.flatMap(({ fault }) => fault ?? [])).toEqual([]);
+    expect(restarts.map(({ status }) => status)).toEqual([0, 0, 0, 0, 0, 0]);
+    expect(running.process.hasExited).toBe(false);
+  });
+});
+
+describe("A backend that is gone", () => {
+  it.each(["SIGKILL", "SIGSTOP"] as const)(
+    "leaves what is live served (%s), and is well soon after",
+    async (signal) => {
+      const nodes = await startSix();
+      const origin = await startHttpOrigin(stage, "hello");
+      await up(nodes, origin.target);
+      for (const number of nodes.proxies) await visit(portOf(nodes, number), HOSTNAME, "/hello");
+      const backend = nodes.servers[BACKEND]?.process;
+      backend?.kill(signal);
+      const load = new RequestLoad({ port: portOf(nodes, 0), hostname: HOSTNAME, perSecond: 50 });
+      await nodes.untilUp(2, false);
+      await expect(nodes.admin("/api/users", { name: "ben" }, 2)).rejects.toThrow("DPX_STORE");
+      // Past the age at which a route is asked for again.
+      await delay(12_000);
+      const { total, failures } = await load.stop();
+      expect({ total: total > 500, failures }).toEqual({ total: true, failures: [] });
+      if (signal === "SIGSTOP") backend?.kill("SIGCONT");
+      else await nodes.restart(BACKEND);
+      for (const number of nodes.servers.keys()) await nodes.untilUp(number, true);
+      await up(nodes, origin.target, "cat2");
+      expect((await visit(nodes.port, "cat2.localhost", "/hello")).status).toBe(200);
+      expect((await visit(nodes.port, HOSTNAME, "/hello")).status).toBe(200);
+    },
+  );
+
+  it("is noticed by nobody where there is another one", async () => {
+    const nodes = await startNodes(stage, { roles: ["proxy", "hub", "backend", "backend", "auth"] });
+    const origin = await startHttpOrigin(stage, "hello");
+    await up(nodes, origin.target);
+    const load = new RequestLoad({ port: nodes.port, hostname: HOSTNAME, perSecond: 50 });
+    for (const number of [2, 3]) {
+      nodes.servers[number]?.process.kill("SIGKILL");
+      await up(nodes, origin.target, `dog${number}`);
+      expect((await visit(nodes.port, `dog${number}.localhost`, "/hello")).status).toBe(200);
+      await nodes.admin("/api/users", { name: `user${number}` }, 0);
+      await nodes.restart(number);
+      await nodes.untilUp(number, true);
+    }
+    expect((await load.stop()).failures).toEqual([]);
+  });
+
+  it("may lose its Redis for a while: what is live is served, and the rest comes back", async () => {
+    const nodes = await startSix();
+    const origin = await startHttpOrigin(stage, "hello");
+    await up(nodes, origin.target);
+    for (const number of nodes.proxies) await visit(portOf(nodes, number), HOSTNAME, "/hello");
+    nodes.redis.signal("SIGSTOP");
+    const load = new RequestLoad({ port: portOf(nodes, 0), hostname: HOSTNAME, perSecond: 50 });
+    const asked = performance.now();
+    await expect(nodes.admin("/api/kick", { who: "cat1" }, 0)).rejects.toThrow("DPX_STORE");
+    expect(performance.now() - asked).toBeLessThan(3_000);
+    await delay(8_000);
+    nodes.redis.signal("SIGCONT");
+    expect((await load.stop()).failures).toEqual([]);
+    await poll(() => holderOf(nodes, HOSTNAME).then(Boolean, () => false), 30_000, "the name in the registry");
+    await up(nodes, origin.target, "cat2");
+  });
+});
