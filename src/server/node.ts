@@ -84,6 +84,7 @@ export class Node implements Server {
       ...{ registry, nodeId, domain, limits, log, urlOf, software: SOFTWARE },
       cluster: cluster === null ? null : { secrets: cluster.secrets, ...this.#others() },
       canSignIn: visitors !== null,
+      registryAnsweredAt: () => shared.answeredAt(),
       dataPlaneUri: (host) => this.#address.dataPlaneUri(host),
       ports: tcpPorts === null ? null : { open: (route) => this.#openPort(route) },
       onRouteChange: (previous, next) => {

@@ -68,6 +68,8 @@ export interface OpenedRegistry {
   readonly shares: { readonly topics: TopicGuests; readonly board: PresenceBoard } | null;
   /** Whether the registry has answered within the last seconds. No I/O. */
   isReachable(): boolean;
+  /** When it last answered this node, by `performance.now()`; at other nodes that is not known. No I/O. */
+  answeredAt(): number;
   close(): Promise<void>;
 }
 
@@ -89,6 +91,7 @@ export async function openRegistry(options: OpenRegistryOptions): Promise<Opened
     presence: new MemoryPresence(),
     shares: null,
     isReachable: () => true,
+    answeredAt: () => performance.now(),
     close: async () => {
       await topics.close();
       await registry.close();
@@ -104,6 +107,7 @@ function openRemote(options: Extract<OpenRegistryOptions, { kind: "remote" }>): 
   return {
     ...{ registry, topics, presence, shares: null },
     isReachable: () => link.isUp,
+    answeredAt: () => Number.NEGATIVE_INFINITY,
     close: async () => {
       await presence.close();
       await topics.close();
@@ -148,6 +152,7 @@ async function openRedis(options: Extract<OpenRegistryOptions, { kind: "redis" }
     presence,
     shares: { topics, board },
     isReachable: () => performance.now() - answeredAt < REACHABLE_MS,
+    answeredAt: () => answeredAt,
     close: async () => {
       clearInterval(timer);
       await presence.close();

@@ -34,6 +34,8 @@ export interface HubOptions {
   /** A route came, changed or (null) went. */
   readonly onRouteChange?: (previous: Route | null, next: Route | null) => void;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
+  /** When the registry last answered this node, by `performance.now()`. @default it never did */
+  readonly registryAnsweredAt?: () => number;
   /** How often leases are renewed. @default 10_000 */
   readonly renewEveryMs?: number;
   /** How long a dial ticket is good for. @default 30_000 */

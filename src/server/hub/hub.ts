@@ -58,6 +58,8 @@ export class Hub {
     const routes = new RouteTable({
       registry,
       asks: !isAlone,
+      graceMs: limits.graceMs,
+      ...(options.registryAnsweredAt === undefined ? {} : { answeredAt: options.registryAnsweredAt }),
       sessionOf: (record) => this.#sessionOf(record),
       onRecord: (record) => this.#relays?.onRecord(record),
       onClientGone: (clientId) => this.#relays?.onClientGone(clientId),

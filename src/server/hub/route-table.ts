@@ -22,6 +22,10 @@ export interface RouteTableOptions {
   readonly openOn?: (session: Session, clientId: string, request: OpenRequest, handler: StreamHandler) => Stream;
   /** Whether the watch tells of this node's names only, so that the registry has to be asked for others. @default false */
   readonly asks?: boolean;
+  /** When the registry last answered this node, whatever it was asked. @default it never did */
+  readonly answeredAt?: () => number;
+  /** How long a name whose client went stays its owner's: as long nobody else can have it unheard. @default for ever */
+  readonly graceMs?: number;
   /** Monotonic time in ms. @default performance.now */
   readonly now?: () => number;
   /** Visitors that wait for a hostname, in all. */
@@ -45,6 +49,8 @@ interface Entry {
 const MAX_ROUTES = 100_000;
 /** After this the registry is asked whether a name is still so; meanwhile it is taken for that. A third of a lease. */
 const REFRESH_MS = 10_000;
+/** What is left at least of the lease of a name that the registry has just told of: it is renewed at the third. */
+const SURE_MS = 20_000;
 /** For so long a registry that cannot be reached is done without; then a visitor is told so. */
 const MAX_UNHEARD_MS = 120_000;
 
@@ -57,6 +63,7 @@ export class RouteTable implements Routes {
   readonly #ofClient = new Map<string, Set<string>>();
   readonly #lookups: RouteLookups | null;
   readonly #now: () => number;
+  readonly #maxUnheardMs: number;
   readonly #stopWatching: () => void;
   #waiterCount = 0;
 
@@ -64,6 +71,8 @@ export class RouteTable implements Routes {
     this.#options = options;
     const { registry, asks = false, now = () => performance.now() } = options;
     this.#now = now;
+    // Afterwards the name may be somebody else's.
+    this.#maxUnheardMs = Math.min(MAX_UNHEARD_MS, SURE_MS + (options.graceMs ?? MAX_UNHEARD_MS));
     const onAnswer = (hostname: string, record: RegistryRecord | null): void => this.#update(hostname, record);
     this.#lookups = asks ? new RouteLookups({ registry, now, onAnswer }) : null;
     this.#stopWatching = registry.watch((hostname, record) => {
@@ -83,16 +92,19 @@ export class RouteTable implements Routes {
   locate(hostname: string): Route | null | Promise<Route | null> {
     const entry = this.#routes.get(hostname);
     if (this.#lookups === null) return entry?.route ?? null;
-    const unheardMs = entry === undefined ? MAX_UNHEARD_MS : this.#now() - entry.heardAt;
+    const unheardMs = entry === undefined ? this.#maxUnheardMs : this.#now() - entry.heardAt;
     if (entry !== undefined && unheardMs < REFRESH_MS) return entry.route;
     const asked = this.#lookups.ask(hostname);
-    if (entry !== undefined && unheardMs < MAX_UNHEARD_MS) {
+    if (entry !== undefined && unheardMs < this.#maxUnheardMs) {
       // Who cannot be asked now will be for the next one.
       asked?.catch(() => {});
       return entry.route;
     }
     if (asked === null) return null;
-    return asked.then(() => this.#routes.get(hostname)?.route ?? null);
+    return asked.then(
+      () => this.#routes.get(hostname)?.route ?? null,
+      (error: unknown) => this.#without(hostname, error),
+    );
   }
 
   /** What the registry said of a name last. */
@@ -180,9 +192,18 @@ export class RouteTable implements Routes {
     this.wake(hostname);
   }
 
+  /** A name that nobody wanted for long is as good as the others until the registry has been silent for too long. */
+  #without(hostname: string, error: unknown): Route {
+    const entry = this.#routes.get(hostname);
+    const answeredAt = this.#options.answeredAt?.() ?? Number.NEGATIVE_INFINITY;
+    if (entry === undefined || this.#now() - answeredAt >= this.#maxUnheardMs) throw error;
+    this.#routes.set(hostname, { ...entry, heardAt: Math.max(entry.heardAt, answeredAt) });
+    return entry.route;
+  }
+
   /** Said before what is known here and come later; or the registry has lost the newer one, and its holder puts it back. */
   #isPast({ epoch }: RegistryRecord, known: Entry): boolean {
-    return epoch < known.record.epoch && this.#now() - known.heardAt < MAX_UNHEARD_MS;
+    return epoch < known.record.epoch && this.#now() - known.heardAt < this.#maxUnheardMs;
   }
 
   #put(entry: Entry): void {

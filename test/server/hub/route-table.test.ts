@@ -55,7 +55,7 @@ async function registered(registry: Registry, registration: Registration): Promi
 }
 
 /** One that has to ask, and a registry whose watch tells nothing. */
-function makeAsking() {
+function makeAsking({ answeredAt, graceMs }: { readonly answeredAt?: number; readonly graceMs?: number } = {}) {
   const registry = new MemoryRegistry();
   const asked: string[] = [];
   let isDown = false;
@@ -76,6 +76,8 @@ function makeAsking() {
   };
   const table = new RouteTable({
     ...{ registry: silent, asks: true, maxWaiters: 2, now: () => now },
+    ...(answeredAt === undefined ? {} : { answeredAt: () => answeredAt }),
+    ...(graceMs === undefined ? {} : { graceMs }),
     sessionOf: () => null,
   });
   endings.push(() => {
@@ -152,6 +154,35 @@ describe("RouteTable that asks", () => {
     const route = await table.locate("cat1.test");
     goDown();
     pass(119_999);
+    expect(table.locate("cat1.test")).toBe(route);
+    await new Promise(setImmediate);
+    pass(1);
+    await expect(table.locate("cat1.test")).rejects.toMatchObject({ code: "DPX_STORE" });
+  });
+
+  it("does so also for a name that nobody wanted for longer, from the registry's last answer on", async () => {
+    const { registry, table, asked, pass, goDown } = makeAsking({ answeredAt: 1_000_000 });
+    await registry.register(CAT);
+    const route = await table.locate("cat1.test");
+    goDown();
+    pass(1_100_000);
+    expect(await table.locate("cat1.test")).toBe(route);
+    expect(table.locate("cat1.test")).toBe(route);
+    await new Promise(setImmediate);
+    expect(asked.length).toBeGreaterThan(1);
+    pass(19_999);
+    expect(table.locate("cat1.test")).toBe(route);
+    await new Promise(setImmediate);
+    pass(1);
+    await expect(table.locate("cat1.test")).rejects.toMatchObject({ code: "DPX_STORE" });
+  });
+
+  it("does without it no longer than the name is its owner's for sure", async () => {
+    const { registry, table, pass, goDown } = makeAsking({ graceMs: 5_000 });
+    await registry.register(CAT);
+    const route = await table.locate("cat1.test");
+    goDown();
+    pass(24_999);
     expect(table.locate("cat1.test")).toBe(route);
     await new Promise(setImmediate);
     pass(1);
