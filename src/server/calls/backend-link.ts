@@ -11,7 +11,7 @@ import { type BackendEvent, CALLS_PATH, type CallName, EVENTS_PATH } from "./nam
 export interface BackendLinkOptions extends Omit<CallClientOptions, "origin"> {
   /** Internal listeners of backend nodes, `http(s)://host:port`. */
   readonly origins: readonly string[];
-  /** How long `open` waits for a backend node that is still starting. @default 10_000 */
+  /** How long `open` waits for a backend node that is still starting, or waits for its Redis. @default 60_000 */
   readonly openTimeoutMs?: number;
   /** Told when the backend cannot be heard, and when it is again. */
   readonly warn: (message: string) => void;
@@ -55,7 +55,7 @@ export class BackendLink {
     let last: DuplexityError | null = null;
     try {
       await new Promise<void>((resolve, reject) => {
-        const { openTimeoutMs = 10_000 } = options;
+        const { openTimeoutMs = 60_000 } = options;
         timer = setTimeout(() => reject(last ?? unreachable("no node of it has answered")), openTimeoutMs);
         void link.#listen({
           onHeard: resolve,
@@ -119,7 +119,7 @@ export class BackendLink {
     const attempts = Math.max(2, this.#clients.length);
     for (let attempt = 0; attempt < attempts; attempt += 1) {
       const [client] = this.#clients;
-      const leftMs = Math.min(ATTEMPT_MS, endsAt - performance.now());
+      const leftMs = Math.ceil(Math.min(ATTEMPT_MS, endsAt - performance.now()));
       if (client === undefined || leftMs <= 0) break;
       try {
         const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(leftMs)]);

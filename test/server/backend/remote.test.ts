@@ -14,7 +14,7 @@ import type { RedisConnection } from "../../../src/server/redis/redis-connection
 import { startRedis } from "../../support/redis.ts";
 import { type Stage, useFileStage, useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
-import { openLink, type RunningBackend, SECRET, startBackend } from "../calls-stage.ts";
+import { openLink, type RunningBackend, SECRET, startBackend } from "../calls/stage.ts";
 import { connectTo, freshPrefix, openRegistryOn, openTopics, registryUnderTest } from "./redis-stage.ts";
 import { registration } from "./registration.ts";
 import { describeRegistry } from "./registry-contract.ts";

@@ -7,7 +7,7 @@ import type { Store } from "../../../src/server/store/store.ts";
 import { createStoreCall } from "../../../src/server/store/store-calls.ts";
 import { useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
-import { openLink, startBackend } from "../calls-stage.ts";
+import { openLink, startBackend } from "../calls/stage.ts";
 import { ManualClock } from "../manual-clock.ts";
 import { describeStore } from "./store-contract.ts";
 

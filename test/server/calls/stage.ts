@@ -7,9 +7,9 @@ import {
   type CallHandlers,
   CallServer,
   type EventSource,
-} from "../../src/server/calls/index.ts";
-import { closeWithSockets, listen } from "../support/sockets.ts";
-import type { Stage } from "../support/stage.ts";
+} from "../../../src/server/calls/index.ts";
+import { closeWithSockets, listen } from "../../support/sockets.ts";
+import type { Stage } from "../../support/stage.ts";
 
 export const SECRET = "cluster-secret-0123456789abcdef";
 

@@ -1,0 +1,302 @@
+// Calls between nodes over real HTTP: who is believed, what is sent again, and that nothing waits for ever.
+
+import { createServer } from "node:http";
+import { connect } from "node:net";
+import { describe, expect, it } from "vitest";
+import { DuplexityError } from "../../../src/protocol/index.ts";
+import { proofOfCall, sessionKeyOf } from "../../../src/server/calls/call-proof.ts";
+import { BackendLink, type CallHandlers, type EventSource } from "../../../src/server/calls/index.ts";
+import { FaultProxy } from "../../support/fault-proxy.ts";
+import { closeWithSockets, freePort, listen } from "../../support/sockets.ts";
+import { useStage } from "../../support/stage.ts";
+import { deferred, poll } from "../../support/wait.ts";
+import { openLink, SECRET, startBackend } from "./stage.ts";
+
+const stage = useStage();
+const OTHER = "another-secret-0123456789abcdef";
+/** Two attempts of three seconds at most; the rest is a busy machine. */
+const BOUND_MS = 8_000;
+
+/** Answers with who called and how often. */
+function counting(): { readonly handlers: CallHandlers; readonly count: () => number } {
+  let count = 0;
+  const handlers: CallHandlers = new Map([
+    [
+      "locate",
+      async (_body, nodeId) => {
+        count += 1;
+        return { nodeId, count };
+      },
+    ],
+  ]);
+  return { handlers, count: () => count };
+}
+
+describe("BackendLink", () => {
+  it("calls as the node that it is, many times over few connections", async () => {
+    const { handlers, count } = counting();
+    const { origin, server } = await startBackend(stage, { handlers });
+    let connections = 0;
+    server.on("connection", () => {
+      connections += 1;
+    });
+    const link = await openLink(stage, [origin]);
+    const answers = await Promise.all(Array.from({ length: 500 }, () => link.call("locate", {})));
+    expect(answers).toContainEqual({ nodeId: "node-1", count: 500 });
+    expect(count()).toBe(500);
+    expect(connections).toBeLessThanOrEqual(5);
+  });
+
+  it("never sends the secret", async () => {
+    const { origin, server } = await startBackend(stage, counting());
+    let seen = "";
+    server.on("connection", (socket) => {
+      socket.on("data", (chunk) => {
+        seen += chunk.toString("latin1");
+      });
+    });
+    const link = await openLink(stage, [origin]);
+    await link.call("locate", { hostname: "cat1.test" });
+    expect(seen).toContain("cat1.test");
+    expect(seen).not.toContain(SECRET);
+  });
+
+  it.each([
+    ["the same one", [SECRET], [SECRET], true],
+    ["the backend's second one", [SECRET], [OTHER, SECRET], true],
+    ["the newest of two, which the backend has too", [OTHER, SECRET], [OTHER, SECRET], true],
+    ["another one", [OTHER], [SECRET], false],
+  ])("is let in with %s: %s at %s", async (_name, own, theirs, isIn) => {
+    const { origin } = await startBackend(stage, { ...counting(), secrets: theirs });
+    const opened = openLink(stage, [origin], { secrets: own });
+    if (isIn) expect(await (await opened).call("locate", {})).toMatchObject({ nodeId: "node-1" });
+    else await expect(opened).rejects.toMatchObject({ code: "DPX_AUTH_INVALID" });
+  });
+
+  it("believes nobody who does not know the secret, whatever they answer", async () => {
+    const server = createServer((request, response) => {
+      request.resume();
+      const isSession = request.url === "/node/session";
+      response.setHeader("duplexity-proof", "x".repeat(43));
+      response.end(JSON.stringify(isSession ? { nodeId: "backend-1", session: "s", nonce: "n" } : {}));
+    });
+    closeWithSockets(stage, server);
+    const origin = `http://127.0.0.1:${await listen(server)}`;
+    await expect(openLink(stage, [origin])).rejects.toMatchObject({
+      code: "DPX_AUTH_INVALID",
+      message: `Cannot trust the backend at ${origin}: it does not prove its answer`,
+    });
+  });
+
+  it("tells what the backend refuses a call with, and asks no other one then", async () => {
+    let calls = 0;
+    const handlers: CallHandlers = new Map([
+      [
+        "locate",
+        async () => {
+          calls += 1;
+          throw new DuplexityError("DPX_TCP_PORTS", "Cannot register: no port is free", { hint: "Try later." });
+        },
+      ],
+    ]);
+    const origins = [await startBackend(stage, { handlers }), await startBackend(stage, { handlers })];
+    const link = await openLink(
+      stage,
+      origins.map(({ origin }) => origin),
+    );
+    const refused = link.call("locate", {});
+    await expect(refused).rejects.toMatchObject({ code: "DPX_TCP_PORTS", hint: "Try later." });
+    await expect(link.call("remove", {})).rejects.toMatchObject({ code: "DPX_REQUEST_INVALID" });
+    expect(calls).toBe(1);
+  });
+
+  it("goes on with a backend that was started anew: its sessions are other ones", async () => {
+    const port = await freePort();
+    const first = await startBackend(stage, { ...counting(), port });
+    const link = await openLink(stage, [first.origin]);
+    await link.call("locate", {});
+    let gaps = 0;
+    link.onGap(() => {
+      gaps += 1;
+    });
+    first.calls.close();
+    first.server.closeAllConnections();
+    await new Promise((resolve) => first.server.close(resolve));
+    await expect(link.call("locate", {})).rejects.toMatchObject({ code: "DPX_STORE" });
+    await startBackend(stage, { ...counting(), port, nodeId: "backend-2" });
+    expect(await link.call("locate", {})).toMatchObject({ count: 1 });
+    await poll(() => gaps === 1, 10_000, "the gap", 5);
+    expect(link.isUp).toBe(true);
+  });
+
+  it("asks another address when one refuses connections, hangs or drains", async () => {
+    const { handlers } = counting();
+    const [frozen, draining, good] = [
+      await startBackend(stage, { handlers }),
+      await startBackend(stage, { handlers }),
+      await startBackend(stage, { handlers }),
+    ];
+    const wire = await FaultProxy.start(stage, Number(new URL(frozen.origin).port));
+    const link = await openLink(stage, [wire.url, draining.origin, good.origin, "http://127.0.0.1:1"]);
+    wire.blackhole();
+    await draining.calls.drain();
+    for (let round = 0; round < 20; round += 1) {
+      expect(await link.call("locate", {}, { isRepeatable: true })).toMatchObject({ nodeId: "node-1" });
+    }
+  });
+
+  it("does not send again what may have arrived, unless twice is as good as once", async () => {
+    let calls = 0;
+    const handlers: CallHandlers = new Map([
+      [
+        "locate",
+        async () => {
+          calls += 1;
+          for (const { server } of backends) server.closeAllConnections();
+          return {};
+        },
+      ],
+    ]);
+    const backends = [await startBackend(stage, { handlers }), await startBackend(stage, { handlers })];
+    const link = await openLink(
+      stage,
+      backends.map(({ origin }) => origin),
+    );
+    await expect(link.call("locate", {}, { isRepeatable: false })).rejects.toMatchObject({ code: "DPX_STORE" });
+    expect(calls).toBe(1);
+    await expect(link.call("locate", {})).rejects.toMatchObject({ code: "DPX_STORE" });
+    expect(calls).toBe(3);
+  });
+
+  it("waits for no backend for ever", async () => {
+    const never = deferred<unknown>();
+    let calls = 0;
+    const hang = (): Promise<unknown> => {
+      calls += 1;
+      return never.promise;
+    };
+    const { origin } = await startBackend(stage, { handlers: new Map([["locate", hang]]) });
+    const link = await openLink(stage, [origin]);
+    const asked = performance.now();
+    await expect(link.call("locate", {})).rejects.toMatchObject({ code: "DPX_STORE" });
+    expect(performance.now() - asked).toBeLessThan(BOUND_MS);
+    expect(calls).toBe(2);
+    never.resolve(null);
+  });
+
+  it("gives up when no backend is there, and says where it looked", async () => {
+    const origin = `http://127.0.0.1:${await freePort()}`;
+    const opened = BackendLink.open({
+      ...{ origins: [origin], nodeId: "node-1", secrets: [SECRET], openTimeoutMs: 300, warn: () => {} },
+    });
+    await expect(opened).rejects.toMatchObject({ code: "DPX_STORE", message: expect.stringContaining("ECONNREFUSED") });
+  });
+
+  it("hears what is told unasked in order, and anew when its stream has fallen silent", async () => {
+    let send: Parameters<EventSource["listen"]>[1] = () => {};
+    const events: EventSource = {
+      listen: async (_nodeId, tell) => {
+        send = tell;
+        return () => {};
+      },
+    };
+    const { origin } = await startBackend(stage, { events });
+    const wire = await FaultProxy.start(stage, Number(new URL(origin).port));
+    const link = await openLink(stage, [wire.url]);
+    const heard: unknown[] = [];
+    link.onEvent((event) => heard.push(event));
+    const sent = Array.from({ length: 1_000 }, (_, index) => ({ type: "changed", key: `key/${index}/ü` }) as const);
+    for (const event of sent) send(event);
+    await poll(() => heard.length === sent.length, 5_000, "all events", 2);
+    expect(heard).toEqual(sent);
+    let gaps = 0;
+    link.onGap(() => {
+      gaps += 1;
+    });
+    wire.blackhole();
+    await poll(() => !link.isUp, 10_000, "the silence to be noticed", 10);
+    wire.heal();
+    await poll(() => gaps > 0, 10_000, "the gap", 10);
+  });
+});
+
+describe("CallServer", () => {
+  /** One request by hand, as somebody else on the network could send it. */
+  function send(
+    origin: string,
+    path: string,
+    headers: Readonly<Record<string, string>>,
+    body: string,
+  ): Promise<string> {
+    const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+    const head = `POST ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
+    return new Promise((resolve, reject) => {
+      const socket = connect(Number(new URL(origin).port), "127.0.0.1");
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk.toString();
+      });
+      socket.on("end", () => resolve(text));
+      socket.on("error", reject);
+      socket.write(`${head}${lines.join("")}\r\n${body}`);
+    });
+  }
+
+  async function openSession(origin: string): Promise<{ readonly session: string; readonly key: Buffer }> {
+    const answer = await send(origin, "/node/session", {}, JSON.stringify({ nodeId: "node-9", nonce: "nonce-9" }));
+    const { nodeId: backendId, session, nonce: backendNonce } = JSON.parse(answer.slice(answer.indexOf("\r\n\r\n")));
+    return { session, key: sessionKeyOf(SECRET, { backendId, nodeId: "node-9", backendNonce, nodeNonce: "nonce-9" }) };
+  }
+
+  function proven(key: Buffer, session: string, number: number, body: string): Record<string, string> {
+    const proof = proofOfCall(key, { number, path: "/node/locate", body });
+    return { "duplexity-session": session, "duplexity-call": String(number), "duplexity-proof": proof };
+  }
+
+  it("takes a call once, with the body and for the path that were proved", async () => {
+    const { handlers, count } = counting();
+    const { origin } = await startBackend(stage, { handlers });
+    const { session, key } = await openSession(origin);
+    const headers = proven(key, session, 1, "{}");
+    expect(await send(origin, "/node/locate", headers, "{}")).toContain("HTTP/1.1 200");
+    expect(await send(origin, "/node/locate", headers, "{}")).toContain("DPX_AUTH_INVALID");
+    const second = proven(key, session, 2, "{}");
+    expect(await send(origin, "/node/locate", second, '{"a":1}')).toContain("DPX_AUTH_INVALID");
+    expect(await send(origin, "/node/register", second, "{}")).toContain("DPX_AUTH_INVALID");
+    expect(await send(origin, "/node/locate", { ...second, "duplexity-call": "3" }, "{}")).toContain(
+      "DPX_AUTH_INVALID",
+    );
+    expect(await send(origin, "/node/locate", { ...second, "duplexity-session": "x" }, "{}")).toContain(
+      "DPX_SESSION_UNKNOWN",
+    );
+    expect(count()).toBe(1);
+  });
+
+  it("takes calls that have overtaken each other, and none from before all that it remembers", async () => {
+    const { handlers } = counting();
+    const { origin } = await startBackend(stage, { handlers });
+    const { session, key } = await openSession(origin);
+    const call = (number: number) => send(origin, "/node/locate", proven(key, session, number, "{}"), "{}");
+    for (const number of [5_000, 3_000, 4_999]) expect(await call(number)).toContain("HTTP/1.1 200");
+    expect(await call(904)).toContain("DPX_AUTH_INVALID");
+  });
+
+  it("is not filled by those who only begin sessions: the ones in use stay", async () => {
+    const { handlers } = counting();
+    const { origin } = await startBackend(stage, { handlers });
+    const { session, key } = await openSession(origin);
+    expect(await send(origin, "/node/locate", proven(key, session, 1, "{}"), "{}")).toContain("HTTP/1.1 200");
+    for (let index = 0; index < 300; index += 1) await openSession(origin);
+    expect(await send(origin, "/node/locate", proven(key, session, 2, "{}"), "{}")).toContain("HTTP/1.1 200");
+  });
+
+  it("refuses other methods, bodies without an end, and what is no JSON", async () => {
+    const { handlers } = counting();
+    const { origin } = await startBackend(stage, { handlers });
+    expect((await fetch(`${origin}/node/locate`)).status).toBe(405);
+    expect(await send(origin, "/node/session", {}, "x".repeat(1_100_000))).toContain("HTTP/1.1 413");
+    expect(await send(origin, "/node/session", {}, "x")).toContain("DPX_REQUEST_INVALID");
+    const { session, key } = await openSession(origin);
+    expect(await send(origin, "/node/locate", proven(key, session, 1, "x"), "x")).toContain("DPX_REQUEST_INVALID");
+  });
+});
