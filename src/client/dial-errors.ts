@@ -72,7 +72,19 @@ function explain(error: unknown): { why: string; hint?: string } {
     return { why: `it does not speak TLS there (${code})`, hint: "Is it http:// instead of https://?" };
   }
   if (code !== undefined && !code.startsWith("UND_ERR_")) return { why: code };
-  return { why: error instanceof Error ? error.message : String(error) };
+  return explainWords(error);
+}
+
+/** For what has no code: `fetch` says "fetch failed" of everything, and why in the cause. */
+function explainWords(error: unknown): { why: string; hint?: string } {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  const why = cause instanceof Error ? cause.message : String(cause);
+  // The Fetch standard, "port blocking": 1, 22, 6000 and others. A browser would not go there either.
+  if (why !== "bad port") return { why };
+  return {
+    why: "its port is kept for another protocol, and HTTP clients refuse it",
+    hint: "Let the server listen on another port, such as 8080.",
+  };
 }
 
 /** Reads why `server` answered an upgrade with something else than 101. */

@@ -57,6 +57,15 @@ describe("dialFailure", () => {
     });
   });
 
+  it.each([1, 22, 6000])("says of port %d that HTTP clients do not go there", async (port) => {
+    const error = dialFailure(SERVER, await fetch(`http://127.0.0.1:${port}`).catch((reason: unknown) => reason));
+    expect(error).toMatchObject({
+      code: "DPX_SERVER_UNREACHABLE",
+      message: `Cannot reach ${SERVER}: its port is kept for another protocol, and HTTP clients refuse it`,
+      hint: "Let the server listen on another port, such as 8080.",
+    });
+  });
+
   it("tells a wait that was over as one", () => {
     const { message } = dialFailure(SERVER, new DOMException("aborted", "TimeoutError"));
     expect(message).toBe(`Cannot reach ${SERVER}: it did not answer in time`);
