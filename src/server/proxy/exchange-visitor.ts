@@ -20,6 +20,13 @@ export interface ExchangeVisitor extends AnswerSink {
   onExchangeDone(keepAlive: boolean): void;
   /** The answer broke off: the visitor must not take it for a complete one. `isUntilClose`: an orderly end would look so. */
   onExchangeBroken(isUntilClose: boolean): void;
-  /** A 101 is out. `early`: what the target sent behind it. */
-  onSwitched(origin: OriginStream, early: Buffer): void;
+  /** A 101 is out. */
+  onSwitched(origin: OriginStream, switched: Switched): void;
+}
+
+export interface Switched {
+  /** What the target sent behind it. */
+  readonly early: Buffer;
+  /** Who signed in for it at the pipe's gate, and has to stay welcome; null: nobody had to. */
+  readonly person: string | null;
 }

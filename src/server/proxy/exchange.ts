@@ -32,6 +32,8 @@ export class Exchange implements OriginUser, Searcher {
   #unconsumed = 0;
   /** Whether it was on its way once: its name existed then. */
   #wasSent = false;
+  /** Who signed in for it: gone when they are not welcome any more. */
+  #person: string | null = null;
   readonly #attempts = new Attempts();
   #startedAt = 0;
   /** Of all requests of this proxy: a name for it is made of this only when one is needed. */
@@ -127,7 +129,8 @@ export class Exchange implements OriginUser, Searcher {
   }
 
   sweep(now: number): void {
-    if (this.#deadline <= now) this.fail("DPX_TARGET_BROKE");
+    if (this.#person !== null && !this.#context.gates.isWelcome(this.#person)) this.fail("DPX_VISITOR_FORBIDDEN");
+    else if (this.#deadline <= now) this.fail("DPX_TARGET_BROKE");
     else this.#sweepUpload(now);
   }
 
@@ -190,7 +193,8 @@ export class Exchange implements OriginUser, Searcher {
     else this.#fail(this.#isMisdirected ? "DPX_MISDIRECTED" : code);
   }
 
-  onWelcome(edit: FieldEdit): void {
+  onWelcome(edit: FieldEdit, person: string | null): void {
+    this.#person = person;
     this.#sender.edit(edit);
   }
 
@@ -306,9 +310,10 @@ export class Exchange implements OriginUser, Searcher {
     origin.stream.consume(this.#unconsumed + chunkBytes - early.length);
     this.#origin = null;
     origin.user = null;
+    const person = this.#person;
     this.#report(null);
     this.#reset();
-    running.visitor.onSwitched(origin, early);
+    running.visitor.onSwitched(origin, { early, person });
   }
 
   #finish(): void {
@@ -384,6 +389,7 @@ export class Exchange implements OriginUser, Searcher {
   #reset(): void {
     this.#search.cancel();
     this.#running = null;
+    this.#person = null;
     this.#unconsumed = 0;
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#sender.end();

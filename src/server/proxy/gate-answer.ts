@@ -5,8 +5,15 @@ import type { FieldEdit } from "../../http/index.ts";
 import type { ErrorCode } from "../../protocol/index.ts";
 
 export type GateVerdict =
-  /** `edit` keeps what was meant for the gate from the target. */
-  { readonly kind: "welcome"; readonly edit: FieldEdit } | GateRefusal | GateRedirect;
+  | {
+      readonly kind: "welcome";
+      /** Keeps what was meant for the gate from the target. */
+      readonly edit: FieldEdit;
+      /** Who signed in, and has to stay welcome as long as this goes on; null: nobody had to. */
+      readonly person: string | null;
+    }
+  | GateRefusal
+  | GateRedirect;
 
 export interface GateRefusal {
   readonly kind: "refused";

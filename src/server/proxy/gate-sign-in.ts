@@ -29,8 +29,9 @@ export interface GateSignInOptions {
   readonly attempts: Attempts;
 }
 
-/** Null: the visitor has signed in and may come in. */
-export type SignInVerdict = GateRefusal | GateRedirect | null;
+export type SignInVerdict =
+  /** The visitor is this person and may come in. */
+  { readonly kind: "signed-in"; readonly person: string } | GateRefusal | GateRedirect;
 
 export class GateSignIn {
   readonly #options: GateSignInOptions;
@@ -48,7 +49,7 @@ export class GateSignIn {
     const query = queryOfReturn(head);
     if (query !== null) return this.#return(signIn, { ...request, cookies, query, person });
     if (person !== null) {
-      if (signIn.isWelcome(person)) return null;
+      if (signIn.isWelcome(person)) return { kind: "signed-in", person };
       // Without the cookie, somebody else may sign in here.
       return refused("DPX_VISITOR_FORBIDDEN", setCookie(VISITOR_COOKIE, "", 0));
     }

@@ -11,7 +11,7 @@ import { basicChallenge, type GateVerdict, refused } from "./gate-answer.ts";
 import { withoutGateCookies } from "./gate-cookies.ts";
 import { GatePasswords, type PasswordOutcome } from "./gate-passwords.ts";
 import { type GatePlan, isFrom, planOf } from "./gate-plan.ts";
-import { GateSignIn } from "./gate-sign-in.ts";
+import { GateSignIn, type SignInVerdict } from "./gate-sign-in.ts";
 import { GateTokens } from "./gate-tokens.ts";
 
 export interface GatekeeperOptions {
@@ -34,10 +34,12 @@ export interface GateRequest {
 
 export class Gatekeeper {
   readonly #passwords: GatePasswords;
+  readonly #visitors: VisitorSignIn | null;
   readonly #signIn: GateSignIn;
 
   constructor(options: GatekeeperOptions) {
     const { signIn, secret, attempts, now = Date.now } = options;
+    this.#visitors = signIn;
     this.#passwords = new GatePasswords(attempts);
     this.#signIn = new GateSignIn({ signIn, attempts, tokens: new GateTokens(secret, now) });
   }
@@ -49,6 +51,15 @@ export class Gatekeeper {
     const outcome = this.#checkPassword(plan, request);
     if (outcome instanceof Promise) return outcome.then((late) => this.#afterPassword(plan, request, late));
     return this.#afterPassword(plan, request, outcome);
+  }
+
+  /** Whether whoever was let in by signing in may stay. Who cannot be judged at this moment may, until the next. */
+  isWelcome(person: string): boolean {
+    try {
+      return this.#visitors?.isWelcome(person) === true;
+    } catch {
+      return true;
+    }
   }
 
   #checkPassword({ users }: GatePlan, { head, address }: GateRequest): PasswordOutcome | Promise<PasswordOutcome> {
@@ -64,10 +75,10 @@ export class Gatekeeper {
     if (outcome !== null) {
       return refused(outcome, outcome === "DPX_VISITOR_UNKNOWN" ? basicChallenge(head.host) : "");
     }
-    const welcome = plan.users === null ? WELCOME : WELCOME_BY_PASSWORD;
-    if (!plan.needsLogin) return welcome;
+    const edit = plan.users === null ? hideCookies : hideAll;
+    if (!plan.needsLogin) return { kind: "welcome", edit, person: null };
     const verdict = this.#signIn.judge({ head, hostname: head.host, sender: senderOf(address) });
-    return verdict instanceof Promise ? verdict.then((late) => late ?? welcome) : (verdict ?? welcome);
+    return verdict instanceof Promise ? verdict.then((late) => gateVerdict(late, edit)) : gateVerdict(verdict, edit);
   }
 }
 
@@ -79,8 +90,8 @@ const hideCookies: FieldEdit = (name, value, line) => {
   return kept === null ? "" : `Cookie: ${kept}\r\n`;
 };
 
-const WELCOME: GateVerdict = { kind: "welcome", edit: hideCookies };
-const WELCOME_BY_PASSWORD: GateVerdict = {
-  kind: "welcome",
-  edit: (name, value, line) => (name === "authorization" ? "" : hideCookies(name, value, line)),
-};
+const hideAll: FieldEdit = (name, value, line) => (name === "authorization" ? "" : hideCookies(name, value, line));
+
+function gateVerdict(verdict: SignInVerdict, edit: FieldEdit): GateVerdict {
+  return verdict.kind === "signed-in" ? { kind: "welcome", edit, person: verdict.person } : verdict;
+}

@@ -24,8 +24,8 @@ export interface Searcher {
   readonly heldBytes: number;
   onStream(origin: OriginStream): void;
   onSearchFailed(code: ErrorCode): void;
-  /** The route's gate lets the visitor in: the head is to go out with this edit. `onStream` may follow. */
-  onWelcome(edit: FieldEdit): void;
+  /** The route's gate lets the visitor in: the head is to go out with this edit. `onStream` may follow. `person`: who signed in for it. */
+  onWelcome(edit: FieldEdit, person: string | null): void;
   /** The route's gate does not let the visitor in. */
   onTurnedAway(answer: GateRefusal | GateRedirect): void;
   /** The answer will take a while: nothing more should be read from the visitor until then. */
@@ -174,7 +174,7 @@ export class StreamSearch implements Held {
       return;
     }
     this.#passed = gate;
-    this.#searcher.onWelcome(verdict.edit);
+    this.#searcher.onWelcome(verdict.edit, verdict.person);
     // Anew: the route may have changed meanwhile.
     this.search(this.#mayUseIdle);
   }

@@ -7,7 +7,7 @@ import type { ProxyContext } from "./context.ts";
 import { visitorStatus } from "./error-answer.ts";
 import type { Exchange } from "./exchange.ts";
 import type { ExchangePool } from "./exchange-pool.ts";
-import type { ExchangeVisitor } from "./exchange-visitor.ts";
+import type { ExchangeVisitor, Switched } from "./exchange-visitor.ts";
 import {
   HALF_CLOSED_IDLE_MS,
   HALF_CLOSED_WAIT_MS,
@@ -48,6 +48,8 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
   readonly #exchanges: ExchangePool;
   /** Serves the present request; null between requests. */
   #exchange: Exchange | null = null;
+  /** Whose tunnel it is, where they had to sign in for it. */
+  #person: string | null = null;
   readonly #collector: HeadCollector;
   #phase: Phase = "head";
   #deadline: number;
@@ -114,6 +116,9 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
   /** Ends what has waited too long at `now`. */
   sweep(now: number): void {
     if (this.#exchange !== null) this.#sweepExchange(this.#exchange, now);
+    if (this.#phase === "tunnel" && this.#person !== null && !this.#context.gates.isWelcome(this.#person)) {
+      this.destroy();
+    }
     if (this.#phase === "linger" && this.#deadline === Number.POSITIVE_INFINITY && this.socket.writableFinished) {
       // Counted from when all is out: a slow reader may take as long as it needs.
       this.#deadline = now + LINGER_TIMEOUT_MS;
@@ -190,8 +195,9 @@ export class VisitorConnection extends VisitorInput implements ExchangeVisitor, 
     else this.socket.destroy();
   }
 
-  onSwitched(origin: OriginStream, early: Buffer): void {
+  onSwitched(origin: OriginStream, { early, person }: Switched): void {
     this.#giveBack();
+    this.#person = person;
     const socket = this.socket;
     this.#phase = "tunnel";
     this.#deadline = Number.POSITIVE_INFINITY;

@@ -8,6 +8,7 @@ import { createAttempts } from "../../../src/server/attempts.ts";
 import type { VisitorSignIn } from "../../../src/server/visitor-sign-in.ts";
 import { useStage } from "../../support/stage.ts";
 import { startScriptedOrigin } from "../../support/tcp-origin.ts";
+import { poll } from "../../support/wait.ts";
 import { get, type ParsedAnswer, readAnswer, startProxy } from "./setup.ts";
 
 const stage = useStage();
@@ -52,12 +53,12 @@ class FakeSignIn implements VisitorSignIn {
   }
 }
 
-async function start(gate: PipeGate = LOGIN) {
+async function start(gate: PipeGate = LOGIN, answer = HELLO) {
   const auth = new FakeSignIn();
   const clock = { now: START };
   const attempts = createAttempts({ redeem: { points: 5, durationMs: 60_000 } });
   const proxy = await startProxy(stage, { gates: { signIn: auth, secret: SECRET, attempts, now: () => clock.now } });
-  const origin = await startScriptedOrigin(stage, [HELLO]);
+  const origin = await startScriptedOrigin(stage, [answer]);
   for (const hostname of [HOST, OTHER]) proxy.routes.register(hostname, origin.port, { gate });
   const ask = async (path: string, more = "", host = HOST): Promise<ParsedAnswer> => {
     const peer = await proxy.visitor();
@@ -173,6 +174,26 @@ describe("a pipe with a sign-in", () => {
     await readAnswer(peer);
     expect(origin.received()).toContain("Upgrade: websocket");
     expect(origin.received()).not.toContain("duplexity-visitor");
+  });
+
+  it.each([
+    ["WebSocket", "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nfirst"],
+    ["stream of events", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\nfirst"],
+  ])("ends an open %s of somebody who is not welcome any more, and nobody else's", async (_what, answer) => {
+    const started = await start(LOGIN, answer);
+    const { visitor, auth, proxy } = started;
+    const open = async (userId: string) => {
+      const pass = await signIn(started, userId);
+      const peer = await visitor();
+      peer.write(get("/socket", HOST, `${cookie(pass)}Connection: Upgrade\r\nUpgrade: websocket\r\n`));
+      expect(await peer.readUntil("first")).toContain("HTTP/1.1");
+      return peer;
+    };
+    const [ada, ben] = [await open("u_ada"), await open("u_ben")];
+    auth.banned.add("u_ada");
+    await poll(() => ada.hasEnded, 5_000, "the end of ada's");
+    expect(proxy.statistics.openTunnels + proxy.statistics.openExchanges).toBe(1);
+    expect(ben.socket.destroyed).toBe(false);
   });
 
   it("judges each request of a connection", async () => {
