@@ -1,12 +1,9 @@
 // Kicks, with the built command: each is final, confirmed, and disturbs nobody else.
 
-import { spawn } from "node:child_process";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { createHome, runDuplexity, spawnDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
-import { isObject } from "../support/lines.ts";
+import { startManyClients } from "../support/many-clients.ts";
 import { ADMIN_TOKEN, startPeopleServer } from "../support/people.ts";
 import { useStage } from "../support/stage.ts";
 import { visit } from "../support/visitor.ts";
@@ -15,39 +12,7 @@ import { poll, within } from "../support/wait.ts";
 const stage = useStage();
 
 const CLIENTS = 200;
-const MANY = fileURLToPath(new URL("../support/many-clients.js", import.meta.url));
 const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
-
-interface News {
-  readonly type: string;
-  readonly name?: string;
-  readonly code?: string;
-  readonly message?: string;
-  readonly at?: number;
-  readonly result?: string;
-}
-
-/** `count` clients of one process, up; and what it tells, by type and name. */
-async function startMany(server: string, target: string, token: string) {
-  const child = spawn(process.execPath, [MANY, server, target, "cat", String(CLIENTS)], {
-    stdio: ["pipe", "pipe", "inherit"],
-    env: { PATH: process.env.PATH ?? "", DUPLEXITY_TOKEN: token },
-  });
-  const gone = new Promise((resolve) => child.on("close", resolve));
-  stage.defer(() => {
-    child.kill("SIGKILL");
-    return gone;
-  });
-  const news = new Map<string, News>();
-  createInterface({ input: child.stdout }).on("line", (text) => {
-    const line: unknown = JSON.parse(text);
-    if (!isObject(line)) throw new Error(text);
-    const told: News = { type: String(line.type), ...line };
-    news.set(`${told.type} ${told.name ?? ""}`, told);
-  });
-  await poll(() => news.has("ready "), 60_000, `${CLIENTS} clients`);
-  return news;
-}
 
 describe("kick", () => {
   it("ends 200 clients one by one, keeps each out, and leaves all others alone", async () => {
@@ -56,7 +21,8 @@ describe("kick", () => {
     const origin = await startHttpOrigin(stage, "hello");
     await server.admin("/api/users", { name: "ben" });
     const { secret } = await server.admin("/api/tokens", { name: "many", user: "ben" });
-    const news = await startMany(server.url, origin.target, String(secret));
+    const many = { server: server.url, target: origin.target, token: String(secret), prefix: "cat", count: CLIENTS };
+    const news = await startManyClients(stage, many);
     // A neighbour who has nothing to do with it.
     const neighbour = await startUp(stage, server.url, [`dog:${origin.target}`], ADMIN);
     let failed = 0;

@@ -31,6 +31,8 @@ export class NodeTopics {
   readonly #requests = new TopicRequests();
   /** Requests that were heard, by id, with what has become or will become of them. */
   readonly #heard = new Map<string, Promise<Outcome<TopicName> | null>>();
+  /** What says each request again that waits for replies. */
+  readonly #waiting = new Set<() => void>();
   #running = 0;
   #isClosed = false;
 
@@ -60,17 +62,27 @@ export class NodeTopics {
     void this.#handlers.run(topic, message, nodeId).then((outcome) => {
       if (outcome !== null) reply(nodeId, outcome);
     });
-    const again = setInterval(() => {
+    const resend = (): void => {
       const others = missing().filter((other) => other !== nodeId);
       if (!missing().some(isThere)) end();
       // What fails now is tried once more in a while.
       else if (others.length > 0) this.#send(topic, message, id).catch(() => {});
-    }, RESEND_MS);
-    return result.finally(() => clearInterval(again));
+    };
+    const timer = setInterval(resend, RESEND_MS);
+    this.#waiting.add(resend);
+    return result.finally(() => {
+      clearInterval(timer);
+      this.#waiting.delete(resend);
+    });
   }
 
   handle<T extends TopicName>(topic: T, handler: Handler<T>): () => void {
     return this.#handlers.set(topic, handler);
+  }
+
+  /** Replies may have been missed: asks for them at once. */
+  askAgain(): void {
+    for (const resend of [...this.#waiting]) resend();
   }
 
   /**

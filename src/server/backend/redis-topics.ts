@@ -50,6 +50,7 @@ export class RedisTopics implements Topics, TopicGuests {
       channels: [this.#channelOf({ nodeId }), ...this.#channels.keys()],
       onMessage: (channel, text) => this.#receive(channel, text),
       onGap: () => {
+        this.#node.askAgain();
         for (const listener of [...this.#gapListeners]) listener();
       },
     });

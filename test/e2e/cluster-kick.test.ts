@@ -1,0 +1,140 @@
+// Kicks in a cluster: through any node, of a client at any other, also while the nodes hardly hear each other.
+
+import { spawn } from "node:child_process";
+import { describe, expect, it } from "vitest";
+import { CROWD_ARGS, kickAll, startCrowd } from "../support/cluster-kicks.ts";
+import { startUp } from "../support/duplexity.ts";
+import { startHttpOrigin } from "../support/http-origin.ts";
+import { readMetrics } from "../support/metrics.ts";
+import { holderOf, type Nodes, startNodes } from "../support/nodes.ts";
+import { ADMIN_TOKEN } from "../support/people.ts";
+import { useStage } from "../support/stage.ts";
+import { IS_FULL } from "../support/tunnel.ts";
+import { visit } from "../support/visitor.ts";
+import { poll, within } from "../support/wait.ts";
+
+const stage = useStage();
+const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
+const CLIENTS = IS_FULL ? 1_000 : 60;
+const CLIENTS_OF_DEAF_NODES = IS_FULL ? 60 : 6;
+const LEASE_MS = 30_000;
+const HOSTNAME = "cat1.localhost";
+
+/** How many clients each node has, those between two links included. */
+function clientsOf(nodes: Nodes): Promise<number[]> {
+  const counts = nodes.hubs.map(async (number) => {
+    const metrics = await readMetrics(nodes.servers[number]?.internalPort ?? 0);
+    return metrics.get("duplexity_clients") ?? 0;
+  });
+  return Promise.all(counts);
+}
+
+/** Whether it is, at one of these nodes. */
+function isRegistered(nodes: Nodes, hostname: string): Promise<boolean> {
+  return holderOf(nodes, hostname).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Ends all connections on which nodes hear each other, again and again until the test is over. */
+function deafen({ redisPort }: Nodes): void {
+  const args = [
+    "-h",
+    "127.0.0.1",
+    "-p",
+    String(redisPort),
+    "-r",
+    "-1",
+    "-i",
+    "0.05",
+    "CLIENT",
+    "KILL",
+    "TYPE",
+    "pubsub",
+  ];
+  const child = spawn("redis-cli", args, { stdio: "ignore" });
+  const gone = new Promise((resolve) => child.on("close", resolve));
+  stage.defer(() => {
+    child.kill("SIGKILL");
+    return gone;
+  });
+}
+
+describe("kick in a cluster", () => {
+  it("ends a client at any node through any other, within a second, for good where it is banned", async () => {
+    const nodes = await startNodes(stage, { args: CROWD_ARGS });
+    const crowd = await startCrowd(stage, nodes, CLIENTS);
+    const spread = await clientsOf(nodes);
+    const reports = await kickAll(nodes, crowd);
+    const slowest = Math.max(...reports.map(({ acknowledgedMs }) => acknowledgedMs ?? Number.POSITIVE_INFINITY));
+    const slowestTold = Math.max(...reports.map(({ toldMs }) => toldMs));
+    console.log(
+      `${reports.length} kicks of clients at nodes with ${spread.join(", ")}: the slowest was acknowledged after`,
+      `${slowest} ms, and known to its client after ${slowestTold} ms`,
+    );
+    expect(Math.min(...spread)).toBeGreaterThan(0);
+    expect(slowest).toBeLessThan(1_000);
+    for (const { name, isBanned, clients, closed, tried } of reports) {
+      expect(clients).toMatchObject([{ pipes: [`${name}.localhost`] }]);
+      expect([closed.code, closed.message]).toEqual(["DPX_KICKED", expect.stringContaining("too loud")]);
+      expect([name, tried.result]).toEqual([name, isBanned ? "DPX_BANNED" : "up"]);
+    }
+  });
+
+  it("ends a client within a lease while the nodes' connections to hear each other are killed in a loop", async () => {
+    const nodes = await startNodes(stage, { args: CROWD_ARGS });
+    const crowd = await startCrowd(stage, nodes, CLIENTS_OF_DEAF_NODES);
+    deafen(nodes);
+    const reports = await kickAll(nodes, crowd);
+    console.log(
+      `${reports.length} kicks between deaf nodes: acknowledged after`,
+      reports.map(({ acknowledgedMs }) => acknowledgedMs ?? "never").join(", "),
+      `ms, known after ${reports.map(({ toldMs }) => toldMs).join(", ")} ms`,
+    );
+    for (const { toldMs, closed } of reports) {
+      expect(closed.code).toMatch(/^DPX_(KICKED|BANNED)$/);
+      expect(toldMs).toBeLessThan(LEASE_MS);
+    }
+    // Who is banned and was at a node that had not heard of it yet is found there within a lease.
+    for (const { name, isBanned } of reports) {
+      const isThere = (): Promise<boolean> => isRegistered(nodes, `${name}.localhost`);
+      if (isBanned) await poll(async () => !(await isThere()), LEASE_MS, `${name} to be out`);
+      else expect([name, await isThere()]).toEqual([name, true]);
+    }
+  });
+
+  it("ends a sleeping client at both its hubs, and keeps it out of the third when it wakes up", async () => {
+    const nodes = await startNodes(stage);
+    const origin = await startHttpOrigin(stage, "hello");
+    const up = await startUp(stage, nodes.url, [`cat1:${origin.target}`], ADMIN);
+    await poll(async () => (await clientsOf(nodes)).filter((count) => count > 0).length === 2, 10_000, "two links");
+    const third = (await clientsOf(nodes)).indexOf(0);
+    up.process.kill("SIGSTOP");
+    const kicked = await within(nodes.admin("/api/kick", { who: "cat1" }, third), 5_000, "the confirmation");
+    expect(kicked.clients).toMatchObject([{ clientId: up.clientId }]);
+    expect(await clientsOf(nodes)).toEqual([0, 0, 0]);
+    expect((await visit(nodes.port, HOSTNAME, "/hello")).status).toBe(404);
+    up.process.kill("SIGCONT");
+    expect((await up.process.exited()).status).toBe(6);
+    expect(up.process.lines.at(-1)).toMatchObject({ type: "error", code: "DPX_KICKED" });
+  });
+
+  it("is not confirmed while the client's hub is dead and the client may come to another", async () => {
+    const nodes = await startNodes(stage);
+    const origin = await startHttpOrigin(stage, "hello");
+    const up = await startUp(stage, nodes.url, [`cat1:${origin.target}`], { ...ADMIN, args: ["--links", "1"] });
+    const holder = await holderOf(nodes, HOSTNAME);
+    const through = nodes.servers.findIndex((_server, number) => number !== holder);
+    up.process.kill("SIGSTOP");
+    nodes.servers[holder]?.process.kill("SIGKILL");
+    await expect(nodes.admin("/api/kick", { who: "cat1" }, through)).rejects.toThrow("DPX_STORE");
+    up.process.kill("SIGCONT");
+    const asked = { ...nodes, servers: nodes.servers.filter((_server, number) => number !== holder) };
+    await poll(() => isRegistered(asked, HOSTNAME), 20_000, "the client at another node");
+    expect((await nodes.admin("/api/kick", { who: "cat1" }, through)).clients).toMatchObject([
+      { clientId: up.clientId },
+    ]);
+    expect((await up.process.exited()).status).toBe(6);
+  });
+});
