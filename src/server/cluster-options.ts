@@ -23,6 +23,8 @@ interface Surroundings {
 }
 
 const SECRET_HINT = "Add --cluster-secret-file FILE, the same for all.";
+/** What a node with public ports of its own does. */
+const PORT_ROLES: readonly NodeRole[] = ["backend", "hub", "proxy"];
 /** Backend nodes that one node knows by name. */
 const MAX_BACKENDS = 16;
 
@@ -51,9 +53,9 @@ export function checkCluster(cluster: ClusterServeOptions | null, around: Surrou
   checkOwnUrl(cluster, around.internalListen);
   const { secrets, nodeUrl, nodePublicUrl } = cluster;
   const isBackend = roles.includes("backend");
-  if (!isBackend && around.tcpPorts !== null) {
+  if (around.tcpPorts !== null && !PORT_ROLES.every((role) => roles.includes(role))) {
     throw usage(
-      "Cannot have TCP ports without the role backend: their numbers are given out by the node that opens them",
+      `Cannot have TCP ports without the roles ${PORT_ROLES.join(", ")}: one node gives a port out, opens it and takes its visitors`,
       "Leave --tcp-ports out, or run nodes with all roles.",
     );
   }

@@ -35,3 +35,71 @@ describe("resolveServeOptions", () => {
     expect(resolveServeOptions({ ...BASE, publicUrl, domain }).publicUrl?.href).toBe(new URL(publicUrl).href);
   });
 });
+
+describe("Roles", () => {
+  const SECRETS = ["cluster-secret-0123456789abcdef"];
+  const BACKENDS = ["http://10.0.0.1:7071"];
+
+  it("are all of them by default", () => {
+    expect(resolveServeOptions(BASE).roles).toEqual(["auth", "backend", "hub", "proxy"]);
+  });
+
+  it("know the backend by its addresses, each once, or Redis where they are it", () => {
+    const backends = ["http://10.0.0.1:7071/", "http://10.0.0.1:7071", "https://[fd00::1]:7071"];
+    const node = resolveServeOptions({ ...BASE, roles: ["proxy", "hub"], cluster: { secrets: SECRETS, backends } });
+    expect(node.roles).toEqual(["hub", "proxy"]);
+    expect(node.cluster?.shared).toEqual({
+      kind: "nodes",
+      origins: ["http://10.0.0.1:7071", "https://[fd00::1]:7071"],
+    });
+    const redisUrl = "redis://10.0.0.9";
+    const backend = resolveServeOptions({ ...BASE, roles: ["backend"], cluster: { secrets: SECRETS, redisUrl } });
+    expect(backend.cluster?.shared).toEqual({ kind: "redis", url: redisUrl });
+  });
+
+  it.each<[string, Partial<ServeOptions>, string]>([
+    ["none", { roles: [] }, "Cannot start without a role"],
+    ["one twice", { roles: ["hub", "hub"] }, 'Cannot take the role "hub" twice'],
+    ["one missing alone", { roles: ["hub", "proxy"] }, "Cannot start without the role auth"],
+    ["no way to a backend", { roles: ["hub"], cluster: { secrets: SECRETS } }, "no node is named that has it"],
+    [
+      "a way to a backend for one",
+      { roles: ["backend"], cluster: { secrets: SECRETS, redisUrl: "redis://10.0.0.9", backends: BACKENDS } },
+      "Cannot have both the role backend and --backend",
+    ],
+    [
+      "Redis without it",
+      { roles: ["hub"], cluster: { secrets: SECRETS, redisUrl: "redis://10.0.0.9" } },
+      "only backend nodes know Redis",
+    ],
+    ["a backend without Redis", { roles: ["backend"], cluster: { secrets: SECRETS } }, "they share no Redis"],
+    [
+      "a backend that is no address",
+      { roles: ["hub"], cluster: { secrets: SECRETS, backends: ["http://10.0.0.1:7071/path"] } },
+      'Cannot use the backend "http://10.0.0.1:7071/path"',
+    ],
+    [
+      "TCP ports without a backend",
+      { roles: ["hub"], cluster: { secrets: SECRETS, backends: BACKENDS }, tcpPorts: { from: 20_000, to: 20_001 } },
+      "Cannot have TCP ports without the roles backend, hub, proxy",
+    ],
+    [
+      "accounts of its own without a backend",
+      {
+        roles: ["hub"],
+        cluster: { secrets: SECRETS, backends: BACKENDS },
+        identity: { kind: "accounts", store: { kind: "memory" } },
+      },
+      "Cannot keep accounts without the role backend",
+    ],
+    [
+      "accounts at a backend that it does not know",
+      { identity: { kind: "accounts", store: { kind: "backend" } } },
+      "Cannot have the accounts at a backend: this node knows none",
+    ],
+  ])("refuse %s", (_what, options, message) => {
+    const error = refusalOf({ ...BASE, ...options });
+    expect(error.code).toBe("DPX_USAGE");
+    expect(error.message).toContain(message);
+  });
+});
