@@ -6,6 +6,7 @@ import {
   type DiscoveryRequest,
   type DiscoveryResponse,
   DuplexityError,
+  disconnectError,
   GATES_FEATURE,
   hostnameOf,
   type PipeRequest,
@@ -18,7 +19,6 @@ import {
 import { type Control, dialControl } from "./control.ts";
 import type { Credential } from "./credential.ts";
 import { dialLink } from "./dialer.ts";
-import { disconnectError } from "./force-disconnect.ts";
 import type { SealedPipe } from "./gate.ts";
 import { Reply } from "./reply.ts";
 import { dialerUrl } from "./server-url.ts";

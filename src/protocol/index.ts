@@ -3,6 +3,7 @@
 export type { Carried, Carrier } from "./carrier.ts";
 export { closeReason, errorOfClose } from "./close-reason.ts";
 export * from "./errors.ts";
+export { disconnectError, FOREVER } from "./force-disconnect.ts";
 export * from "./gate.ts";
 export { hashGatePassword, isGatePassword } from "./gate-password.ts";
 export { MAX_PACKET_BYTES, RESUME_WINDOW_MS } from "./limits.ts";

@@ -1,6 +1,12 @@
 // Finds the clients that somebody means and ends them for good, with who did it and why. Bans nobody: that is done before.
 
-import { canonicalHostname, DuplexityError, type ForceDisconnectRequest } from "../../protocol/index.ts";
+import {
+  canonicalHostname,
+  DuplexityError,
+  disconnectError,
+  FOREVER,
+  type ForceDisconnectRequest,
+} from "../../protocol/index.ts";
 import type { Ban } from "../accounts/index.ts";
 import type { RegistryRecord } from "../backend/registry.ts";
 import type { ClientRecord } from "./client-record.ts";
@@ -49,9 +55,6 @@ export interface Banishment extends Omit<Kick, "who"> {
 
 /** What a record of the registry says of a name's holder. */
 export type NameHolder = Pick<RegistryRecord, "clientId" | "hostname" | "ownerName">;
-
-/** How a ban without an end is told: a time that nobody waits for. */
-export const FOREVER = "9999-12-31T23:59:59.999Z";
 
 /** Says that only a user is meant. */
 const USER_PREFIX = "user:";
@@ -113,7 +116,7 @@ export class Kicks {
 
   async #end(clients: readonly ClientRecord[], why: Omit<Kick, "who">): Promise<readonly KickedClient[]> {
     const farewell = farewellOf(why);
-    const error = new DuplexityError("DPX_KICKED", wordsOf(farewell));
+    const error = disconnectError(farewell);
     const rows = clients.map((client) => this.#row(client));
     // All of them in this turn: none may see the others go and come back before it is its own turn.
     for (const client of clients) void this.#options.lives.end(client, error, farewell);
@@ -182,12 +185,4 @@ function farewellOf({ by, reason, until }: Omit<Kick, "who">): ForceDisconnectRe
 function untilOf(until: Kick["until"]): string | null {
   if (until === "forever") return FOREVER;
   return until === null ? null : new Date(until).toISOString();
-}
-
-/** In the words of the client: whichever socket brings it first, it reads the same. */
-function wordsOf({ by, reason, until }: ForceDisconnectRequest): string {
-  const why = reason === "" ? "" : `: ${reason}`;
-  if (until === null) return `${by} kicked this client${why}`;
-  const end = until === FOREVER ? "for ever" : `until ${until.slice(0, 16).replace("T", " ")} UTC`;
-  return `${by} kicked this client${why}${/[.!?]$/.test(reason) ? "" : "."} Banned ${end}`;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { disconnectError } from "../../src/client/force-disconnect.ts";
+import { disconnectError } from "../../src/protocol/index.ts";
 
 describe("disconnectError", () => {
   it.each([

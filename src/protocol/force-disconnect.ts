@@ -1,11 +1,16 @@
 // The server's order to go, as an error that says who gave it, why, and until when.
 
-import { DuplexityError, type ForceDisconnectRequest } from "../protocol/index.ts";
+import { DuplexityError } from "./errors.ts";
+import type { ForceDisconnectRequest } from "./messages.ts";
 
-/** A ban without an end is told as a time that nobody waits for. */
+/** How a ban without an end is told: a time that nobody waits for. */
+export const FOREVER = "9999-12-31T23:59:59.999Z";
 const FOR_EVER_YEAR = 9_000;
 
-/** `ana kicked this client: maintenance. Banned until 2026-11-23 12:00 UTC` */
+/**
+ * The same at the client and at its hub: whichever socket brings it first, it reads alike.
+ *
+ * `ana kicked this client: maintenance. Banned until 2026-11-23 12:00 UTC` */
 export function disconnectError(
   request: Pick<ForceDisconnectRequest, "code" | "by" | "reason" | "until">,
 ): DuplexityError {
