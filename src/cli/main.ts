@@ -1,8 +1,8 @@
 // The command line: reads which command and flags, loads that command's module
 // and no other, shows its failure. The only file that ends the process.
 
-import { readFileSync } from "node:fs";
 import { Command, CommanderError, Option } from "commander";
+import { PACKAGE_VERSION } from "../protocol/package-version.ts";
 import { COMMANDS, type CommandEntry, commandAt, GROUPS } from "./command-table.ts";
 import type { Flag } from "./flags.ts";
 import { misspeltVariables } from "./variables.ts";
@@ -27,7 +27,7 @@ function createProgram(onRun: (status: number) => void): Command {
       "\nStart:  duplexity serve                  on the server\n        duplexity login SERVER           on your laptop\n        duplexity up 9090",
     );
   program.on("option:version", () => {
-    process.stdout.write(`${readVersion()}\n`);
+    process.stdout.write(`${PACKAGE_VERSION}\n`);
     throw new CommanderError(0, "commander.version", "version shown");
   });
   const groups = new Map<string, Command>();
@@ -78,7 +78,7 @@ function createCommand(name: string, entry: CommandEntry, onRun: (status: number
     const { env, stdin, stdout, stderr, argv } = process;
     for (const sentence of misspeltVariables(env)) stderr.write(`duplexity: ${sentence}\n`);
     const given = { flags, words: command.args, args: argv.slice(argv.indexOf(name) + 1) };
-    onRun(await run({ env, cwd: process.cwd(), stdin, stdout, stderr, version: readVersion(), ...given }));
+    onRun(await run({ env, cwd: process.cwd(), stdin, stdout, stderr, version: PACKAGE_VERSION, ...given }));
   });
   return command;
 }
@@ -92,13 +92,6 @@ function optionOf(flag: Flag): Option {
     option.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
   }
   return flag.group === undefined ? option : option.helpGroup(flag.group);
-}
-
-function readVersion(): string {
-  const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
-  const content: unknown = JSON.parse(text);
-  const version = typeof content === "object" && content !== null && "version" in content ? content.version : null;
-  return typeof version === "string" ? version : "unknown";
 }
 
 /** Runs the command line; answers the exit status. */

@@ -15,6 +15,7 @@ export * as fields from "./message-fields.ts";
 export { readGate } from "./message-gate.ts";
 export * from "./messages.ts";
 export * from "./names.ts";
+export { PACKAGE_VERSION } from "./package-version.ts";
 export { type PacketHeader, PacketKind } from "./packet.ts";
 export { type OutgoingPacket, packetForAnotherLink, packetToPassOn } from "./packet-builder.ts";
 // The dialer's own WebSocket: `acceptUpgrade` (hub) or `dialUpgrade` (client), then `WebSocketConnection` for the texts

@@ -3,6 +3,7 @@
 
 import { createHash } from "node:crypto";
 import type { ServerResponse } from "node:http";
+import { escapeHtml } from "../../server/escape-html.ts";
 import type { CallbackOutcome } from "./callback.ts";
 
 const STYLE = `:root{color-scheme:light dark;font:18px/1.5 system-ui,sans-serif}
@@ -36,13 +37,4 @@ export function answerPage(response: ServerResponse, status: number, outcome: Ca
     ...(outcome.isSignedIn ? {} : { "Duplexity-Error": "DPX_SIGN_IN_FAILED" }),
   });
   response.end(page);
-}
-
-function escapeHtml(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;");
 }

@@ -1,5 +1,7 @@
 // Makes HTML of values, each escaped unless it is HTML already. Knows no page.
 
+import { escapeHtml } from "../escape-html.ts";
+
 /** HTML that may be put into HTML as it is. */
 export class Html {
   readonly text: string;
@@ -21,15 +23,6 @@ export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): 
 function textOf(part: Part): string {
   if (part === null) return "";
   if (part instanceof Html) return part.text;
-  if (typeof part === "string" || typeof part === "number") return escaped(String(part));
+  if (typeof part === "string" || typeof part === "number") return escapeHtml(String(part));
   return part.map(({ text }) => text).join("");
-}
-
-function escaped(text: string): string {
-  return text
-    .replaceAll("&", "&amp;")
-    .replaceAll("<", "&lt;")
-    .replaceAll(">", "&gt;")
-    .replaceAll('"', "&quot;")
-    .replaceAll("'", "&#39;");
 }

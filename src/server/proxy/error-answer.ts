@@ -3,6 +3,7 @@
 
 import { STATUS_CODES } from "node:http";
 import { ERRORS, type ErrorCode } from "../../protocol/index.ts";
+import { escapeHtml } from "../escape-html.ts";
 
 export interface ErrorAnswer {
   readonly code: ErrorCode;
@@ -111,8 +112,4 @@ function page(title: string, message: string, code: ErrorCode): string {
     `<title>${title}</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:36em;margin:20vh auto;padding:0 1em;` +
     `color-scheme:light dark}code{opacity:.7}</style><h1>${title}</h1><p>${escapeHtml(message)}</p><p><code>${code}</code></p></html>\n`
   );
-}
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`);
 }

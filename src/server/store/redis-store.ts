@@ -4,10 +4,10 @@
 // the order in which it is listed; a second index says when entries end, so that their keys leave the first.
 
 import { randomBytes } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { DuplexityError } from "../../protocol/index.ts";
 import { parseRedisUrl, RedisConnection, RedisSubscription } from "../redis/index.ts";
 import { checkKey, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
+import { contest } from "./contest.ts";
 import { WRITE_SCRIPT, type WriteMode } from "./redis-script.ts";
 import { MAX_LISTED, MAX_LOG_ENTRIES, type PutOptions, type Store, type StoredEntry, type Value } from "./store.ts";
 import { Watches } from "./watches.ts";
@@ -21,9 +21,6 @@ export interface RedisStoreOptions {
 const PREFIX = "duplexity:{store}";
 const INDEX = `${PREFIX}:index`;
 const ENDS = `${PREFIX}:ends`;
-/** Others were faster so many times in a row: then an update is given up. */
-const MAX_UPDATE_ATTEMPTS = 200;
-const MAX_PAUSE_MS = 10;
 /** Entries that are asked for at once. */
 const PAGE = 250;
 /** How often the connection that only listens is asked whether it is one. */
@@ -87,16 +84,15 @@ export class RedisStore implements Store {
     checkKey(key);
     const ttl = ttlOf(key, options, "keep");
     let old = await this.#read(key);
-    for (let attempt = 0; attempt < MAX_UPDATE_ATTEMPTS; attempt++) {
+    return contest(key, async () => {
       const changed = jsonOf(key, change(old === null ? null : parsed(old)));
       const kept = ttl === 0 ? null : changed;
-      if (kept === old && ttl === "keep") return kept === null ? null : parsed(kept);
+      const result = kept === null ? null : parsed(kept);
+      if (kept === old && ttl === "keep") return { isDone: true, result };
       const { isDone, before } = await this.#write(key, kept, { ttl, expected: old ?? "" });
-      if (isDone) return kept === null ? null : parsed(kept);
       old = before;
-      if (attempt > 1) await delay(Math.random() * MAX_PAUSE_MS);
-    }
-    throw new DuplexityError("DPX_STORE", `Cannot change "${key}": others keep changing it`);
+      return isDone ? { isDone, result } : { isDone };
+    });
   }
 
   async take(key: string): Promise<Value | null> {

@@ -1,19 +1,16 @@
 // The store of a node without the backend's role: each step is a call to a backend node, which has the store itself and
 // says also which entries have changed.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { fields as checked, DuplexityError } from "../../protocol/index.ts";
 import type { BackendLink } from "../calls/index.ts";
 import { checkKey, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
+import { contest } from "./contest.ts";
 import { MAX_LISTED, type PutOptions, type Store, type StoredEntry, type Value } from "./store.ts";
 import { isValue, type STORE_STEPS } from "./store-calls.ts";
 import { Watches } from "./watches.ts";
 
 export type StoreLink = Pick<BackendLink, "call" | "onEvent">;
 
-/** Others were faster so many times in a row: then an update is given up. */
-const MAX_UPDATE_ATTEMPTS = 200;
-const MAX_PAUSE_MS = 10;
 /** Entries that wait to be appended, one after another; further ones are refused. */
 const MAX_APPENDS = 1_000;
 
@@ -53,21 +50,18 @@ export class RemoteStore implements Store {
     checkKey(key);
     const ttl = ttlOf(key, options);
     let old = await this.get(key);
-    for (let attempt = 0; attempt < MAX_UPDATE_ATTEMPTS; attempt += 1) {
+    return contest(key, async () => {
       // Change may alter what it is given: what is expected to be there is what came.
       const expected = JSON.stringify(old);
       const json = jsonOf(key, change(old)) ?? "null";
-      if (json === expected && options.ttlMs === undefined) return parsed(json);
+      if (json === expected && options.ttlMs === undefined) return { isDone: true, result: parsed(json) };
       const answer = await this.#ask("swap", { key, expected: parsed(expected), value: parsed(json), ...ttl }, false);
       const found = valueIn(answer, "value");
-      if (checked.field(answer, "isDone", checked.readBoolean)) {
-        this.#watches.notify(key);
-        return found;
-      }
       old = found;
-      if (attempt > 1) await delay(Math.random() * MAX_PAUSE_MS);
-    }
-    throw new DuplexityError("DPX_STORE", `Cannot change "${key}": others keep changing it`);
+      if (!checked.field(answer, "isDone", checked.readBoolean)) return { isDone: false };
+      this.#watches.notify(key);
+      return { isDone: true, result: found };
+    });
   }
 
   async take(key: string): Promise<Value | null> {
