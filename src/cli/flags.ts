@@ -98,6 +98,9 @@ const CLUSTER_FLAGS: readonly Flag[] = [
   ),
   text("nodeUrl", "--node-url <url>", "how other nodes reach --internal-listen", "its address"),
   text("nodePublicUrl", "--node-public-url <url>", "how clients reach this very node, for a second link to it"),
+  text("internalTlsCert", "--internal-tls-cert <file>", "certificate for --internal-listen, shown to other nodes too"),
+  text("internalTlsKey", "--internal-tls-key <file>", "its private key"),
+  text("internalTlsCa", "--internal-tls-ca <file>", "whose certificates other nodes have"),
 ].map((flag) => ({ ...flag, group: "Many nodes:" }));
 
 /** People who sign in at another provider. */

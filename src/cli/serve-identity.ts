@@ -3,7 +3,7 @@
 import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
-import type { ClusterServeOptions, IdentityOptions, OutsideProviderOptions, StoreOptions } from "../server/index.ts";
+import type { AccountsOptions, ClusterServeOptions, IdentityOptions, OutsideProviderOptions } from "../server/index.ts";
 import { parseRedisUrl } from "../server/redis/redis-url.ts";
 import type { CommandContext } from "./context.ts";
 import { readSecret, readSecrets } from "./credentials.ts";
@@ -24,7 +24,7 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
     }
     return {
       kind: "accounts",
-      store: hasBackends(values) ? { kind: "backend" } : readStore(context, values),
+      store: readStore(context, values),
       hasPasswords: !values.isOn("oidcOnly"),
       ...(adminToken === undefined ? {} : { adminToken }),
       ...(outside === undefined ? {} : { outside }),
@@ -40,14 +40,9 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
   return { kind: "no-auth" };
 }
 
-/** Whether accounts are at other nodes: there this one keeps none. */
-function hasBackends(values: SettingsValues): boolean {
-  if (values.list("backend").length === 0) return false;
-  if (values.placeOf("data") === null) return true;
-  throw usage("Cannot start with both --data and --backend: the accounts are at the backend", "Leave --data out.");
-}
-
-function readStore(context: CommandContext, values: SettingsValues): StoreOptions {
+function readStore(context: CommandContext, values: SettingsValues): AccountsOptions["store"] {
+  // At other nodes: there a data folder, which an image may name by default, is not used, as with Redis.
+  if (values.list("backend").length > 0) return { kind: "backend" };
   const redis = readRedis(values);
   if (redis !== undefined) return { kind: "redis", url: redis };
   const folder = values.text("data");

@@ -20,6 +20,7 @@ interface Surroundings {
   readonly identity: IdentityOptions;
   readonly internalListen: ListenAddress;
   readonly tcpPorts: object | null;
+  readonly internalTls: object | null;
 }
 
 const SECRET_HINT = "Add --cluster-secret-file FILE, the same for all.";
@@ -50,7 +51,7 @@ export function checkCluster(cluster: ClusterServeOptions | null, around: Surrou
     if (missing === undefined) return null;
     throw usage(`Cannot start without the role ${missing}: no other node is there to have it`, SECRET_HINT);
   }
-  checkOwnUrl(cluster, around.internalListen);
+  checkOwnUrl(cluster, around);
   const { secrets, nodeUrl, nodePublicUrl } = cluster;
   const isBackend = roles.includes("backend");
   if (around.tcpPorts !== null && !PORT_ROLES.every((role) => roles.includes(role))) {
@@ -71,11 +72,19 @@ export function checkCluster(cluster: ClusterServeOptions | null, around: Surrou
 }
 
 /** What a node alone need not be told. */
-function checkOwnUrl({ nodeUrl }: ClusterServeOptions, { host }: ListenAddress): void {
-  if (nodeUrl !== undefined || (host !== "0.0.0.0" && host !== "::")) return;
+function checkOwnUrl({ nodeUrl }: ClusterServeOptions, { internalListen: { host }, internalTls }: Surroundings): void {
+  const scheme = internalTls === null ? "http" : "https";
+  if (nodeUrl !== undefined) {
+    if (nodeUrl.startsWith(`${scheme}://`)) return;
+    throw usage(
+      `Cannot be reached at ${nodeUrl}: --internal-listen speaks ${scheme}`,
+      `Write --node-url ${scheme}://…`,
+    );
+  }
+  if (host !== "0.0.0.0" && host !== "::") return;
   throw usage(
     `Cannot join other nodes: --internal-listen ${host} does not say where they reach this one`,
-    "Add --node-url http://ADDRESS:PORT.",
+    `Add --node-url ${scheme}://ADDRESS:PORT.`,
   );
 }
 

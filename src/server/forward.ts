@@ -2,16 +2,19 @@
 // request with its answer. Tries another node only while nothing has been sent.
 
 import { type IncomingMessage, request as requestHttp, type ServerResponse } from "node:http";
-import { connect, type Socket } from "node:net";
+import { connect, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import { FORWARDED_HEADER } from "./forwarded-proof.ts";
 import { answerError, refuseSocket } from "./http-answer.ts";
+import type { NodeTls } from "./node-tls.ts";
 
 /** Another node, and what shows it that this one is of its cluster. */
 export interface ForwardTarget {
   /** `http(s)://host:port` */
   readonly origin: string;
+  /** What it is shown over https. */
+  readonly tls: NodeTls | null;
   /** The value of FORWARDED_HEADER. */
   readonly proof: string;
 }
@@ -115,7 +118,7 @@ async function connectToOne(
   let last: unknown = null;
   for (const target of targets) {
     try {
-      return { other: await connectTo(target.origin), target };
+      return { other: await connectTo(target), target };
     } catch (error) {
       last = error;
     }
@@ -123,14 +126,14 @@ async function connectToOne(
   throw gone(last);
 }
 
-function connectTo(origin: string): Promise<Socket> {
+function connectTo({ origin, tls }: ForwardTarget): Promise<Socket> {
   const { protocol, hostname, port } = new URL(origin);
   const host = hostname.replace(/^\[|\]$/g, "");
   const isTls = protocol === "https:";
   const to = { host, port: port === "" ? (isTls ? 443 : 80) : Number(port) };
   return new Promise((resolve, reject) => {
     const other = isTls
-      ? connectTls({ ...to, servername: host })
+      ? connectTls({ ...to, ...tls, ...(isIP(host) === 0 ? { servername: host } : {}) })
       : connect({ ...to, noDelay: true, allowHalfOpen: true });
     const timer = setTimeout(() => other.destroy(new Error("it does not answer")), CONNECT_TIMEOUT_MS);
     // Also later: whoever uses it hears of its end.

@@ -3,10 +3,12 @@
 import type { ErrorCode } from "../protocol/index.ts";
 import type { OutsideProviderOptions } from "./auth/index.ts";
 import type { NodeRole } from "./backend/index.ts";
+import type { NodeTls } from "./node-tls.ts";
 import type { StoreOptions } from "./store/index.ts";
 
 export type { OutsideProviderOptions } from "./auth/index.ts";
 export type { NodeRole } from "./backend/index.ts";
+export type { NodeTls } from "./node-tls.ts";
 export { serve } from "./serve.ts";
 export type { StoreOptions } from "./store/index.ts";
 
@@ -122,6 +124,8 @@ export interface ServeOptions {
   readonly internalListen?: ListenAddress;
   /** Whether `internalListen` may be an address that strangers reach. @default false */
   readonly mayInternalBePublic?: boolean;
+  /** Certificates for the internal listener, and for calls to those of other nodes. @default none: http */
+  readonly internalTls?: NodeTls;
   /** @default "localhost" */
   readonly domain?: string;
   /** Where visitors and clients reach the public listener, when that is not its own address. */

@@ -6,7 +6,10 @@ import { isLoopbackHost } from "./identity/index.ts";
 import { hostInUrl } from "./listen.ts";
 import type { ResolvedServeOptions } from "./serve-options.ts";
 
-type Options = Pick<ResolvedServeOptions, "cluster" | "domain" | "internalListen" | "listen" | "publicUrl" | "tls">;
+type Options = Pick<
+  ResolvedServeOptions,
+  "cluster" | "domain" | "internalListen" | "internalTls" | "listen" | "publicUrl" | "tls"
+>;
 
 export class NodeAddress {
   readonly #options: Options;
@@ -42,8 +45,8 @@ export class NodeAddress {
 
   /** The listeners are open, at these ports. */
   opened(ports: { readonly open: number; readonly internal: number }): void {
-    const { internalListen, publicUrl, tls, listen } = this.#options;
-    this.#internalUrl = urlOf(false, internalListen.host, ports.internal).origin;
+    const { internalListen, internalTls, publicUrl, tls, listen } = this.#options;
+    this.#internalUrl = urlOf(internalTls !== null, internalListen.host, ports.internal).origin;
     if (publicUrl === null) this.#publicUrl = urlOf(tls !== null, listen.host, ports.open);
   }
 

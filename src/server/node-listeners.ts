@@ -7,13 +7,15 @@ import {
   type IncomingMessage,
   type ServerResponse,
 } from "node:http";
+import { createServer as createHttpsServer, type Server as HttpsServer } from "node:https";
 import { createServer as createTcpServer, type Socket, type Server as TcpServer } from "node:net";
 import type { Duplex } from "node:stream";
-import { createServer as createTlsServer } from "node:tls";
+import { createServer as createTlsServer, type TlsOptions } from "node:tls";
 import { DuplexityError } from "../protocol/index.ts";
 import { CALLS_PATH, type CallServer } from "./calls/index.ts";
-import { refuseSocket } from "./http-answer.ts";
+import { answerError, refuseSocket } from "./http-answer.ts";
 import { PEER_PATH } from "./hub/index.ts";
+import { hasCertificate, noCertificate } from "./node-tls.ts";
 import type { OwnEndpoints } from "./own-endpoints.ts";
 import type { OwnPlaces } from "./own-places.ts";
 import type { ResolvedServeOptions } from "./serve-options.ts";
@@ -26,6 +28,13 @@ const MAX_CALL_CONNECTIONS = 4_096;
 const INTERNAL_REQUEST_MS = 10_000;
 /** A TLS handshake that takes longer is cut. */
 const TLS_HANDSHAKE_MS = 10_000;
+
+/** Asked for, and looked at where it matters. */
+const CERTIFICATES: TlsOptions = {
+  ...{ requestCert: true, rejectUnauthorized: false, minVersion: "TLSv1.2", handshakeTimeout: TLS_HANDSHAKE_MS },
+};
+
+export type InternalListener = HttpServer | HttpsServer;
 
 export interface PublicListener {
   readonly server: TcpServer;
@@ -77,22 +86,30 @@ export interface InternalParts {
 }
 
 export function createInternalListener(
-  { limits }: Pick<ResolvedServeOptions, "limits">,
+  { limits, internalTls }: Pick<ResolvedServeOptions, "internalTls" | "limits">,
   { api, own, places, calls, acceptPeer }: InternalParts,
-): HttpServer {
+): InternalListener {
   const isPassedOn = (request: IncomingMessage): boolean => places?.isForwarded(request) === true;
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const path = pathOf(request);
-    if (isPassedOn(request)) own.takeForwarded(request, response);
-    else if (calls !== null && path.startsWith(`${CALLS_PATH}/`)) void calls.handle(request, response, path);
-    else api(request, response);
+    const isCall = calls !== null && path.startsWith(`${CALLS_PATH}/`);
+    // Health checks have none: the rest asks for more where it matters.
+    if (!isCall && !isPassedOn(request)) api(request, response);
+    else if (!hasCertificate(request)) answerError(response, noCertificate());
+    else if (isPassedOn(request)) own.takeForwarded(request, response);
+    else void calls?.handle(request, response, path);
   };
-  const server = createHttpServer({ requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS }, answer);
+  const timeouts = { requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS };
+  const server =
+    internalTls === null
+      ? createHttpServer(timeouts, answer)
+      : createHttpsServer({ ...timeouts, ...internalTls, ...CERTIFICATES }, answer);
   // Clients that come to other nodes are passed on to here.
   const ofClients = places === null ? 0 : 2 * limits.maxClients + limits.maxUnauthenticated;
   server.maxConnections = (calls === null ? MAX_INTERNAL_CONNECTIONS : MAX_CALL_CONNECTIONS) + ofClients;
   server.on("upgrade", (request, socket, head) => {
-    if (pathOf(request) === PEER_PATH) acceptPeer(request, socket, head);
+    if (!hasCertificate(request)) refuseSocket(socket, noCertificate());
+    else if (pathOf(request) === PEER_PATH) acceptPeer(request, socket, head);
     else if (isPassedOn(request)) own.takeForwardedUpgrade(request, socket, head);
     else refuseSocket(socket, new DuplexityError("DPX_REQUEST_INVALID", "Cannot upgrade: it is not a WebSocket"));
   });

@@ -50,12 +50,12 @@ interface Around {
 
 /** Null for a node that needs no other one's backend. */
 async function openLink(
-  { cluster }: ResolvedServeOptions,
+  { cluster, internalTls: tls }: ResolvedServeOptions,
   nodeId: string,
   warn: (message: string) => void,
 ): Promise<BackendLink | null> {
   if (cluster?.shared.kind !== "nodes") return null;
-  return BackendLink.open({ origins: cluster.shared.origins, secrets: cluster.secrets, nodeId, warn });
+  return BackendLink.open({ origins: cluster.shared.origins, secrets: cluster.secrets, tls, nodeId, warn });
 }
 
 /** What nodes share: in Redis for a cluster, by way of another node that has it, else in this process. */

@@ -1,7 +1,6 @@
 // One node: puts hub, proxy, sign-in and listeners together over what it shares with others, and takes them apart again.
 // Every node has the same parts; its roles say which of them have doors. Forwards nothing itself.
 
-import type { Server as HttpServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { createAddressOf } from "./address-of.ts";
 import { createApi } from "./api/index.ts";
@@ -21,7 +20,12 @@ import type { Server } from "./index.ts";
 import { closeListener, openListener } from "./listen.ts";
 import { NO_VISITORS } from "./no-visitors.ts";
 import { checkLoopback, loopbackOf, NodeAddress } from "./node-address.ts";
-import { createInternalListener, createPublicListener, type PublicListener } from "./node-listeners.ts";
+import {
+  createInternalListener,
+  createPublicListener,
+  type InternalListener,
+  type PublicListener,
+} from "./node-listeners.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { checkInternal, warnOf } from "./node-warnings.ts";
 import { countFailures, createMetrics, FailureCount, type Metrics, Readiness } from "./operate/index.ts";
@@ -56,7 +60,7 @@ export class Node implements Server {
   /** What nodes without the role backend ask of this one. */
   readonly #calls: CallServer | null;
   readonly #public: PublicListener;
-  readonly #internal: HttpServer;
+  readonly #internal: InternalListener;
   #claim: Server["claim"] = null;
   #isDraining = false;
   #closing: Promise<void> | null = null;
@@ -82,7 +86,7 @@ export class Node implements Server {
     this.#hub = new Hub({
       ...{ authenticator, attempts, admission: bans },
       ...{ registry, nodeId, domain, limits, log, urlOf, software: SOFTWARE },
-      cluster: cluster === null ? null : { secrets: cluster.secrets, ...this.#others() },
+      cluster: cluster === null ? null : { secrets: cluster.secrets, tls: options.internalTls, ...this.#others() },
       canSignIn: visitors !== null,
       registryAnsweredAt: () => shared.answeredAt(),
       dataPlaneUri: (host) => this.#address.dataPlaneUri(host),
@@ -230,7 +234,7 @@ export class Node implements Server {
   }
 
   /** The other nodes, as the hub has to know them. */
-  #others(): Omit<ClusterOptions, "secrets"> {
+  #others(): Omit<ClusterOptions, "secrets" | "tls"> {
     const { presence } = this.#parts.shared;
     const others = () => presence.nodes().filter(({ nodeId }) => nodeId !== this.nodeId);
     return {
@@ -241,10 +245,11 @@ export class Node implements Server {
   }
 
   #createPlaces(): OwnPlaces | null {
-    const { cluster, roles } = this.#options;
+    const { cluster, roles, internalTls: tls } = this.#options;
     if (cluster === null) return null;
     const { presence } = this.#parts.shared;
-    return new OwnPlaces({ nodeId: this.nodeId, roles, secrets: cluster.secrets, nodes: () => presence.nodes() });
+    const nodes = () => presence.nodes();
+    return new OwnPlaces({ nodeId: this.nodeId, roles, secrets: cluster.secrets, nodes, tls });
   }
 
   #createCalls(): CallServer | null {

@@ -7,6 +7,7 @@ import { DuplexityError } from "../protocol/index.ts";
 import type { NodeRecord, NodeRole } from "./backend/index.ts";
 import type { ForwardTarget } from "./forward.ts";
 import { FORWARDED_HEADER, type ForwardedFrom, forwardedField, readForwarded } from "./forwarded-proof.ts";
+import type { NodeTls } from "./node-tls.ts";
 
 export interface OwnPlacesOptions {
   readonly nodeId: string;
@@ -14,6 +15,8 @@ export interface OwnPlacesOptions {
   readonly secrets: readonly string[];
   /** Those that are there. No I/O. */
   readonly nodes: () => readonly NodeRecord[];
+  /** What it shows other nodes. @default nothing */
+  readonly tls?: NodeTls | null;
 }
 
 export interface Wanted {
@@ -67,9 +70,10 @@ export class OwnPlaces {
 
   /** With what shows each that this node passes it on. */
   targets(nodes: readonly NodeRecord[], request: IncomingMessage, from: ForwardedFrom): readonly ForwardTarget[] {
-    const [secret = ""] = this.#options.secrets;
+    const { secrets, tls = null } = this.#options;
+    const [secret = ""] = secrets;
     return nodes.map(({ nodeId, internalUrl }) => ({
-      origin: internalUrl,
+      ...{ origin: internalUrl, tls },
       proof: forwardedField(from, request, { to: nodeId, secret }),
     }));
   }

@@ -14,6 +14,7 @@ import { NODE_ROLES, type NodeRole } from "./backend/index.ts";
 import { checkCluster, checkRoles, type ResolvedCluster } from "./cluster-options.ts";
 import { isLoopbackHost } from "./identity/index.ts";
 import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
+import type { NodeTls } from "./node-tls.ts";
 import { DEFAULT_PROXY_LIMITS, isOwnHost } from "./proxy/index.ts";
 
 export const DEFAULT_LIMITS: ServeLimits = {
@@ -65,6 +66,7 @@ export interface ResolvedServeOptions {
   readonly domain: string;
   readonly publicUrl: URL | null;
   readonly tls: { readonly cert: string; readonly key: string } | null;
+  readonly internalTls: NodeTls | null;
   readonly tcpPorts: { readonly from: number; readonly to: number } | null;
   readonly trustProxy: BlockList;
   readonly limits: ServeLimits;
@@ -82,16 +84,17 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   const domain = checkDomain(options.domain ?? "localhost");
   const roles = checkRoles(options.roles ?? NODE_ROLES);
   const tcpPorts = options.tcpPorts === undefined ? null : checkPorts(options.tcpPorts, [listen, internalListen]);
+  const internalTls = options.internalTls === undefined ? null : checkTls(options.internalTls, "--internal-tls");
   const { identity, cluster = null } = options;
   return {
-    ...{ identity, roles, tcpPorts },
-    cluster: checkCluster(cluster, { roles, identity, internalListen, tcpPorts }),
+    ...{ identity, roles, tcpPorts, internalTls },
+    cluster: checkCluster(cluster, { roles, identity, internalListen, tcpPorts, internalTls }),
     listen,
     internalListen,
     mayInternalBePublic: options.mayInternalBePublic ?? false,
     domain,
     publicUrl: options.publicUrl === undefined ? null : checkPublicUrl(options.publicUrl, domain),
-    tls: options.tls === undefined ? null : checkTls(options.tls),
+    tls: options.tls === undefined ? null : checkTls(options.tls, "--tls"),
     trustProxy: checkNetworks(options.trustProxy ?? []),
     limits: checkLimits(options.limits ?? {}),
     log: options.log ?? (() => {}),
@@ -159,16 +162,17 @@ function checkPublicHost(url: URL, domain: string): URL {
   });
 }
 
-function checkTls(tls: { readonly cert: string; readonly key: string }): {
-  readonly cert: string;
-  readonly key: string;
-} {
+/** @param flags How they begin: `--tls`. */
+function checkTls<T extends { readonly cert: string; readonly key: string; readonly ca?: string }>(
+  tls: T,
+  flags: string,
+): T {
   try {
-    createSecureContext({ cert: tls.cert, key: tls.key });
+    createSecureContext({ ...tls });
   } catch (cause) {
     const why = asDuplexityError(cause).message;
     throw usage(`Cannot serve TLS: certificate and key do not fit (${why})`, {
-      hint: "--tls-cert is a PEM file with the certificate and its chain, --tls-key one with its private key.",
+      hint: `${flags}-cert is a PEM file with the certificate and its chain, ${flags}-key one with its private key.`,
       cause,
     });
   }

@@ -58,6 +58,11 @@ describe("Roles", () => {
   });
 
   it.each<[string, Partial<ServeOptions>, string]>([
+    [
+      "a node URL that its listener does not speak",
+      { cluster: { secrets: SECRETS, redisUrl: "redis://10.0.0.9", nodeUrl: "https://10.0.0.1:7071" } },
+      "Cannot be reached at https://10.0.0.1:7071: --internal-listen speaks http",
+    ],
     ["none", { roles: [] }, "Cannot start without a role"],
     ["one twice", { roles: ["hub", "hub"] }, 'Cannot take the role "hub" twice'],
     ["one missing alone", { roles: ["hub", "proxy"] }, "Cannot start without the role auth"],

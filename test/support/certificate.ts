@@ -30,3 +30,31 @@ export async function createCertificate(stage: Stage): Promise<Certificate> {
     key: await readFile(keyPath, "utf8"),
   };
 }
+
+/** An authority and what it vouches for: 127.0.0.1, for servers and clients alike. */
+export interface Authority {
+  readonly caPath: string;
+  issue(name: string): Promise<Certificate>;
+}
+
+export async function createAuthority(stage: Stage): Promise<Authority> {
+  const folder = await stage.folder("authority");
+  const [caPath, caKeyPath] = [join(folder, "ca.pem"), join(folder, "ca-key.pem")];
+  const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  await execute("openssl", [
+    ...["req", "-x509", ...fresh, "-days", "2", "-subj", "/CN=authority"],
+    ...["-keyout", caKeyPath, "-out", caPath],
+  ]);
+  return {
+    caPath,
+    async issue(name) {
+      const [certPath, keyPath] = [join(folder, `${name}.pem`), join(folder, `${name}-key.pem`)];
+      await execute("openssl", [
+        ...["req", "-x509", ...fresh, "-days", "2", "-subj", `/CN=${name}`, "-CA", caPath, "-CAkey", caKeyPath],
+        ...["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
+        ...["-keyout", keyPath, "-out", certPath],
+      ]);
+      return { certPath, keyPath, cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8") };
+    },
+  };
+}

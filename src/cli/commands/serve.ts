@@ -1,10 +1,9 @@
 // `duplexity serve`: flags to ServeOptions, then a server until somebody stops
 // it. What a server does is src/server's business.
 
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { rmSync, writeFileSync } from "node:fs";
 import { rm } from "node:fs/promises";
-import { join, resolve } from "node:path";
-import { DuplexityError } from "../../protocol/errors.ts";
+import { join } from "node:path";
 import type { Claim, NodeRole, ServeLimits, ServeOptions } from "../../server/index.ts";
 import { tuneCollector } from "../collector.ts";
 import { type CommandContext, readSettings } from "../context.ts";
@@ -14,6 +13,7 @@ import { isLogFormat, isLogLevel, LOG_FORMATS, LOG_LEVELS, openServeLog } from "
 import { createServeView } from "../output/serve-view.ts";
 import { FILE_MODE } from "../private-files.ts";
 import { readCluster, readIdentity } from "../serve-identity.ts";
+import { readInternalTls, readTls } from "../serve-tls.ts";
 import type { SettingsValues } from "../settings-values.ts";
 import { parseListenAddress, parsePortRange, parseServerUrl } from "../units.ts";
 
@@ -89,6 +89,7 @@ function readOptions(context: CommandContext, values: SettingsValues): ServeOpti
   const domain = values.text("domain");
   const roles = values.parse("roles", `some of ${ROLES}`, parseRoles);
   const tls = readTls(context, values);
+  const internalTls = readInternalTls(context, values);
   const cluster = readCluster(context, values);
   return {
     identity: readIdentity(context, values),
@@ -103,6 +104,7 @@ function readOptions(context: CommandContext, values: SettingsValues): ServeOpti
     ...(tcpPorts === undefined ? {} : { tcpPorts }),
     ...(domain === undefined ? {} : { domain }),
     ...(tls === undefined ? {} : { tls }),
+    ...(internalTls === undefined ? {} : { internalTls }),
   };
 }
 
@@ -128,29 +130,6 @@ function leaveClaim(path: string | null, { url, ended }: Claim): string | null {
   // What cannot be removed opens nothing any more.
   void ended.then(() => rm(path, { force: true })).catch(() => {});
   return path;
-}
-
-function readTls(context: CommandContext, values: SettingsValues): { cert: string; key: string } | undefined {
-  const cert = values.text("tlsCert");
-  const key = values.text("tlsKey");
-  if (cert === undefined && key === undefined) return undefined;
-  if (cert === undefined || key === undefined) {
-    const missing = cert === undefined ? "--tls-cert" : "--tls-key";
-    throw new DuplexityError(
-      "DPX_USAGE",
-      `Cannot serve TLS: ${missing} is missing, a certificate and its key belong together`,
-    );
-  }
-  return { cert: readPem(context, cert, "--tls-cert"), key: readPem(context, key, "--tls-key") };
-}
-
-function readPem(context: CommandContext, path: string, flag: string): string {
-  try {
-    return readFileSync(resolve(context.cwd, path), "utf8");
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new DuplexityError("DPX_USAGE", `Cannot read "${path}" (${flag}): ${reason}`, { cause: error });
-  }
 }
 
 function readLimits(values: SettingsValues): Partial<ServeLimits> {

@@ -11,7 +11,7 @@ import { type BackendEvent, CALLS_PATH, type CallName, EVENTS_PATH } from "./nam
 export interface BackendLinkOptions extends Omit<CallClientOptions, "origin"> {
   /** Internal listeners of backend nodes, `http(s)://host:port`. */
   readonly origins: readonly string[];
-  /** How long `open` waits for a backend node that is still starting, or waits for its Redis. @default 60_000 */
+  /** How long `open` tries. @default 2_000 */
   readonly openTimeoutMs?: number;
   /** Told when the backend cannot be heard, and when it is again. */
   readonly warn: (message: string) => void;
@@ -36,6 +36,7 @@ export class BackendLink {
   readonly #life = new AbortController();
   #pending = 0;
   #isUp = false;
+  #hasHeard = false;
   #hasWarned = false;
 
   private constructor(options: BackendLinkOptions) {
@@ -45,9 +46,10 @@ export class BackendLink {
   }
 
   /**
-   * Resolves when the backend can be heard: nodes are started in any order.
+   * Resolves when the backend can be heard.
    *
-   * @throws {DuplexityError} `DPX_STORE` if it cannot within `openTimeoutMs`, `DPX_AUTH_INVALID` if it has another secret.
+   * @throws {DuplexityError} `DPX_STORE` if it cannot within `openTimeoutMs`; at once what no wait mends: `DPX_AUTH_INVALID`
+   * if it has another secret, `DPX_FORBIDDEN` if it wants a certificate.
    */
   static async open(options: BackendLinkOptions): Promise<BackendLink> {
     const link = new BackendLink(options);
@@ -55,13 +57,13 @@ export class BackendLink {
     let last: DuplexityError | null = null;
     try {
       await new Promise<void>((resolve, reject) => {
-        const { openTimeoutMs = 60_000 } = options;
+        const { openTimeoutMs = 2_000 } = options;
         timer = setTimeout(() => reject(last ?? unreachable("no node of it has answered")), openTimeoutMs);
         void link.#listen({
           onHeard: resolve,
           onFailed: (error) => {
             last = error;
-            if (error.code === "DPX_AUTH_INVALID") reject(error);
+            if (error.code !== "DPX_STORE") reject(error);
           },
         });
       });
@@ -150,7 +152,7 @@ export class BackendLink {
       } catch (error) {
         o.onFailed(outOfReach(error));
         // The next address may answer at once: only what goes on is worth a word.
-        if (failures === 1 && !signal.aborted) this.#warn(outOfReach(error).message);
+        if (failures === 1 && this.#hasHeard && !signal.aborted) this.#warn(outOfReach(error).message);
       }
       this.#isUp = false;
       this.#putBack(client);
@@ -180,6 +182,7 @@ export class BackendLink {
   /** Nothing is missed from now on. */
   #heard(onHeard: () => void): void {
     this.#isUp = true;
+    this.#hasHeard = true;
     onHeard();
     if (this.#hasWarned) this.#options.warn("The backend can be reached again");
     this.#hasWarned = false;

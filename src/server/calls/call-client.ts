@@ -3,6 +3,7 @@
 
 import { errors, Pool } from "undici";
 import { asDuplexityError, DuplexityError, type ErrorCode, fields, isErrorCode } from "../../protocol/index.ts";
+import type { NodeTls } from "../node-tls.ts";
 import { type CallExchange, isSameProof, proofOfAnswer, proofOfCall, sessionKeyOf } from "./call-proof.ts";
 import { newWord } from "./call-sessions.ts";
 import { ANSWER_TIMEOUT_MS, CONNECT_TIMEOUT_MS, MAX_ANSWER_BYTES, MAX_CONNECTIONS } from "./limits.ts";
@@ -15,6 +16,8 @@ export interface CallClientOptions {
   readonly nodeId: string;
   /** The cluster's secrets: the first is shown. */
   readonly secrets: readonly string[];
+  /** What it shows the backend over https. @default nothing */
+  readonly tls?: NodeTls | null;
 }
 
 /** The call was not answered: nobody knows what a `maybe` has done. */
@@ -40,6 +43,8 @@ interface Session {
 
 /** Of what the network says before anything was sent. */
 const NOT_SENT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/;
+/** Refusals before a proof: of who calls. */
+const UNPROVEN: ReadonlySet<ErrorCode> = new Set(["DPX_AUTH_INVALID", "DPX_FORBIDDEN", "DPX_SESSION_UNKNOWN"]);
 const JSON_TYPE = { "content-type": "application/json" };
 
 export class CallClient {
@@ -51,7 +56,7 @@ export class CallClient {
     this.#options = options;
     this.#pool = new Pool(options.origin, {
       connections: MAX_CONNECTIONS,
-      connect: { timeout: CONNECT_TIMEOUT_MS },
+      connect: { timeout: CONNECT_TIMEOUT_MS, ...options.tls },
       headersTimeout: ANSWER_TIMEOUT_MS,
       bodyTimeout: ANSWER_TIMEOUT_MS,
     });
@@ -205,7 +210,7 @@ function readOpened(text: string, nodeId: string, nodeNonce: string): { exchange
 function refusalIn(text: string, isProven: boolean, origin: string): DuplexityError {
   const { code, message, hint } = readError(text);
   if (isProven) return new DuplexityError(code, message, { hint });
-  if (code === "DPX_SESSION_UNKNOWN" || code === "DPX_AUTH_INVALID") return new DuplexityError(code, message, { hint });
+  if (UNPROVEN.has(code)) return new DuplexityError(code, message, { hint });
   return new DuplexityError("DPX_STORE", `Cannot call the backend at ${origin}: ${message}`, {
     hint: "Is that the --internal-listen address of a node with --roles backend, and of this version?",
   });

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { DuplexityError, type Session, type SessionLink } from "../../protocol/index.ts";
 import type { RegistryRecord } from "../backend/registry.ts";
 import type { ServeLimits } from "../index.ts";
+import type { NodeTls } from "../node-tls.ts";
 import { Peers, type RelayRequest } from "../peer/index.ts";
 import type { ClientRecord } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
@@ -18,6 +19,8 @@ import type { RouteTable } from "./route-table.ts";
 export interface ClusterOptions {
   /** The cluster's secret, or two while it is changed: the first is shown, both are accepted. */
   readonly secrets: readonly string[];
+  /** What it shows other nodes over https. @default nothing */
+  readonly tls?: NodeTls | null;
   /** Internal address of another live node, `http(s)://host:port`; null if the cluster has no such node. No I/O. */
   readonly nodeUrl: (nodeId: string) => string | null;
   /** Other live nodes with a hub. No I/O. */
@@ -43,10 +46,10 @@ export class Relays {
 
   constructor(options: RelaysOptions) {
     this.#options = options;
-    const { nodeId, secrets, nodeUrl, limits, sessions, log, routes } = options;
+    const { nodeId, secrets, tls = null, nodeUrl, limits, sessions, log, routes } = options;
     const { resumeWindowMs, heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = limits;
     this.#peers = new Peers({
-      ...{ nodeId, secrets, nodeUrl, resumeWindowMs, log },
+      ...{ nodeId, secrets, tls, nodeUrl, resumeWindowMs, log },
       heartbeat: { idleMs, timeoutMs },
       linkOf: (request) => this.#linkOf(request),
     });

@@ -1,6 +1,7 @@
 // The beginning of a `/peer` socket: both nodes say who they are and prove it.
 // What comes out is a connection that only a node of the cluster can be at.
 
+import type { Agent } from "node:http";
 import type { Socket } from "node:net";
 import {
   asDuplexityError,
@@ -24,6 +25,8 @@ const MAX_EARLY_PACKETS = 4;
 export interface PeerIdentity {
   readonly nodeId: string;
   readonly secrets: ClusterSecrets;
+  /** Dials over https with this node's certificate. @default without one */
+  readonly agent?: Agent | undefined;
 }
 
 /** A connection whose other end is `peerId`; set its handler in the same turn. */
@@ -73,7 +76,8 @@ export async function dialPeer(
   signal: AbortSignal,
 ): Promise<ProvenPeer> {
   const uri = `${url.replace(/^http/, "ws").replace(/\/$/, "")}/peer`;
-  const result = await dialUpgrade(uri, { headers: {}, handshakeTimeoutMs: HANDSHAKE_MS, signal }).catch(
+  const agent = own.agent === undefined || !uri.startsWith("wss:") ? {} : { agent: own.agent };
+  const result = await dialUpgrade(uri, { headers: {}, handshakeTimeoutMs: HANDSHAKE_MS, signal, ...agent }).catch(
     (error: unknown) => {
       throw unreachable(peerId, asDuplexityError(error));
     },

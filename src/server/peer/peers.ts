@@ -13,6 +13,7 @@ import {
   type SessionLink,
 } from "../../protocol/index.ts";
 import { refuseSocket } from "../http-answer.ts";
+import { agentOf, type NodeTls } from "../node-tls.ts";
 import { IncomingPeer } from "./incoming-peer.ts";
 import { LeftSessions } from "./left-sessions.ts";
 import { OutgoingPeer } from "./outgoing-peer.ts";
@@ -24,6 +25,8 @@ export interface PeersOptions {
   readonly nodeId: string;
   /** One, or two while they are changed; the first is shown, both are accepted. */
   readonly secrets: ClusterSecrets;
+  /** What it shows other nodes over https. @default nothing */
+  readonly tls?: NodeTls | null;
   /** Internal address of another live node, `http(s)://host:port`; null if the cluster has no such node. */
   readonly nodeUrl: (nodeId: string) => string | null;
   readonly heartbeat: Heartbeat;
@@ -51,6 +54,7 @@ export class Peers {
   readonly #incoming = new Map<string, IncomingPeer>();
   readonly #outgoing = new Map<string, Promise<OutgoingPeer>>();
   readonly #left: LeftSessions;
+  readonly #agent: ReturnType<typeof agentOf>;
   /** Sockets whose other end has not proven yet that it is a node. */
   #unproven = 0;
   /** Ends dials that are under way. */
@@ -60,6 +64,7 @@ export class Peers {
   constructor(options: PeersOptions) {
     checkSecrets(options.secrets);
     this.#options = options;
+    this.#agent = agentOf(options.tls ?? null);
     this.#left = new LeftSessions(options.resumeWindowMs);
   }
 
@@ -149,7 +154,7 @@ export class Peers {
     const url = nodeUrl(nodeId);
     if (url === null) throw unreachable(nodeId, "it is no node of this cluster");
     if (signal.aborted) throw asDuplexityError(signal.reason);
-    const proven = await dialPeer(url, nodeId, this.#options, signal);
+    const proven = await dialPeer(url, nodeId, { ...this.#options, agent: this.#agent }, signal);
     return new OutgoingPeer(proven, heartbeat, (_peer, error) => {
       this.#outgoing.delete(nodeId);
       log("debug", `The socket to node ${nodeId} is gone: ${error.message}`);
