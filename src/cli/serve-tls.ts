@@ -30,20 +30,24 @@ function readFiles<K extends string>(
   files: Readonly<Record<K, readonly [key: string, flag: string]>>,
   what: string,
 ): Readonly<Record<K, string>> | undefined {
-  const read: Record<string, string> = {};
-  const missing: string[] = [];
+  const paths: { readonly name: K; readonly flag: string; readonly path: string }[] = [];
+  let missing: string | null = null;
   for (const name in files) {
     const [key, flag] = files[name];
     const path = values.text(key);
-    if (path === undefined) missing.push(flag);
-    else read[name] = readPem(context, path, flag);
+    if (path === undefined) missing ??= flag;
+    else paths.push({ name, flag, path });
   }
-  const [first] = missing;
-  if (first === undefined && isWhole(read, files)) return read;
-  if (Object.keys(read).length === 0) return undefined;
-  throw new DuplexityError("DPX_USAGE", `${what}: ${first} is missing, a certificate and its key belong together`);
+  if (paths.length === 0) return undefined;
+  if (missing !== null) {
+    throw new DuplexityError("DPX_USAGE", `${what}: ${missing} is missing, a certificate and its key belong together`);
+  }
+  const read: Record<string, string> = {};
+  for (const { name, flag, path } of paths) read[name] = readPem(context, path, flag);
+  return isWhole(read, files) ? read : undefined;
 }
 
+/** For the type: whether there is a text for each. */
 function isWhole<K extends string>(
   read: Readonly<Record<string, string>>,
   files: Readonly<Record<K, unknown>>,
