@@ -21,6 +21,8 @@ export interface BrokerOptions {
   readonly topics: Topics;
   readonly presence: Presence;
   readonly nodeId: string;
+  /** Looks for bans of which this node has not heard. @throws {DuplexityError} `DPX_STORE` */
+  readonly lookAtBans: () => Promise<void>;
   /** What a visitor opens. */
   readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
 }
@@ -121,10 +123,8 @@ export class Broker {
   async #act(message: WebSocketsMessage): Promise<WebSocketsReply> {
     const { hub } = this.#options;
     switch (message.type) {
-      case "disconnect": {
-        const { kind } = hub.find(message.who);
-        return { kind, clients: await hub.kick(message) };
-      }
+      case "disconnect":
+        return this.#disconnect(message);
       case "banish":
         await hub.banish(message);
         return NOBODY;
@@ -159,6 +159,16 @@ export class Broker {
       (record) => record.state === "up" && vanished.includes(record.nodeId) && hub.means(who, record),
     );
     if (unheard !== undefined) throw unknownEnd(unheard.nodeId);
+  }
+
+  async #disconnect(kick: Kick): Promise<WebSocketsReply> {
+    const { hub, lookAtBans } = this.#options;
+    // The word of a new ban may have been lost: the doors are closed before somebody is sent to them.
+    const failure = kick.until === null ? null : await lookAtBans().then(() => null, asDuplexityError);
+    const { kind } = hub.find(kick.who);
+    const clients = await hub.kick(kick);
+    if (failure !== null) throw failure;
+    return { kind, clients };
   }
 
   /** What hubs reply; `missing` are those that are there and did not. */

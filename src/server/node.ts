@@ -97,7 +97,8 @@ export class Node implements Server {
         if (port !== undefined && port !== next?.tcpPort) void this.#tcpPorts?.close(port);
       },
     });
-    this.#broker = new Broker({ hub: this.#hub, registry, topics, presence, nodeId, urlOf });
+    const lookAtBans = (): Promise<void> => bans.look();
+    this.#broker = new Broker({ hub: this.#hub, registry, topics, presence, nodeId, urlOf, lookAtBans });
     // Also one that another node adds: its own would do without.
     bans.onAdded((ban) => void this.#hub.enforce(ban));
     const routes = this.#has("proxy") ? this.#hub.routes : NO_VISITORS;

@@ -1,6 +1,7 @@
 // What the broker says of a kick when a hub is gone: over a real hub, its registry, and a presence that the test decides.
 
 import { beforeEach, describe, expect, it } from "vitest";
+import { DuplexityError } from "../../src/protocol/index.ts";
 import type { NodeRecord, Presence } from "../../src/server/backend/index.ts";
 import { MemoryTopics } from "../../src/server/backend/memory-topics.ts";
 import { Broker } from "../../src/server/broker.ts";
@@ -13,6 +14,8 @@ const WHY = { by: "ana", reason: "tests", until: null };
 let cluster: Cluster;
 let broker: Broker;
 let vanished: readonly string[];
+let looks: number;
+let looksFail: boolean;
 
 beforeEach(async () => {
   cluster = await startCluster(stage, { nodes: 1 });
@@ -31,10 +34,14 @@ beforeEach(async () => {
     close: async () => {},
   };
   const topics = new MemoryTopics(nodeId);
+  const lookAtBans = async (): Promise<void> => {
+    looks += 1;
+    if (looksFail) throw new DuplexityError("DPX_STORE", "The store does not answer");
+  };
   const urlOf = (hostname: string): string => `http://${hostname}`;
-  broker = new Broker({ hub, registry: cluster.registry, topics, presence, nodeId, urlOf });
+  broker = new Broker({ hub, registry: cluster.registry, topics, presence, nodeId, urlOf, lookAtBans });
   stage.defer(() => broker.close());
-  vanished = ["node-9"];
+  [vanished, looks, looksFail] = [["node-9"], 0, false];
   await registered("node-9");
 });
 
@@ -51,6 +58,17 @@ describe("Broker", () => {
   it.each(["cat2", "eve", "user:cat1", "client-b"])("says it of %s, who had nothing there", async (who) => {
     expect(await broker.kick({ who, ...WHY })).toEqual([]);
     await broker.checkHeard(who);
+  });
+
+  it("looks for bans before it ends whom one is for, and confirms nothing if it cannot", async () => {
+    vanished = [];
+    await broker.kick({ who: "cat1", ...WHY });
+    expect(looks).toBe(0);
+    await broker.kick({ who: "cat1", ...WHY, until: "forever" });
+    expect(looks).toBe(1);
+    looksFail = true;
+    const kick = broker.kick({ who: "cat1", ...WHY, until: "forever" });
+    await expect(kick).rejects.toMatchObject({ code: "DPX_STORE" });
   });
 
   it("says it once the name is registered at another hub, or nobody's", async () => {

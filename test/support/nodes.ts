@@ -162,13 +162,13 @@ async function startWires(
   };
 }
 
-/** The number of the node that the registry names for a name's client. */
+/** The number of the node that the registry names for a name's client. Rejects while that is away, or there is none. */
 export async function holderOf(nodes: Nodes, hostname: string): Promise<number> {
   const answer = await fetch(`http://127.0.0.1:${nodes.servers[0]?.internalPort}/locate?hostname=${hostname}`, {
     headers: { authorization: `Bearer ${ADMIN_TOKEN}` },
   });
   const body: unknown = await answer.json();
-  const nodeId = isObject(body) && isObject(body.record) ? body.record.nodeId : null;
+  const nodeId = isObject(body) && isObject(body.record) && body.record.state === "up" ? body.record.nodeId : null;
   const number = nodes.servers.findIndex(({ process }) => process.lines[0]?.nodeId === nodeId);
   if (number === -1) throw new Error(`No node has ${hostname}: ${JSON.stringify(body)}`);
   return number;

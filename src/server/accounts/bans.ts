@@ -96,6 +96,15 @@ export class Bans implements Admission {
     return lifted;
   }
 
+  /**
+   * Looks for bans of which no word has come. Whoever listens is told of them first.
+   *
+   * @throws {DuplexityError} `DPX_STORE`
+   */
+  look(): Promise<void> {
+    return this.#mirror.refreshAll();
+  }
+
   /** Those that hold now, the oldest first. */
   all(): readonly Ban[] {
     return this.#mirror

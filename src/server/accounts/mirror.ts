@@ -120,6 +120,15 @@ export class Mirror<T> {
     }
   }
 
+  /**
+   * Looks at everything again. Afterwards the mirror shows what was there when this was called, or something newer.
+   *
+   * @throws {DuplexityError} `DPX_STORE`
+   */
+  refreshAll(): Promise<void> {
+    return this.#load(true);
+  }
+
   close(): void {
     this.#isClosed = true;
     this.#close();

@@ -5,6 +5,7 @@ import type { Registry, RegistryRecord } from "../backend/registry.ts";
 import type { ServeLimits } from "../index.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
+import { FINAL_CODES } from "./final-codes.ts";
 import type { Registrar } from "./registrar.ts";
 
 export interface LivesOptions {
@@ -162,7 +163,8 @@ export class Lives {
     }
     void client.inTurn(async () => {
       // A dialer that came meanwhile has registered them anew.
-      if (client.session === null) await this.#release(client, error.code === "DPX_CANCELLED" ? "left" : "lost");
+      // One that was ended at its other hub says so here before the word of it comes.
+      if (client.session === null) await this.#release(client, FINAL_CODES.has(error.code) ? "left" : "lost");
       this.dropIfUnused(client);
     });
   }

@@ -2,9 +2,10 @@
 // there, and another one when that is gone, for as long as the session waits.
 
 import { once } from "node:events";
-import { asDuplexityError, DuplexityError, type ErrorCode, type Session } from "../../protocol/index.ts";
+import { asDuplexityError, DuplexityError, type Session } from "../../protocol/index.ts";
 import type { RegistryRecord } from "../backend/registry.ts";
 import type { OutgoingPeer, PeerPath } from "../peer/index.ts";
+import { FINAL_CODES } from "./final-codes.ts";
 import type { SessionHolder } from "./node-sessions.ts";
 
 /** What of a record says where its client is. */
@@ -39,15 +40,6 @@ const MAX_SPREAD_HUBS = 8;
 const ATTEMPT_MS = 5_000;
 /** A client that is there has answered RESUME by then: else its link only seems to be, and another one is looked for. */
 const ANSWER_MS = 5_000;
-/** With these the client itself is over, wherever it was. */
-const FINAL_CODES: ReadonlySet<ErrorCode> = new Set([
-  "DPX_KICKED",
-  "DPX_BANNED",
-  "DPX_REPLACED",
-  "DPX_CANCELLED",
-  "DPX_AUTH_INVALID",
-  "DPX_FORBIDDEN",
-]);
 
 export class RemoteSession implements SessionHolder {
   readonly session: Session;

@@ -314,6 +314,16 @@ describe("Hub in a cluster", () => {
     await poll(() => a.hub.statistics.clients + b.hub.statistics.clients === 0, 5_000, "empty hubs", 5);
   });
 
+  it("frees a name at one hub when its client was ended at the other", async () => {
+    const { registry, a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    await clientAt(a, origin.port, 2);
+    await poll(() => hasLink(b), 5_000, "the second link", 5);
+    await b.hub.kick({ who: "cat1", by: "ana", reason: "", until: null });
+    await poll(() => a.hub.statistics.clients === 0, 5_000, "the end at the other hub", 5);
+    expect(await registry.locate(HOST)).toBeNull();
+  });
+
   it("drains a hub without a moment in which the client has no link", async () => {
     const { a, b } = await cluster();
     const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
