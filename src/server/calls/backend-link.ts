@@ -36,6 +36,7 @@ export class BackendLink {
   readonly #life = new AbortController();
   #pending = 0;
   #isUp = false;
+  #lostAt = Number.NEGATIVE_INFINITY;
   #hasHeard = false;
   #hasWarned = false;
 
@@ -76,9 +77,9 @@ export class BackendLink {
     }
   }
 
-  /** Whether the backend is heard at this moment. */
+  /** Whether the backend is heard, or was a moment ago: its other nodes may answer already. */
   get isUp(): boolean {
-    return this.#isUp;
+    return this.#isUp || performance.now() - this.#lostAt < SILENCE_MS;
   }
 
   /**
@@ -154,6 +155,7 @@ export class BackendLink {
         // The next address may answer at once: only what goes on is worth a word.
         if (failures === 1 && this.#hasHeard && !signal.aborted) this.#warn(outOfReach(error).message);
       }
+      if (this.#isUp) this.#lostAt = performance.now();
       this.#isUp = false;
       this.#putBack(client);
       const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures, 10), MAX_RETRY_MS);

@@ -213,7 +213,7 @@ describe("BackendLink", () => {
     link.onGap(() => {
       gaps += 1;
     });
-    wire.blackhole();
+    wire.blackhole(true);
     await poll(() => !link.isUp, 10_000, "the silence to be noticed", 10);
     wire.heal();
     await poll(() => gaps > 0, 10_000, "the gap", 10);
