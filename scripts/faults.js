@@ -11,7 +11,7 @@ const options = { seed: { type: "string" }, schedules: { type: "string" } };
 const { values } = parseArgs({ options });
 
 ensurePackages();
-ensurePrograms(["redis-server", "redis-cli", "haproxy"]);
+ensurePrograms(["redis-server", "redis-cli", "haproxy", "faketime"]);
 ensureBuild();
 
 const env = {

@@ -16,6 +16,7 @@ const PACKAGE_OF = {
   openssl: "openssl",
   nginx: "nginx-light",
   haproxy: "haproxy",
+  faketime: "faketime",
   wrk: "wrk",
   caddy: "caddy",
   "systemd-analyze": "systemd",

@@ -14,7 +14,10 @@ const isWanted = (/** @type {string} */ folder) => {
     path.includes(folder) || `test/${folder}`.startsWith(path.replace(/\/$/, ""));
   return paths.length === 0 || paths.some(reaches);
 };
-if (isWanted("e2e")) ensurePrograms(["redis-server", "redis-cli", "chromium", "openssl", "haproxy", "nginx", "caddy"]);
+if (isWanted("e2e")) {
+  ensurePrograms(["redis-server", "redis-cli", "chromium", "openssl", "haproxy", "nginx", "caddy"]);
+}
+if (isWanted("e2e") || isWanted("support")) ensurePrograms(["faketime"]);
 if (isWanted("deploy")) ensurePrograms(["systemd-analyze"]);
 if (isWanted("server/store") || isWanted("server/backend")) ensurePrograms(["redis-server", "redis-cli"]);
 ensureBuild();

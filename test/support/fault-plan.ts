@@ -14,9 +14,12 @@ export const FAULT_KINDS = [
   "freeze Redis",
   "kill Redis",
   "flush Redis",
+  "clock ahead",
+  "clock behind",
   "freeze client",
   "kill client",
   "claim",
+  "take over",
   "hand over",
 ] as const;
 export type FaultKind = (typeof FAULT_KINDS)[number];
@@ -55,8 +58,10 @@ export function planFaults(seed: number, size: { readonly nodes: number; readonl
   return faults.sort((one, other) => one.atMs - other.atMs);
 }
 
+const OF_NAMES: readonly FaultKind[] = ["freeze client", "kill client", "claim", "take over", "hand over"];
+
 export function isOfName(kind: FaultKind): boolean {
-  return kind === "freeze client" || kind === "kill client" || kind === "claim" || kind === "hand over";
+  return OF_NAMES.includes(kind);
 }
 
 /** As it is printed with a failure. */

@@ -4,6 +4,7 @@
 import { createServer, request as httpRequest } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { type DuplexityProcess, spawnUp } from "./duplexity.ts";
+import { FakeClock } from "./fake-clock.ts";
 import { type ClaimNote, FaultChecker } from "./fault-checker.ts";
 import { type Fault, isOfName } from "./fault-plan.ts";
 import type { FaultProxy } from "./fault-proxy.ts";
@@ -28,14 +29,28 @@ const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
 const FLUSH = `for _, key in ipairs(redis.call("KEYS", "*")) do
   if string.sub(key, 1, 17) ~= "duplexity:{store}" then redis.call("DEL", key) end
 end`;
+/** How far the nodes' clocks are from Redis's, and how far each jumps. */
+const CLOCKS_S = [0, 600, -600] as const;
+const JUMP_S = 600;
 /** Longer than it takes to be held and answered after the longest fault. */
 const VISIT_MS = 20_000;
 /** A visitor comes this often. */
 const VISIT_EVERY_MS = 40;
 /** Visitors at once; more do not come. */
 const MAX_VISITS = 200;
+/** Longer than all schedules together. */
+const LONGEST_MS = 3_600_000;
 /** A client that is asked to go. */
 const LEAVE_MS = 5_000;
+
+interface WorldParts {
+  readonly nodes: Nodes;
+  /** Each owner's. */
+  readonly tokens: ReadonlyMap<string, string>;
+  readonly redisArgs: readonly string[];
+  /** Each node's. */
+  readonly clocks: readonly FakeClock[];
+}
 
 interface RunningClaim {
   readonly note: ClaimNote;
@@ -54,29 +69,33 @@ export class FaultWorld {
   /** What is broken already: nothing is broken twice at once. */
   readonly #broken = new Set<string>();
   readonly #redisArgs: readonly string[];
+  readonly #clocks: readonly FakeClock[];
   #redis: RunningRedis;
   #visits = 0;
   #nextId = 0;
 
-  private constructor(stage: Stage, nodes: Nodes, tokens: ReadonlyMap<string, string>, redisArgs: readonly string[]) {
+  private constructor(stage: Stage, parts: WorldParts) {
+    const { nodes, tokens, redisArgs, clocks } = parts;
     this.#redisArgs = redisArgs;
     this.#stage = stage;
     this.nodes = nodes;
     this.#redis = nodes.redis;
     this.#tokens = tokens;
+    this.#clocks = clocks;
   }
 
   static async start(stage: Stage): Promise<FaultWorld> {
     // Accounts are kept over its death: without them, both owners would rightly be nobody.
     const redisArgs = ["--dir", await stage.folder("disk"), "--appendonly", "yes", "--appendfsync", "always"];
-    const nodes = await startNodes(stage, { hasWires: true, args: SERVER_ARGS, redisArgs });
+    const clocks = await Promise.all(CLOCKS_S.map((aheadS) => FakeClock.create(stage, aheadS)));
+    const nodes = await startNodes(stage, { hasWires: true, args: SERVER_ARGS, redisArgs, clocks });
     const tokens = new Map<string, string>();
     for (const name of OWNERS) {
       await nodes.admin("/api/users", { name });
       const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: name });
       tokens.set(name, String(secret));
     }
-    return new FaultWorld(stage, nodes, tokens, redisArgs);
+    return new FaultWorld(stage, { nodes, tokens, redisArgs, clocks });
   }
 
   /** Until each name has a holder: by whichever owner gets it. */
@@ -106,16 +125,21 @@ export class FaultWorld {
     });
     const claim = { note, process };
     this.#running.set(note, claim);
-    void process.nextLine("ready", 2 * LEASE_MS).then(
-      () => {
-        note.confirmedAt = performance.now();
-      },
-      () => {},
-    );
+    void this.#listen(claim).catch(() => {});
     void process.exit.then(() => {
       note.leftAt ??= performance.now();
     });
     return claim;
+  }
+
+  /** Notes when it says that the name is its own, until it ends. */
+  async #listen({ note, process }: RunningClaim): Promise<void> {
+    await process.nextLine("ready", 2 * LEASE_MS);
+    note.confirmedAt = performance.now();
+    for (;;) {
+      await process.nextLine("resumed", LONGEST_MS);
+      note.resumedAt = performance.now();
+    }
   }
 
   /** Until it has the name, or has ended. */
@@ -132,16 +156,19 @@ export class FaultWorld {
     for (const claim of this.#running.values()) await this.decided(claim);
   }
 
-  /** Clients that ended by themselves, though nobody else has had their name since. */
+  /**
+   * Clients that ended by themselves, though nobody else has had their name since: a newer one, or an older one of the same
+   * owner that took it back.
+   */
   deserters(): readonly string[] {
+    const isHeir = (note: ClaimNote, other: ClaimNote): boolean =>
+      other !== note &&
+      other.name === note.name &&
+      other.confirmedAt !== null &&
+      (other.number > note.number || other.owner === note.owner);
     return [...this.#running.values()]
       .filter(({ note, process }) => process.hasExited && note.confirmedAt !== null && !this.#sent.has(note))
-      .filter(
-        ({ note }) =>
-          !this.checker.claims.some(
-            (other) => other.name === note.name && other.number > note.number && other.confirmedAt !== null,
-          ),
-      )
+      .filter(({ note }) => !this.checker.claims.some((other) => isHeir(note, other)))
       .map(({ process }) => process.printed());
   }
 
@@ -184,7 +211,7 @@ export class FaultWorld {
       for await (const chunk of response) chunks.push(chunk);
       const claim = this.checker.claims[Number(Buffer.concat(chunks).toString())];
       if (response.statusCode !== 200 || claim === undefined) return null;
-      this.checker.answered({ name, claim, sentAt, at: performance.now() });
+      this.checker.answered({ name, path: port, claim, sentAt, at: performance.now() });
       return claim;
     } catch {
       return null;
@@ -195,11 +222,7 @@ export class FaultWorld {
 
   /** Breaks something and mends it again. What is broken already is left alone. */
   async apply(fault: Fault): Promise<void> {
-    const { kind, target } = fault;
-    const what =
-      kind.endsWith("Redis") && kind !== "part node from Redis"
-        ? "Redis"
-        : `${isOfName(kind) ? "name" : "node"} ${target}`;
+    const what = brokenBy(fault);
     if (this.#broken.has(what)) return;
     this.#broken.add(what);
     try {
@@ -228,6 +251,9 @@ export class FaultWorld {
         return this.nodes.restart(target);
       case "freeze node":
         return frozen((signal) => server?.process.kill(signal), forMs);
+      case "clock ahead":
+      case "clock behind":
+        return this.#jump(target, kind === "clock ahead" ? JUMP_S : -JUMP_S, forMs);
       case "cut clients":
         wires?.clients.cutAll();
         return;
@@ -255,11 +281,22 @@ export class FaultWorld {
     }
   }
 
+  async #jump(target: number, byS: number, forMs: number): Promise<void> {
+    const before = CLOCKS_S[target] ?? 0;
+    await this.#clocks[target]?.set(before + byS);
+    await delay(forMs);
+    await this.#clocks[target]?.set(before);
+  }
+
   async #applyToName(kind: string, name: string, forMs: number): Promise<void> {
     const note = this.checker.holderOf(name);
     const holder = note === null ? undefined : this.#running.get(note);
     const other = note?.owner === "ben" ? "eve" : "ben";
     if (kind === "freeze client") return frozen((signal) => holder?.process.kill(signal), forMs);
+    if (kind === "take over") {
+      await this.claim(note?.owner ?? "ben", name);
+      return;
+    }
     if (holder !== undefined && kind !== "claim") {
       this.#sent.add(holder.note);
       holder.note.leftAt = performance.now();
@@ -282,6 +319,13 @@ export class FaultWorld {
     closeWithSockets(this.#stage, server);
     return `127.0.0.1:${port}`;
   }
+}
+
+/** What cannot be broken a second time meanwhile. */
+function brokenBy({ kind, target }: Fault): string {
+  if (kind.endsWith("Redis") && kind !== "part node from Redis") return "Redis";
+  if (kind.startsWith("clock")) return `clock ${target}`;
+  return `${isOfName(kind) ? "name" : "node"} ${target}`;
 }
 
 async function frozen(signal: (name: NodeJS.Signals) => void, forMs: number): Promise<void> {

@@ -5,6 +5,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { startBalancer } from "./balancer.ts";
 import { type RunningServer, startServer } from "./duplexity.ts";
+import type { FakeClock } from "./fake-clock.ts";
 import { FaultProxy } from "./fault-proxy.ts";
 import { isObject } from "./lines.ts";
 import { ADMIN_TOKEN, ask } from "./people.ts";
@@ -59,6 +60,8 @@ export interface NodesOptions {
   readonly redisArgs?: readonly string[];
   /** Whether there is a fault proxy on each of a node's wires. @default false */
   readonly hasWires?: boolean;
+  /** The clock of each, by its number. @default the system's */
+  readonly clocks?: readonly FakeClock[];
   /** Arguments for node itself. */
   readonly nodeArgs?: readonly string[];
 }
@@ -91,6 +94,7 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
     const { roles: own, port: ownPort, internalPort, wires } = place;
     return startServer(stage, {
       ...{ port: ownPort, internalPort, nodeArgs },
+      env: options.clocks?.[places.indexOf(place)]?.env ?? {},
       identity: [...sharedOf(place), "--admin-token-file", secret.admin],
       args: [
         ...["--roles", own],
