@@ -10,6 +10,7 @@ import { FaultProxy } from "./fault-proxy.ts";
 import { isObject } from "./lines.ts";
 import { ADMIN_TOKEN, ask } from "./people.ts";
 import { type RunningRedis, startRedisServer } from "./redis.ts";
+import { urlOf, type WatchedRedis } from "./redis-sentinel.ts";
 import { freePort } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
 import { visit } from "./visitor.ts";
@@ -58,6 +59,8 @@ export interface NodesOptions {
   readonly hasOwnAddresses?: boolean;
   /** More arguments for redis-server. */
   readonly redisArgs?: readonly string[];
+  /** Instead of a Redis that has nobody beside it. */
+  readonly watched?: WatchedRedis;
   /** Whether there is a fault proxy on each of a node's wires. @default false */
   readonly hasWires?: boolean;
   /** The clock of each, by its number. @default the system's */
@@ -80,13 +83,14 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
   const secret = { admin: join(folder, "admin-token"), cluster: join(folder, "cluster-secret") };
   await writeFile(secret.admin, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
   await writeFile(secret.cluster, `${CLUSTER_SECRET}\n`, { mode: 0o600 });
-  const redis = await startRedisServer(stage, { args: options.redisArgs ?? [] });
+  const { watched } = options;
+  const redis = watched?.primary ?? (await startRedisServer(stage, { args: options.redisArgs ?? [] }));
   const redisPort = redis.port;
   const port = await freePort();
   const places: Place[] = [];
   const sharedOf = ({ roles: own, wires }: Place): readonly string[] =>
     has(own, "backend")
-      ? ["--redis", `redis://127.0.0.1:${wires?.redis.port ?? redisPort}`]
+      ? ["--redis", watched === undefined ? `redis://127.0.0.1:${wires?.redis.port ?? redisPort}` : urlOf(watched)]
       : places
           .filter((place) => has(place.roles, "backend"))
           .flatMap(({ internalPort }) => ["--backend", `http://127.0.0.1:${internalPort}`]);

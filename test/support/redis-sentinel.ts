@@ -33,6 +33,11 @@ export async function startWatchedRedis(stage: Stage): Promise<WatchedRedis> {
   return { primary, replica, sentinelPorts };
 }
 
+/** By which nodes find whichever of the two is the primary. */
+export function urlOf({ sentinelPorts }: WatchedRedis): string {
+  return `redis+sentinel://${sentinelPorts.map((port) => `127.0.0.1:${port}`).join(",")}/main`;
+}
+
 async function startSentinel(stage: Stage, primaryPort: number): Promise<number> {
   const port = await freePort();
   const path = join(await stage.folder("sentinel"), "sentinel.conf");

@@ -1,4 +1,4 @@
-// Sees that Redis has lost what it knew (FLUSHALL, a restart without a disk), and keeps names that seem to be nobody's
+// Sees that Redis has lost what it knew (FLUSHALL, a restart without a disk) or may have (a failover), and keeps names that seem to be nobody's
 // from being given out before those who hold them have said so. Holds no record.
 
 import { randomBytes } from "node:crypto";
@@ -57,7 +57,7 @@ export class Births {
     const { closed, now } = await this.#look(this.#tags().get(shard) ?? 0);
     if (now >= closed) return;
     const until = new Date(closed).toISOString();
-    const message = `Cannot register "${hostname}": Redis has lost its records, and until ${until} a name that is not in it may be another's`;
+    const message = `Cannot register "${hostname}": Redis may have lost records, and until ${until} a name that is not in it may be another's`;
     throw new DuplexityError("DPX_STORE", message, { hint: "Try again then." });
   }
 

@@ -204,14 +204,20 @@ redis.call("ZREMRANGEBYSCORE", KEYS[1], "-inf", text(now))
 redis.call("PEXPIRE", KEYS[1], ARGV[3])`);
 
 /**
- * The mark by which a node sees that Redis has lost what it knew: it is gone, or it is another one.
+ * The mark by which a node sees that Redis has lost what it knew: it is gone, or another one. Or it may have lost the last
+ * of it: the mark was made in another process, which this one has followed after a failover, or from the disk.
  *
- * ARGV: now, a new id, the id that this node has seen (empty: none), and for how many ms after a loss names that nobody is
- * known to hold are not given out. Answers the id, until when that is, and now.
+ * ARGV: now, a new id, the mark that this node has seen (empty: none), and for how many ms after a loss names that nobody
+ * is known to hold are not given out. Answers the mark, until when that is, and now.
  */
 export const BIRTH = scriptOf(`${PRELUDE}
-local mark = redis.call("HMGET", KEYS[1], "id", "closed")
+local process = string.match(redis.call("INFO", "server"), "run_id:(%w+)")
+local mark = redis.call("HMGET", KEYS[1], "id", "closed", "process")
 local id, closed = mark[1] or ARGV[2], tonumber(mark[2] or "0")
-if ARGV[3] ~= "" and ARGV[3] ~= id then closed = math.max(closed, now + tonumber(ARGV[4])) end
-if not mark[1] or text(closed) ~= mark[2] then redis.call("HSET", KEYS[1], "id", id, "closed", text(closed)) end
-return {id, text(closed), text(now)}`);
+local shown = id .. ":" .. process
+local isOther = mark[1] and mark[3] ~= process
+if isOther or ARGV[3] ~= "" and ARGV[3] ~= shown then closed = math.max(closed, now + tonumber(ARGV[4])) end
+if not mark[1] or isOther or text(closed) ~= mark[2] then
+  redis.call("HSET", KEYS[1], "id", id, "closed", text(closed), "process", process)
+end
+return {shown, text(closed), text(now)}`);
