@@ -3,6 +3,5 @@
 
 export { MAX_CALLS, RedisConnection, type Script, scriptOf } from "./redis-connection.ts";
 export { CALL_TIMEOUT_MS } from "./redis-options.ts";
-export { slotOf } from "./redis-slot.ts";
 export { RedisSubscription } from "./redis-subscription.ts";
 export { parseRedisUrl } from "./redis-url.ts";
