@@ -10,6 +10,12 @@ export interface Clock {
 /** setTimeout() counts in 32 bits with a sign; a longer delay would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
+/** Goes on as it is when the machine's clock is set: for how long something takes, not for when it was. */
+export const steadyClock: Clock = {
+  now: () => performance.now(),
+  after: (delayMs, run) => systemClock.after(delayMs, run),
+};
+
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(delayMs, run) {

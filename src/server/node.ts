@@ -69,6 +69,7 @@ export class Node implements Server {
     const { nodeId, people, shared, storeFailures } = parts;
     const { domain, identity, limits, tcpPorts, listen, log, trustProxy, cluster } = options;
     const { topics, presence } = shared;
+    const { now } = parts.time;
     this.nodeId = nodeId;
     this.domain = domain;
     this.#options = options;
@@ -79,13 +80,13 @@ export class Node implements Server {
     const places = this.#createPlaces();
     const attempts = createAttempts();
     const addressOf = createAddressOf(trustProxy, (socket) => places?.fromOf(socket)?.address ?? null);
-    this.#signIn = new SignIn({ identity, people, attempts, addressOf, domain, log });
+    this.#signIn = new SignIn({ identity, people, attempts, addressOf, domain, log, now });
     const { authenticator, visitors } = this.#signIn;
     const { accounts, tokens, bans, audit, visitorSecret } = people;
     const urlOf = (hostname: string, tcpPort: number | undefined) => this.#address.pipeUrl(hostname, tcpPort);
     this.#hub = new Hub({
       ...{ authenticator, attempts, admission: bans },
-      ...{ registry, nodeId, domain, limits, log, urlOf, software: SOFTWARE },
+      ...{ registry, nodeId, domain, limits, log, urlOf, now, software: SOFTWARE },
       cluster: cluster === null ? null : { secrets: cluster.secrets, tls: options.internalTls, ...this.#others() },
       canSignIn: visitors !== null,
       registryAnsweredAt: () => shared.answeredAt(),
@@ -107,14 +108,14 @@ export class Node implements Server {
     this.#own = new OwnEndpoints({
       ...{ attempts, auth: this.#signIn.pages, places, addressOf },
       api: createApi({
-        ...{ hub: this.#broker, authenticator, accounts, tokens, bans, audit, domain, attempts, addressOf, log },
+        ...{ hub: this.#broker, authenticator, accounts, tokens, bans, audit, domain, attempts, addressOf, log, now },
         inviteUrl: (code) => this.#signIn.inviteUrl(code),
       }),
       ...{ hub: this.#hub, authenticator, domain, maxUnauthenticated, maxHeadBytes, trustProxy },
     });
     this.#proxy = createProxy({
       ...{ routes, domain, nodeId, limits, trustProxy, log },
-      gates: { signIn: visitors, secret: visitorSecret, attempts },
+      gates: { signIn: visitors, secret: visitorSecret, attempts, now },
       serveOwn: (socket, head) => this.#own.take(socket, head),
       isDraining: () => this.#isDraining,
       ...this.#address.forwarding(),

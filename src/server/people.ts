@@ -28,6 +28,8 @@ export interface OpenPeopleOptions {
   readonly storeFailures: FailureCount;
   /** The way to the backend, where the store is there. */
   readonly link: BackendLink | null;
+  /** Unix time in ms. @default Date.now */
+  readonly now?: () => number;
 }
 
 /**
@@ -37,7 +39,7 @@ export interface OpenPeopleOptions {
  */
 export async function openPeople(
   identity: IdentityOptions,
-  { warn, storeFailures, link }: OpenPeopleOptions,
+  { warn, storeFailures, link, now = Date.now }: OpenPeopleOptions,
 ): Promise<People> {
   const opened: (() => unknown)[] = [];
   const close = async (): Promise<void> => {
@@ -47,14 +49,14 @@ export async function openPeople(
   try {
     const store = countFailures(await openStoreOf(identity, link, warn), storeFailures);
     opened.push(() => store.close());
-    const accounts = await Accounts.open({ store, log });
+    const accounts = await Accounts.open({ store, log, now });
     opened.push(() => accounts.close());
-    const tokens = await MachineTokens.open({ store, accounts, log });
+    const tokens = await MachineTokens.open({ store, accounts, log, now });
     opened.push(() => tokens.close());
-    const bans = await Bans.open({ store, log });
+    const bans = await Bans.open({ store, log, now });
     opened.push(() => bans.close());
     const visitorSecret = await secretIn(store);
-    return { store, accounts, tokens, bans, audit: new AuditLog({ store }), visitorSecret, close };
+    return { store, accounts, tokens, bans, audit: new AuditLog({ store, now }), visitorSecret, close };
   } catch (error) {
     await close();
     throw error;

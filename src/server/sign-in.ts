@@ -24,6 +24,8 @@ export interface SignInOptions {
   readonly addressOf: (request: IncomingMessage) => string;
   readonly domain: string;
   readonly log: NonNullable<ServeOptions["log"]>;
+  /** Unix time in ms, by which sign-ins are judged. Those who issue them have the machine's own. */
+  readonly now: () => number;
 }
 
 /** What the command line is called at the provider. */
@@ -71,7 +73,7 @@ export class SignIn {
 
   /** @param origin What people and clients call this server: `https://tunnel.example.com`. */
   async open(origin: string): Promise<void> {
-    const { identity, people, attempts, addressOf, domain, log } = this.#options;
+    const { identity, people, attempts, addressOf, domain, log, now } = this.#options;
     if (identity.kind === "no-auth") return;
     const { store, accounts, audit, bans } = people;
     const auth = await createAuthService({
@@ -79,7 +81,10 @@ export class SignIn {
       outside: identity.outside ?? null,
       hasLocalAccounts: identity.hasPasswords !== false,
     });
-    this.#idTokens = createIdTokenVerifier({ issuer: auth.issuer, audience: CLI_AUDIENCE, keys: () => auth.keys() });
+    this.#idTokens = createIdTokenVerifier({
+      ...{ issuer: auth.issuer, audience: CLI_AUDIENCE, now },
+      keys: () => auth.keys(),
+    });
     this.#auth = auth;
   }
 

@@ -104,7 +104,7 @@ export async function fillIn(page: Page, fields: { readonly name?: string; reado
 /** `login --no-browser --json`, up to the address that it wants to be opened. */
 export async function beginLogin(
   stage: Stage,
-  server: PeopleServer,
+  server: Pick<PeopleServer, "origin">,
   home: Home,
 ): Promise<{ process: DuplexityProcess; url: string }> {
   const process = await spawnDuplexity(stage, ["login", server.origin, "--no-browser", "--json"], { home });

@@ -47,6 +47,8 @@ export type OpenRegistryOptions =
       readonly secrets?: readonly string[];
       /** Told of what goes wrong and mends itself. @default nobody */
       readonly warn?: (message: string) => void;
+      /** Told Redis's time every two seconds, and when it was asked for (performance.now). @default nobody */
+      readonly onTime?: (now: number, askedAt: number) => void;
     })
   /** At other nodes. */
   | {

@@ -14,6 +14,8 @@ export interface BirthsOptions {
   readonly leaseMs: number;
   /** The time to be taken for Redis's own; empty: its own. */
   readonly now: () => string;
+  /** Told Redis's time, and when it was asked for (performance.now). @default nobody */
+  readonly onTime?: (now: number, askedAt: number) => void;
 }
 
 /**
@@ -64,10 +66,12 @@ export class Births {
   async #look(tag: number): Promise<Mark> {
     const { connection, keys, leaseMs, now } = this.#options;
     const newId = randomBytes(9).toString("base64url");
+    const askedAt = performance.now();
     const closedMs = Math.round(leaseMs * CLOSED_OF_LEASE);
     const reply = await connection.run(BIRTH, [keys.birth(tag)], [now(), newId, this.#seen.get(tag) ?? "", closedMs]);
     const [id, closed, at]: readonly unknown[] = Array.isArray(reply) ? reply : [];
     const mark = { id: String(id), closed: readTime(closed), now: readTime(at) };
+    this.#options.onTime?.(mark.now, askedAt);
     // Not as it was before the call: two looks at once see one loss.
     const before = this.#seen.get(tag);
     if (before !== undefined && before !== mark.id) this.#losses += 1;

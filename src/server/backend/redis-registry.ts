@@ -2,7 +2,7 @@
 // atomic. Remembers what was registered here, so that it can be put back when Redis has lost it.
 
 import { asDuplexityError } from "../../protocol/index.ts";
-import { type Clock, systemClock } from "../clock.ts";
+import { type Clock, steadyClock } from "../clock.ts";
 import type { RedisConnection } from "../redis/index.ts";
 import { forEachAtMost } from "./at-most.ts";
 import { FollowedNames } from "./followed-names.ts";
@@ -31,6 +31,8 @@ export interface RedisRegistryOptions {
   readonly graceMs?: number;
   /** The ports of each node; null: no TCP pipes. @default null */
   readonly tcpPorts?: PortRange | null;
+  /** Told Redis's time, and when it was asked for (performance.now). @default nobody */
+  readonly onTime?: (now: number, askedAt: number) => void;
   /** Whose time is taken instead of Redis's own, for tests. @default null */
   readonly clock?: Clock | null;
 }
@@ -72,17 +74,17 @@ export class RedisRegistry implements Registry {
     const steps = new RedisSteps(common);
     this.#keys = keys;
     this.#steps = steps;
-    this.#births = new Births(common);
+    this.#births = new Births({ ...common, ...(options.onTime === undefined ? {} : { onTime: options.onTime }) });
     this.#index = new RedisIndex({
       ...common,
       look: async (names) => (await steps.look(names)).map(({ record }) => record),
     });
     this.#ports = new NodePorts(options.tcpPorts ?? null);
     this.#followed = new FollowedNames({
-      clock: clock ?? systemClock,
+      clock: clock ?? steadyClock,
       onDue: (hostnames) => void this.#lookAgain(hostnames),
     });
-    this.#graces = new Graces({ graceMs, clock: clock ?? systemClock });
+    this.#graces = new Graces({ graceMs, clock: clock ?? steadyClock });
     this.#news = new RouteNews(topics, (message) => this.#told(message));
     this.#endings = [
       () => this.#news.close(),

@@ -52,7 +52,7 @@ export class Hub {
     const isAlone = cluster === null;
     const clients = new ClientTable({ maxClients, maxClientsPerOwner, now });
     const doors = new Doors({ ...options, now });
-    const tickets = new TicketStore(options.ticketTtlMs ?? 30_000, now, isAlone ? null : nodeId);
+    const tickets = new TicketStore(options.ticketTtlMs ?? 30_000, isAlone ? null : nodeId);
     const sessions = new NodeSessions(limits);
     const streams = new OwnerStreams({ clients, limits });
     const routes = new RouteTable({

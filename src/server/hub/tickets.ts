@@ -37,10 +37,10 @@ export class TicketStore {
 
   /**
    * @param ttlMs How long a ticket is good for.
-   * @param now Unix time in ms.
    * @param nodeId What a ticket says of where it is good; null: nothing.
+   * @param now Monotonic time in ms.
    */
-  constructor(ttlMs: number, now: () => number = Date.now, nodeId: string | null = null) {
+  constructor(ttlMs: number, nodeId: string | null = null, now: () => number = () => performance.now()) {
     this.ttlMs = ttlMs;
     this.#now = now;
     this.#prefix = nodeId === null ? "" : `${nodeId}${NODE_MARK}`;

@@ -7,6 +7,8 @@ import { ProviderKeys } from "./provider-keys.ts";
 
 /** How far the clocks of two nodes may be apart. */
 const LEEWAY_S = 60;
+/** How far ahead the clock of the node may be that issued it: it is as good as later then. */
+const CLOCKS_APART_S = 900;
 /** One of ours has some 600 characters. */
 const MAX_ID_TOKEN_CHARS = 4_096;
 const MAX_KID_CHARS = 128;
@@ -77,7 +79,7 @@ function readClaims(payload: JWTPayload, audience: string, now: number): Verifie
   if (aud !== audience) throw refused("the sign-in is for another program");
   if (typeof sub !== "string" || !USER_ID.test(sub)) throw refused("the sign-in names no user of this server");
   if (!isTime(exp) || !isTime(iat)) throw refused("the sign-in does not say when it began and ends");
-  if (iat * 1_000 > now + LEEWAY_S * 1_000) throw refused("the sign-in is from the future");
+  if (iat * 1_000 > now + CLOCKS_APART_S * 1_000) throw refused("the sign-in is from the future");
   return { userId: sub, expiresAt: exp * 1_000, issuedAt: iat * 1_000 };
 }
 

@@ -636,11 +636,11 @@ describe("A dialer", () => {
   });
 
   it("is refused with a ticket that is late", async () => {
-    let now = 1_800_000_000_000;
-    const hub = await startHub(stage, { ticketTtlMs: 1_000, now: () => now });
+    const hub = await startHub(stage, { ticketTtlMs: 1 });
     const client = hub.client();
     const { ticket } = await client.discover();
-    now += 1_000;
+    const ends = performance.now() + 1;
+    await poll(() => performance.now() > ends, 5_000, "the ticket's end", 1);
     expect(await refusal(client.upgrade(ticket))).toMatchObject({ code: "DPX_TICKET_INVALID" });
   });
 
