@@ -17,6 +17,7 @@ import { SessionSet } from "./session-set.ts";
 import { TokenRenewal } from "./token-renewal.ts";
 import type { Tunnel, TunnelEvents, TunnelPipe, TunnelStatistics, TunnelStatus } from "./tunnel.ts";
 import { type Registered, Uplink, type UplinkOptions } from "./uplink.ts";
+import { anyWithin, MOVE_SPREAD_LINKED_MS, MOVE_SPREAD_MS, retryAfterMs } from "./waits.ts";
 import { WakeWatch } from "./wake-watch.ts";
 
 export interface ClientTunnelOptions {
@@ -31,6 +32,8 @@ export interface ClientTunnelOptions {
 
 /** How long requests on pipes that are closed may go on. */
 const CLOSE_PIPES_DRAIN_MS = 10_000;
+/** A first connect that the server puts off is tried again within this. */
+const FIRST_WAIT_MS = 15_000;
 const GOODBYE = "closed by its user";
 
 export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
@@ -64,6 +67,8 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   /** Ends the dials of the attempt that runs. */
   #attempt = new AbortController();
   #wakeWatch: WakeWatch | null = null;
+  /** It waits though there is no first link, since the second one serves. */
+  #isLinkedWait = false;
   /** Cuts the wait before the next attempt short. */
   #hurry: AbortController | null = null;
   #closing: Promise<void> | null = null;
@@ -151,7 +156,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
    */
   async open(): Promise<void> {
     try {
-      await this.#establish();
+      await this.#connect();
     } catch (error) {
       const failure = this.#status.state === "closed" ? (this.#status.error ?? asDuplexityError(error)) : error;
       this.#finish(asDuplexityError(failure));
@@ -235,6 +240,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       // Until now only control was missed, which nobody had to be told.
       const isNews = !this.#hasLink && this.#status.state === "up";
       if (isNews) this.#setStatus({ state: "reconnecting", attempt: 1, delayMs: 0, code: error.code });
+      if (!this.#hasLink && this.#isLinkedWait) this.#hurry?.abort();
       return;
     }
     const wasHealthy = performance.now() - this.#upAt >= BACKOFF_HEALTHY_MS;
@@ -251,17 +257,42 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     return isFinal(code);
   }
 
+  /** For the first time: again only when the server says itself that it takes this client in a moment. */
+  async #connect(): Promise<void> {
+    const until = performance.now() + FIRST_WAIT_MS;
+    for (let attempt = 2; ; attempt += 1) {
+      try {
+        return await this.#establish();
+      } catch (error) {
+        const waitMs = retryAfterMs(asDuplexityError(error));
+        if (waitMs === 0 || performance.now() + waitMs > until || this.#life.signal.aborted) throw error;
+        this.#setStatus({ state: "connecting", attempt });
+        await this.#wait(waitMs);
+        if (this.#life.signal.aborted) throw error;
+      }
+    }
+  }
+
   /** Tries for ever, until it is up, closed, or told that it is not wanted any more. */
   async #reconnect(cause: DuplexityError): Promise<void> {
     let error = cause;
+    let hasMoved = false;
     for (let attempt = 1; !this.#life.signal.aborted; attempt += 1) {
+      const { hasControl } = this.#uplink;
       // Whatever became of the server there: another one may be well.
-      if (!this.#uplink.hasControl) this.#servers.turn(this.#second.url);
-      const delayMs = this.#freeRetries > 0 ? 0 : this.#backoff.next(longestWaitAfter(error));
+      if (!hasControl) this.#servers.turn(this.#second.url);
+      // All clients of that node do the same now.
+      const isMoving: boolean = this.#freeRetries === 0 && !hasMoved && !hasControl && this.#uplink.isInCluster;
+      hasMoved ||= isMoving;
+      if (isMoving && this.#hasLink) await this.#waitLinked();
+      const ownMs = isMoving ? anyWithin(MOVE_SPREAD_MS) : this.#backoff.next(longestWaitAfter(error));
+      const delayMs = Math.max(retryAfterMs(error), this.#freeRetries > 0 ? 0 : ownMs);
       this.#freeRetries = Math.max(0, this.#freeRetries - 1);
       if (!this.#hasLink) this.#setStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#wait(delayMs);
       if (this.#life.signal.aborted) return;
+      // It was not the link alone: the node is gone.
+      if (hasControl && !this.#uplink.hasControl && this.#freeRetries === 0) continue;
       try {
         await this.#establish();
         if (this.#uplink.hasControl && this.#uplink.hasLink) break;
@@ -346,6 +377,13 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#second.abort(error);
     this.#handOver.abort(error);
     this.#uplink.abort(error);
+  }
+
+  /** Until it is this client's turn to move, or the other link is gone as well. */
+  async #waitLinked(): Promise<void> {
+    this.#isLinkedWait = true;
+    await this.#wait(anyWithin(MOVE_SPREAD_LINKED_MS));
+    this.#isLinkedWait = false;
   }
 
   async #wait(ms: number): Promise<void> {

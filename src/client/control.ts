@@ -245,7 +245,9 @@ export class Control {
         this.#handler.onDrain(message);
         return;
       case "error":
-        this.#lastError = new DuplexityError(message.code, message.message, { hint: message.hint });
+        this.#lastError = new DuplexityError(message.code, message.message, {
+          ...{ hint: message.hint, retryAfterMs: message.retryAfterMs, elsewhere: message.dataPlaneUris ?? [] },
+        });
         this.#discovery?.reject(this.#lastError);
         return;
       default:

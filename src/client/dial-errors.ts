@@ -16,7 +16,9 @@ const FINAL: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 /** A server says them that is well itself: it, or another one, will take this client in a moment. */
-const NOT_NOW: ReadonlySet<ErrorCode> = new Set<ErrorCode>(["DPX_STORE", "DPX_DRAINING", "DPX_TICKET_INVALID"]);
+const NOT_NOW: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...(["DPX_STORE", "DPX_DRAINING", "DPX_TICKET_INVALID", "DPX_OVERLOADED", "DPX_UNAUTHENTICATED_LIMIT"] as const),
+]);
 
 /** Whether a tunnel that is up gives up because of it. */
 export function isFinal(code: ErrorCode): boolean {
@@ -91,15 +93,22 @@ function explainWords(error: unknown): { why: string; hint?: string } {
 export async function readRefusal(server: string, response: IncomingMessage): Promise<DuplexityError> {
   const status = response.statusCode ?? 0;
   const header = response.headers["duplexity-error"];
+  const later = { retryAfterMs: retryAfterIn(response.headers["retry-after"]) };
   try {
-    const error = errorIn(await readBody(response));
+    const error = errorIn(await readBody(response), later);
     if (error !== null) return error;
   } catch {
     // A body that breaks off tells nothing: the status and the header are left.
   }
-  if (isErrorCode(header)) return new DuplexityError(header, `${server} answered ${status} (${header})`);
+  if (isErrorCode(header)) return new DuplexityError(header, `${server} answered ${status} (${header})`, later);
   const message = `Cannot reach a duplexity server at ${server}: it answered ${status}`;
-  return new DuplexityError("DPX_SERVER_UNREACHABLE", message, { hint: hintFor(status, response.headers.location) });
+  const hint = hintFor(status, response.headers.location);
+  return new DuplexityError("DPX_SERVER_UNREACHABLE", message, { hint, ...later });
+}
+
+/** Whole seconds (RFC 9110 §10.2.3). The other form, a date, is of a clock that may differ from this one: left out. */
+function retryAfterIn(header: string | undefined): number | undefined {
+  return header !== undefined && /^\d{1,6}$/.test(header) ? Number(header) * 1_000 : undefined;
 }
 
 /** An answer that is not a duplexity server's own word: a portal or a proxy in front of it, which may be gone tomorrow. */
@@ -126,14 +135,17 @@ async function readBody(response: IncomingMessage): Promise<string> {
 }
 
 /** `{"error": {"code", "message", "hint"}}` */
-function errorIn(text: string): DuplexityError | null {
+function errorIn(text: string, later: { readonly retryAfterMs: number | undefined }): DuplexityError | null {
   const body: unknown = JSON.parse(text);
   const error = field(body, "error");
   const code = field(error, "code");
   const message = field(error, "message");
   const hint = field(error, "hint");
   if (!isErrorCode(code) || typeof message !== "string") return null;
-  return new DuplexityError(code, clean(message), { hint: typeof hint === "string" ? clean(hint) : undefined });
+  return new DuplexityError(code, clean(message), {
+    hint: typeof hint === "string" ? clean(hint) : undefined,
+    ...later,
+  });
 }
 
 function field(value: unknown, name: string): unknown {

@@ -4,11 +4,12 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
-import { BACKOFF_HEALTHY_MS, BACKOFF_MAX_MS, Backoff } from "./backoff.ts";
+import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import { isFinal, longestWaitAfter } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
 import { Servers } from "./servers.ts";
 import { Uplink, type UplinkOptions } from "./uplink.ts";
+import { anyWithin, retryAfterMs, SECOND_SPREAD_MS } from "./waits.ts";
 
 export interface SecondLinkOptions {
   /** What the first link is made with. */
@@ -106,10 +107,16 @@ export class SecondLink {
       }
       const error = await this.#hold(url);
       if (signal.aborted) return;
-      const isUnwanted = error !== null && isFinal(error.code);
-      const maxMs = error === null ? BACKOFF_MAX_MS : longestWaitAfter(error);
-      await this.#wait(isUnwanted ? LOOK_AGAIN_MS : this.#backoff.next(maxMs));
+      await this.#wait(this.#delayAfter(error));
     }
+  }
+
+  /** @param error What it was refused with; null: it was up, and all clients of its hub may have lost theirs. */
+  #delayAfter(error: DuplexityError | null): number {
+    if (error === null) return anyWithin(SECOND_SPREAD_MS);
+    return isFinal(error.code)
+      ? LOOK_AGAIN_MS
+      : Math.max(this.#backoff.next(longestWaitAfter(error)), retryAfterMs(error));
   }
 
   #pick(): URL | null {

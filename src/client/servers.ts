@@ -29,18 +29,16 @@ export class Servers {
   /** What the server at the other end of `current` has said of others, as `ws(s)://…/dialer`. One that is less protected is left out. */
   learn(dataPlaneUris: readonly string[]): void {
     this.#hasTurned = false;
-    const urls: URL[] = [];
-    for (const uri of dataPlaneUris) {
-      try {
-        const url = dialerUrl(this.#given, uri);
-        url.pathname = "/control";
-        url.search = "";
-        urls.push(url);
-      } catch {
-        // It would be reached without TLS: that is no other way to the same server.
-      }
-    }
-    this.#alternatives = urls.slice(0, MAX_ALTERNATIVES);
+    this.#alternatives = this.#controlUrls(dataPlaneUris).slice(0, MAX_ALTERNATIVES);
+  }
+
+  /** The server at the other end of `current` sends this client elsewhere: any of these is next. Answers false if none can be. */
+  redirect(dataPlaneUris: readonly string[]): boolean {
+    const urls = this.#controlUrls(dataPlaneUris);
+    const url = urls[Math.floor(this.#random() * urls.length)];
+    if (url === undefined) return false;
+    this.#current = url;
+    return true;
   }
 
   /** Addresses of other hubs than the one at `current`, as far as they are known. */
@@ -64,6 +62,20 @@ export class Servers {
   /** This one is next. */
   use(url: URL): void {
     this.#current = url;
+  }
+
+  #controlUrls(dataPlaneUris: readonly string[]): URL[] {
+    return dataPlaneUris.flatMap((uri) => {
+      try {
+        const url = dialerUrl(this.#given, uri);
+        url.pathname = "/control";
+        url.search = "";
+        return url;
+      } catch {
+        // It would be reached without TLS: that is no other way to the same server.
+        return [];
+      }
+    });
   }
 
   #others(): URL[] {

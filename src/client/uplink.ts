@@ -49,6 +49,8 @@ export interface UplinkOptions {
 export type Registered = Extract<PipeResult, { status: "registered" }>;
 
 const DIAL_TIMEOUT_MS = 10_000;
+/** So often a client goes where it is sent before it waits. */
+const MAX_REDIRECTS = 3;
 /** How long the hub may take to register the pipes. */
 const REGISTER_TIMEOUT_MS = 15_000;
 /** When it refuses them it closes the dialer, too: its reason may come a little later, on the control socket. */
@@ -104,13 +106,32 @@ export class Uplink {
   }
 
   /**
-   * Dials what is missing. Answers what the server registered, or null when the link was there all the time.
+   * Dials what is missing, at another hub when this one sends it there. Answers what the server registered, or null when the
+   * link was there all the time.
    *
    * @throws {DuplexityError} `DPX_SERVER_UNREACHABLE`, or with what the server refused it.
    */
   async establish(signal: AbortSignal): Promise<readonly Registered[] | null> {
+    const { servers } = this.#options;
+    const first = servers.current;
+    for (let redirects = 0; ; redirects += 1) {
+      try {
+        return await this.#establish(redirects, signal);
+      } catch (error) {
+        const failure = asError(error);
+        if (redirects < MAX_REDIRECTS && servers.redirect(failure.elsewhere)) continue;
+        // Where it was sent to there is nobody any more: who sent it has to take it, or to say when it does.
+        const isLost = redirects > 0 && redirects <= MAX_REDIRECTS && failure.code === "DPX_SERVER_UNREACHABLE";
+        if (!isLost || signal.aborted) throw error;
+        servers.use(first);
+        redirects = MAX_REDIRECTS;
+      }
+    }
+  }
+
+  async #establish(redirects: number, signal: AbortSignal): Promise<readonly Registered[] | null> {
     const control = this.#control ?? (await this.#openControl(signal));
-    const discovery = await this.#discover(control);
+    const discovery = await this.#discover(control, redirects);
     const registered = this.#link === null ? await this.#openLink(control, discovery, signal) : null;
     void this.#tellClosed();
     return registered;
@@ -130,7 +151,7 @@ export class Uplink {
   async refreshAlternatives(): Promise<void> {
     const control = this.#control;
     if (control?.isKnown !== true) return;
-    await this.#discover(control).catch(() => {});
+    await this.#discover(control, 0).catch(() => {});
   }
 
   /** Says goodbye, so that the names are free at once. */
@@ -205,13 +226,15 @@ export class Uplink {
     return control;
   }
 
-  async #discover(control: Control): Promise<DiscoveryResponse> {
+  async #discover(control: Control, redirects: number): Promise<DiscoveryResponse> {
     const request: DiscoveryRequest = {
       type: "discoveryRequest",
       clientId: this.#options.clientId,
       protocolVersions: PROTOCOL_VERSIONS,
       software: SOFTWARE,
       features: [],
+      // A second link is for another hub than the first one's: not for any.
+      ...(this.#options.isSecond ? {} : { redirects }),
     };
     try {
       const discovery = await control.discover(request);

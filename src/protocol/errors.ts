@@ -54,6 +54,7 @@ export const ERRORS = {
   DPX_LINK_DEAD: entry(28, 4408, 503, 1, true, "The link went silent and did not answer a ping."),
   DPX_LINK_LOST: entry(29, 4408, 503, 1, true, "The link closed."),
   DPX_LINK_QUEUE: entry(30, 4429, 503, 1, true, "The link's queue passed its bound."),
+  DPX_OVERLOADED: entry(32, 4503, 503, 1, true, "This node has too much to do to take another client at the moment."),
   DPX_CONTROL_RATE: entry(31, 4429, 429, 1, true, "Control messages come too fast on one socket."),
 
   // Who may come in
@@ -158,6 +159,8 @@ export interface DuplexityErrorOptions {
   cause?: unknown;
   /** When it may go better, from now, in milliseconds. */
   retryAfterMs?: number | undefined;
+  /** Other hubs that take the client instead, `ws(s)://…/dialer`. @default none */
+  elsewhere?: readonly string[];
 }
 
 /** What every part of duplexity throws, rejects with and hands to error callbacks. */
@@ -166,6 +169,7 @@ export class DuplexityError extends Error {
   readonly code: ErrorCode;
   readonly hint: string | undefined;
   readonly retryAfterMs: number | undefined;
+  readonly elsewhere: readonly string[];
 
   /** @param message Action, "value", current state, wanted state: `Cannot register "cat1": ben@ci holds it since 11:02`. */
   constructor(code: ErrorCode, message: string, options: DuplexityErrorOptions = {}) {
@@ -173,6 +177,7 @@ export class DuplexityError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.retryAfterMs = options.retryAfterMs;
+    this.elsewhere = options.elsewhere ?? [];
   }
 }
 

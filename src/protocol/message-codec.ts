@@ -71,6 +71,7 @@ const DECODERS: { readonly [T in ControlMessage["type"]]: (fields: Fields) => Ex
     protocolVersions: field(fields, "protocolVersions", arrayReader(integerReader(1, 65_535), 1, MAX_LIST_ITEMS)),
     software: field(fields, "software", readProse),
     features: field(fields, "features", arrayReader(readWord, 0, MAX_LIST_ITEMS)),
+    ...optionalField(fields, "redirects", readCount),
   }),
   discoveryResponse: (fields) => {
     const heartbeat = field(fields, "heartbeat", readObject);
@@ -143,6 +144,8 @@ const DECODERS: { readonly [T in ControlMessage["type"]]: (fields: Fields) => Ex
     code: field(fields, "code", readErrorCode),
     message: field(fields, "message", readProse),
     ...optionalField(fields, "hint", readProse),
+    ...optionalField(fields, "retryAfterMs", readCount),
+    ...optionalField(fields, "dataPlaneUris", readSocketUris),
   }),
 };
 

@@ -36,6 +36,11 @@ export interface DiscoveryRequest {
   /** `duplexity/0.1.0 node/20.20.2 linux-x64` */
   readonly software: string;
   readonly features: readonly string[];
+  /**
+   * How often the client was sent elsewhere in this attempt. Left out: it does not go elsewhere, and is taken or refused
+   * where it is.
+   */
+  readonly redirects?: number;
 }
 
 /** H→C: where the data plane is, and a one-use ticket for it. */
@@ -153,6 +158,10 @@ export interface ErrorMessage {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint?: string;
+  /** How long to wait at least before the same attempt. */
+  readonly retryAfterMs?: number;
+  /** Other hubs that take the client instead: `ws(s)://…/dialer`. */
+  readonly dataPlaneUris?: readonly string[];
 }
 
 export type ControlMessage =

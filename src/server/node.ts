@@ -15,9 +15,11 @@ import {
 import { Broker } from "./broker.ts";
 import { CallServer } from "./calls/index.ts";
 import { type ClusterOptions, Hub } from "./hub/index.ts";
+import { dialersOf } from "./hub-addresses.ts";
 import { isLoopbackHost } from "./identity/index.ts";
 import type { Server } from "./index.ts";
 import { closeListener, openListener } from "./listen.ts";
+import { LoadWatch } from "./load-watch.ts";
 import { NO_VISITORS } from "./no-visitors.ts";
 import { checkLoopback, loopbackOf, NodeAddress } from "./node-address.ts";
 import {
@@ -57,6 +59,7 @@ export class Node implements Server {
   readonly #own: OwnEndpoints;
   readonly #metrics: Metrics;
   readonly #readiness: Readiness;
+  readonly #load: LoadWatch;
   /** What nodes without the role backend ask of this one. */
   readonly #calls: CallServer | null;
   readonly #public: PublicListener;
@@ -88,6 +91,7 @@ export class Node implements Server {
       ...{ authenticator, attempts, admission: bans },
       ...{ registry, nodeId, domain, limits, log, urlOf, now, software: SOFTWARE },
       cluster: cluster === null ? null : { secrets: cluster.secrets, tls: options.internalTls, ...this.#others() },
+      load: () => this.#load.load,
       canSignIn: visitors !== null,
       registryAnsweredAt: () => shared.answeredAt(),
       dataPlaneUri: (host) => this.#address.dataPlaneUri(host),
@@ -120,7 +124,16 @@ export class Node implements Server {
       isDraining: () => this.#isDraining,
       ...this.#address.forwarding(),
     });
+    this.#load = new LoadWatch({
+      clients: () => this.#hub.clientCount / limits.maxClients,
+      unauthenticated: () => this.#own.unauthenticated / maxUnauthenticated,
+      onChange: (load) => {
+        log("info", `This node is ${load === "normal" ? "not busy any more" : load}`);
+        void presence.tell(this.#record());
+      },
+    });
     this.#metrics = createMetrics({
+      load: () => this.#load,
       ...{ hub: () => this.#hub.statistics, proxy: () => this.#proxy.statistics },
       tcp: () => this.#tcpPorts?.statistics ?? null,
       unauthenticated: () => this.#own.unauthenticated,
@@ -210,6 +223,7 @@ export class Node implements Server {
     this.#own.close();
     this.#public.cut();
     this.#broker.close();
+    this.#load.close();
     await this.#parts.shared.presence.leave();
     await this.#signIn.close();
     await this.#parts.close();
@@ -230,6 +244,7 @@ export class Node implements Server {
     const isDraining = this.#isDraining;
     return {
       ...{ nodeId: this.nodeId, internalUrl: this.#address.nodeUrl, roles: this.#options.roles, isDraining },
+      load: this.#load.load,
       // While it drains no client is to come.
       dialerUri: isDraining || !this.#has("hub") ? null : this.#address.ownDialerUri,
     };
@@ -242,7 +257,8 @@ export class Node implements Server {
     return {
       nodeUrl: (nodeId) => (nodeId === this.nodeId ? null : presence.urlOf(nodeId)),
       nodeIds: () => others().flatMap(({ nodeId, roles }) => (roles.includes("hub") ? [nodeId] : [])),
-      alternatives: () => others().flatMap(({ dialerUri }) => dialerUri ?? []),
+      alternatives: () => dialersOf(others(), ["normal", "busy"]),
+      lightHubs: () => dialersOf(others(), ["normal"]),
     };
   }
 

@@ -82,7 +82,7 @@ export class OwnEndpoints {
     try {
       this.#places.set(socket, this.#lobby.enter(socket, this.#senderOf(socket)));
     } catch (error) {
-      refuseSocket(socket, asDuplexityError(error), { "Retry-After": "5" });
+      refuseSocket(socket, asDuplexityError(error));
       return;
     }
     this.#sockets.add(socket);

@@ -15,6 +15,7 @@ import {
   decodeMessage,
   ERRORS,
   type ErrorCode,
+  type ErrorMessage,
   encodeMessage,
   MAX_PACKET_BYTES,
   newSessionId,
@@ -33,6 +34,8 @@ export interface Refusal {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint?: string;
+  /** Of the answer's header, in seconds. */
+  readonly retryAfter?: number;
 }
 
 export class FakeHub {
@@ -44,6 +47,8 @@ export class FakeHub {
 
   // What it does:
   refuseControl: Refusal | null = null;
+  /** What a discoveryRequest is answered with instead, and the socket closed. */
+  refuseDiscovery: Omit<ErrorMessage, "type"> | null = null;
   refuseDialer: Refusal | null = null;
   refuseBody: string | null = null;
   refusePipes: Refusal | null = null;
@@ -152,9 +157,11 @@ export class FakeHub {
     if (this.refuseBody !== null) {
       socket.end(`HTTP/1.1 502 Bad Gateway\r\ncontent-length: ${this.refuseBody.length}\r\n\r\n${this.refuseBody}`);
     } else if (refusal !== null) {
-      const body = JSON.stringify({ error: refusal });
+      const { retryAfter, ...error } = refusal;
+      const body = JSON.stringify({ error });
+      const later = retryAfter === undefined ? "" : `retry-after: ${retryAfter}\r\n`;
       socket.end(
-        `HTTP/1.1 ${ERRORS[refusal.code].httpStatus} No\r\nduplexity-error: ${refusal.code}\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+        `HTTP/1.1 ${ERRORS[refusal.code].httpStatus} No\r\nduplexity-error: ${refusal.code}\r\n${later}content-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
       );
     } else if (isControl) {
       this.#websockets.handleUpgrade(request, socket as Socket, head, (ws) => this.#acceptControl(ws));
@@ -173,10 +180,19 @@ export class FakeHub {
     ws.on("message", (content) => {
       const message = decodeMessage(content.toString());
       if (message === null) return;
-      if (message.type === "discoveryRequest") this.send(this.#discovery());
+      if (message.type === "discoveryRequest") this.#answerDiscovery(ws);
       this.#emit({ type: "message", message });
     });
     ws.on("close", (code, reason) => this.#emit({ type: "controlClosed", code, reason: reason.toString() }));
+  }
+
+  #answerDiscovery(ws: WebSocket): void {
+    if (this.refuseDiscovery === null) {
+      this.send(this.#discovery());
+      return;
+    }
+    this.send({ type: "error", ...this.refuseDiscovery });
+    ws.close(ERRORS[this.refuseDiscovery.code].closeCode, `${this.refuseDiscovery.code}: no`);
   }
 
   #discovery(): DiscoveryResponse {

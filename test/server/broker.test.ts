@@ -26,6 +26,7 @@ beforeEach(async () => {
   const presence: Presence = {
     join: async () => {},
     look: async () => {},
+    tell: async () => {},
     leave: async () => {},
     nodes: () => [own],
     urlOf: () => null,

@@ -9,6 +9,10 @@ export class MemoryPresence implements Presence {
     this.#node = node;
   }
 
+  async tell(node: NodeRecord): Promise<void> {
+    if (this.#node !== null) this.#node = node;
+  }
+
   async look(): Promise<void> {}
 
   async leave(): Promise<void> {

@@ -1,5 +1,7 @@
 // Which nodes there are, and where each can be reached by the others.
 
+import type { Load } from "../load-level.ts";
+
 /** A node as it tells the others of itself. */
 export interface NodeRecord {
   readonly nodeId: string;
@@ -10,6 +12,11 @@ export interface NodeRecord {
   readonly roles: readonly NodeRole[];
   /** It takes no new work. */
   readonly isDraining: boolean;
+  /**
+   * How much it has to do. Not sealed, since nodes of an older version could not check it: whoever can write this can take
+   * the whole record away as well. @default normal
+   */
+  readonly load?: Load;
 }
 
 export type NodeRole = "auth" | "backend" | "hub" | "proxy";
@@ -19,6 +26,8 @@ export const NODE_ROLES: readonly NodeRole[] = ["auth", "backend", "hub", "proxy
 export interface Presence {
   /** This node is there from now on. @throws {DuplexityError} `DPX_STORE` if the others cannot be told. */
   join(node: NodeRecord): Promise<void>;
+  /** Tells the others what is new of this node, with the next beat at the latest. Never rejects. Before `join`: nothing. */
+  tell(node: NodeRecord): Promise<void>;
   /** Looks which nodes there are, now and not with the next beat. Never rejects. */
   look(): Promise<void>;
   /** This node goes. Never rejects: without the word it is gone when its lease ends. */

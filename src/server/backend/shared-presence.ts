@@ -3,6 +3,7 @@
 // nodes stay as they were: what is live is served on. Knows no Redis.
 
 import { asDuplexityError, fields as checked, DuplexityError } from "../../protocol/index.ts";
+import { LOADS, type Load } from "../load-level.ts";
 import { isSealed, sealOf } from "./node-seal.ts";
 import { NODE_ROLES, type NodeRecord, type Presence, type PresenceChange } from "./presence.ts";
 
@@ -87,6 +88,12 @@ export class SharedPresence implements Presence {
     }
     clearInterval(this.#timer);
     this.#timer = setInterval(() => void this.#beat(), this.#options.beatMs ?? 2_000).unref();
+  }
+
+  async tell(node: NodeRecord): Promise<void> {
+    if (this.#own === null) return;
+    this.#own = node;
+    await this.look();
   }
 
   async look(): Promise<void> {
@@ -204,6 +211,7 @@ export class SharedPresence implements Presence {
         ),
         roles: checked.field(entry, "roles", checked.knownWordsReader(NODE_ROLES)),
         isDraining: checked.field(entry, "isDraining", checked.readBoolean),
+        ...checked.optionalField(entry, "load", readLoad),
       };
       const seal = checked.field(entry, "seal", (value) => (typeof value === "string" ? value : ""));
       if (isSealed(node, seal, this.#options.secrets ?? [])) return node;
@@ -213,6 +221,11 @@ export class SharedPresence implements Presence {
       return null;
     }
   }
+}
+
+/** A word of a later version is no reason to send nobody there. */
+function readLoad(value: unknown): Load {
+  return LOADS.find((load) => load === value) ?? "normal";
 }
 
 const readDialer = checked.uriReader(["ws", "wss"]);

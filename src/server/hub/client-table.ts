@@ -8,6 +8,8 @@ import { ClientRecord } from "./client-record.ts";
 /** Clients that were told to go: a frozen one that wakes up later must not fight for its name. */
 const MAX_BANISHED = 10_000;
 const BANISHED_MS = 3_600_000;
+/** When a full server may have room again. */
+const FULL_RETRY_MS = 30_000;
 
 interface Banished {
   readonly farewell: ForceDisconnectRequest;
@@ -68,7 +70,7 @@ export class ClientTable {
     const { maxClients } = this.#options;
     if (this.#clients.size >= maxClients) {
       throw new DuplexityError("DPX_CLIENTS_LIMIT", `Cannot take another client: this server has ${maxClients}`, {
-        hint: "Try again when others have left.",
+        ...{ hint: "Try again when others have left.", retryAfterMs: FULL_RETRY_MS },
       });
     }
     this.#checkOwner(identity);

@@ -20,9 +20,10 @@ import { highestCommon } from "./handshake.ts";
 import type { HubOptions } from "./hub-options.ts";
 import type { Lives } from "./lives.ts";
 import type { TicketStore } from "./tickets.ts";
+import { checkNewcomer } from "./turnstile.ts";
 
 export interface ControlMessagesOptions
-  extends Pick<HubOptions, "nodeId" | "domain" | "software" | "dataPlaneUri" | "limits" | "cluster"> {
+  extends Pick<HubOptions, "nodeId" | "domain" | "software" | "dataPlaneUri" | "limits" | "cluster" | "load"> {
   readonly clients: ClientTable;
   readonly tickets: TicketStore;
   readonly doors: Doors;
@@ -83,9 +84,7 @@ export class ControlMessages {
       control.close(farewell.code, farewell.reason);
       return;
     }
-    if (this.#options.isDraining() && clients.get(clientId) === null) {
-      throw new DuplexityError("DPX_DRAINING", "This node is shutting down and takes no new clients");
-    }
+    if (clients.get(clientId) === null) checkNewcomer(message, this.#options);
     doors.checkClient(control.identity, clientId);
     const client = clients.admit(clientId, control.identity);
     control.identify(clientId);

@@ -97,8 +97,13 @@ export class ControlSocket {
 
   /** Says why in an `error` message, then closes. */
   refuse(error: DuplexityError): void {
-    const { code, message, hint } = outwardOf(error);
-    this.send({ type: "error", code, message, ...(hint === undefined ? {} : { hint }) });
+    const { code, message, hint, retryAfterMs, elsewhere } = outwardOf(error);
+    this.send({
+      ...{ type: "error", code, message },
+      ...(hint === undefined ? {} : { hint }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+      ...(elsewhere.length === 0 ? {} : { dataPlaneUris: elsewhere }),
+    });
     this.close(code, message);
   }
 

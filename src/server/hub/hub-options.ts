@@ -6,6 +6,7 @@ import type { Attempts } from "../attempts.ts";
 import type { Registry } from "../backend/registry.ts";
 import type { Admission, Authenticator, Identity } from "../identity/index.ts";
 import type { ServeLimits } from "../index.ts";
+import type { Load } from "../load-level.ts";
 import type { Route } from "../routes.ts";
 import type { LobbyPlace } from "./lobby.ts";
 import type { PortOpener } from "./registrar.ts";
@@ -29,6 +30,8 @@ export interface HubOptions {
   readonly ports: PortOpener | null;
   /** The other nodes. Null: there are none. @default null */
   readonly cluster?: ClusterOptions | null;
+  /** How much this node has to do. @default normal, always */
+  readonly load?: () => Load;
   /** Whether visitors can sign in with this server: else a pipe that asks for it is refused. @default false */
   readonly canSignIn?: boolean;
   /** A route came, changed or (null) went. */

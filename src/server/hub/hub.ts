@@ -142,6 +142,11 @@ export class Hub {
     };
   }
 
+  /** Clients, those between two links included. */
+  get clientCount(): number {
+    return this.#clients.size;
+  }
+
   /** Connected clients of `identity`, for an admin those of all. */
   list(identity: Identity): readonly ClientRow[] {
     const mayBeSeen = (client: ClientRecord): boolean =>

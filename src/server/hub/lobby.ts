@@ -8,6 +8,8 @@ export interface LobbyOptions {
   readonly maxSockets: number;
   /** How long a socket may take for each step: its request, then its first message. @default 10_000 */
   readonly deadlineMs?: number;
+  /** Monotonic time in ms. @default performance.now */
+  readonly now?: () => number;
 }
 
 /** One socket's place in the lobby. */
@@ -22,6 +24,14 @@ export interface LobbyPlace {
 
 const ignore = (): void => {};
 
+/** How long a sender who has its share is to wait. */
+const SHARE_RETRY_MS = 5_000;
+/** Whoever finds the lobby full waits for at least, and at most so long. */
+const MIN_RETRY_MS = 1_000;
+const MAX_RETRY_MS = 30_000;
+/** As if one lobby of those who were sent away came back in this time. */
+const TURN_MS = 1_000;
+
 /** A smaller lobby is not divided. */
 const MIN_DIVIDED_SOCKETS = 8;
 /** One sender may have this part of the lobby. */
@@ -34,11 +44,15 @@ export class Lobby {
   readonly #places = new Set<LobbyPlace>();
   /** Places taken by each sender that has any. */
   readonly #shares = new Map<string, number>();
+  readonly #now: () => number;
+  /** When the last of those who were sent away is expected, by `now`. */
+  #lastExpectedAt = 0;
 
   constructor(options: LobbyOptions) {
     this.#maxSockets = options.maxSockets;
     this.#maxShare = maxShareOf(options.maxSockets);
     this.#deadlineMs = options.deadlineMs ?? 10_000;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   get size(): number {
@@ -54,7 +68,7 @@ export class Lobby {
       throw new DuplexityError(
         "DPX_UNAUTHENTICATED_LIMIT",
         `Cannot take the connection: ${this.#places.size} others have not said who they are yet`,
-        { hint: "Try again in a few seconds." },
+        { hint: "Try again in a few seconds.", retryAfterMs: this.#nextTurnMs() },
       );
     }
     const taken = sender === null ? 0 : (this.#shares.get(sender) ?? 0);
@@ -62,7 +76,7 @@ export class Lobby {
       throw new DuplexityError(
         "DPX_UNAUTHENTICATED_LIMIT",
         `Cannot take the connection: ${taken} others from the same address have not said who they are yet`,
-        { hint: "Try again in a few seconds." },
+        { hint: "Try again in a few seconds.", retryAfterMs: SHARE_RETRY_MS },
       );
     }
     const timer = setTimeout(() => {
@@ -88,6 +102,20 @@ export class Lobby {
     if (sender !== null) this.#shares.set(sender, taken + 1);
     socket.once("close", place.leave);
     return place;
+  }
+
+  /**
+   * When to come back: each who is sent away is expected a little later than the one before, so that a crowd does not come
+   * back as one.
+   */
+  #nextTurnMs(): number {
+    const now = this.#now();
+    const latest = now + MAX_RETRY_MS;
+    this.#lastExpectedAt = Math.min(
+      latest,
+      Math.max(this.#lastExpectedAt, now + MIN_RETRY_MS) + TURN_MS / this.#maxSockets,
+    );
+    return Math.round(this.#lastExpectedAt - now);
   }
 
   #release(sender: string | null): void {

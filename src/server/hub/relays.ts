@@ -27,6 +27,8 @@ export interface ClusterOptions {
   readonly nodeIds: () => readonly string[];
   /** `ws(s)://…/dialer` of other hubs that take clients, at most 64. No I/O. */
   readonly alternatives: () => readonly string[];
+  /** Those of them that have little to do. No I/O. */
+  readonly lightHubs: () => readonly string[];
 }
 
 export interface RelaysOptions extends ClusterOptions {

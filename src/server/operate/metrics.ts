@@ -3,6 +3,7 @@
 
 import type { Histogram, Registry } from "prom-client";
 import type { HubStatistics } from "../hub/index.ts";
+import type { Load } from "../load-level.ts";
 import {
   type AnswerCounts,
   DURATION_BOUNDS_MS,
@@ -22,6 +23,7 @@ export interface MetricsSources {
   readonly registryFailures: () => number;
   readonly storeFailures: () => number;
   readonly isDraining: () => boolean;
+  readonly load: () => { readonly load: Load; readonly utilization: number };
   /** `duplexity/0.1.0 node/20.20.2` */
   readonly software: string;
 }

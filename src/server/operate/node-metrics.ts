@@ -1,5 +1,6 @@
 // The table of a node's metrics: names, meanings, and where each figure comes from. docs/operating.md lists them.
 
+import { LOADS } from "../load-level.ts";
 import type { MetricsSources } from "./metrics.ts";
 
 interface NodeMetric {
@@ -32,6 +33,12 @@ export function nodeMetrics(from: MetricsSources): readonly NodeMetric[] {
       read: () => [{ labels: { version, node: node.replace("node/", "") }, value: 1 }],
     },
     gauge("draining", "1 while the node takes no new work.", () => (from.isDraining() ? 1 : 0)),
+    gauge("load", "0 normal, 1 busy: new clients go to other hubs, 2 overloaded: none is taken.", () =>
+      LOADS.indexOf(from.load().load),
+    ),
+    gauge("eventloop_utilization", "Part of the last seconds in which the event loop was not idle.", () => {
+      return from.load().utilization;
+    }),
     gauge("clients", "Clients, those between two links included.", () => from.hub().clients),
     gauge("control_sockets", "Clients' open control sockets.", () => from.hub().controls),
     gauge("links", "Clients' links that carry packets.", () => from.hub().links),

@@ -57,6 +57,24 @@ describe("RedisPresence", () => {
     }
   });
 
+  it("tells how much each has to do, at once, and takes a node that does not say for one with little", async () => {
+    const prefix = freshPrefix();
+    const [one, other] = [presenceOn({ prefix, beatMs: 60_000, leaseMs: 60_000 }), presenceOn({ prefix })];
+    await one.presence.join(nodeRecord(1));
+    await other.presence.join(nodeRecord(2));
+    const seen = () => other.presence.nodes().find(({ nodeId }) => nodeId === "node-1");
+    expect(seen()).toEqual(nodeRecord(1));
+    await one.presence.tell({ ...nodeRecord(1), load: "overloaded" });
+    await poll(() => seen()?.load === "overloaded", 5_000, "the news", 5);
+    // A version that knows more words than this one.
+    await redisCli(port, [
+      "EVAL",
+      `redis.call("HSET", KEYS[1], "node-1", (string.gsub(redis.call("HGET", KEYS[1], "node-1"), "overloaded", "sleepy")))`,
+      ...["1", `${prefix}:{nodes}`],
+    ]);
+    await poll(() => seen()?.load === "normal", 5_000, "a load that is known", 5);
+  });
+
   it("misses a node at once when it says goodbye, and within its lease when it does not", async () => {
     const prefix = freshPrefix();
     const [watcher, polite, dead] = [presenceOn({ prefix }), presenceOn({ prefix }), presenceOn({ prefix })];

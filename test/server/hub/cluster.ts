@@ -77,6 +77,7 @@ export async function startCluster(stage: Stage, options: ClusterOptions = {}): 
           secrets: secretsOf(nodeId),
           nodeUrl: (id) => nodes.find((other) => other.nodeId === id)?.peerProxy.url ?? null,
           nodeIds: () => live().map((other) => other.nodeId),
+          lightHubs: () => [],
           alternatives: () =>
             live()
               .filter((other) => alternative === undefined || other.nodeId === alternative)

@@ -771,7 +771,7 @@ describe("Sockets that do not say who they are", () => {
     third.setEncoding("latin1").on("data", (text: string) => (answer += text));
     await once(third, "close");
     expect(answer).toMatch(
-      /^HTTP\/1\.1 503 [\s\S]*Duplexity-Error: DPX_UNAUTHENTICATED_LIMIT\r\n[\s\S]*Retry-After: 5\r\n/,
+      /^HTTP\/1\.1 503 [\s\S]*Duplexity-Error: DPX_UNAUTHENTICATED_LIMIT\r\n[\s\S]*Retry-After: 2\r\n/,
     );
     await client.discover();
     expect(hub.own.unauthenticated).toBe(1);

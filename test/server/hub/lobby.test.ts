@@ -2,6 +2,7 @@
 
 import { PassThrough } from "node:stream";
 import { describe, expect, it } from "vitest";
+import { DuplexityError } from "../../../src/protocol/index.ts";
 import { Lobby, senderOf } from "../../../src/server/hub/index.ts";
 
 describe("Lobby", () => {
@@ -28,6 +29,40 @@ describe("Lobby", () => {
     for (let at = 0; at < 7; at++) places.push(small.enter(new PassThrough(), "192.0.2.1"));
     expect(small.size).toBe(7);
     for (const place of places) place.leave();
+  });
+});
+
+describe("A lobby that is full", () => {
+  /** What each of `count` who find it full are told. */
+  function sentAway(lobby: Lobby, count: number): number[] {
+    return Array.from({ length: count }, () => {
+      try {
+        lobby.enter(new PassThrough());
+      } catch (error) {
+        return error instanceof DuplexityError ? (error.retryAfterMs ?? 0) : 0;
+      }
+      return 0;
+    });
+  }
+
+  it("tells each to come a little later than the one before, so that no more come at once than there is room for", () => {
+    const lobby = new Lobby({ maxSockets: 100, now: () => 0 });
+    for (let at = 0; at < 100; at += 1) lobby.enter(new PassThrough());
+    const waits = sentAway(lobby, 1_000);
+    expect(waits[0]).toBe(1_010);
+    expect(waits.at(-1)).toBe(11_000);
+    const perSecond = new Map<number, number>();
+    for (const ms of waits) perSecond.set(Math.floor(ms / 1_000), (perSecond.get(Math.floor(ms / 1_000)) ?? 0) + 1);
+    expect(Math.max(...perSecond.values())).toBeLessThanOrEqual(100);
+  });
+
+  it("never says more than 30 s, and forgets a crowd when its time has passed", () => {
+    let now = 0;
+    const lobby = new Lobby({ maxSockets: 10, now: () => now });
+    for (let at = 0; at < 10; at += 1) lobby.enter(new PassThrough());
+    expect(sentAway(lobby, 1_000).at(-1)).toBe(30_000);
+    now = 40_000;
+    expect(sentAway(lobby, 1)).toEqual([1_100]);
   });
 });
 

@@ -1,0 +1,33 @@
+// How long a client waits when it is told to come later, or when the node that it was at is gone. Not how long it waits
+// after a failure that nobody explained: that is backoff.ts.
+
+import type { DuplexityError } from "../protocol/index.ts";
+
+/** Whatever a server says, it is asked again after so long. */
+export const MAX_RETRY_AFTER_MS = 60_000;
+/** On top of what the server says: a part of it, at random, so that those who were told the same do not come as one. */
+const RETRY_JITTER = 0.5;
+/**
+ * When a node of a cluster is gone, all of its clients come to the others: over so long, since visitors wait for them. A client
+ * that is alone there with a cut link waits as well: it cannot tell one from the other.
+ */
+export const MOVE_SPREAD_MS = 1_000;
+/**
+ * The same while another link serves the visitors. Far shorter than what is left of a lease in the worst case (20 s): the name
+ * that the dead node does not renew any more is held by another one before.
+ */
+export const MOVE_SPREAD_LINKED_MS = 5_000;
+/** A second link that is lost: the pipes are registered over the first one, so that there is no hurry at all. */
+export const SECOND_SPREAD_MS = 10_000;
+
+/** In ms; 0 if `error` says nothing about it. */
+export function retryAfterMs({ retryAfterMs: told }: DuplexityError, random: () => number = Math.random): number {
+  if (told === undefined) return 0;
+  const least = Math.min(told, MAX_RETRY_AFTER_MS);
+  return Math.round(least * (1 + RETRY_JITTER * random()));
+}
+
+/** Any time within `spreadMs`, each as likely as any other. */
+export function anyWithin(spreadMs: number, random: () => number = Math.random): number {
+  return Math.round(spreadMs * random());
+}

@@ -1,0 +1,137 @@
+// Hubs that have too much to do, and nodes that are gone: where a client goes, and when. Against hubs that the test drives
+// by hand.
+
+import { once } from "node:events";
+import { beforeEach, describe, expect, it, vi } from "vitest";
+import { type ForwardOptions, forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
+import { DuplexityError, RELAY_FEATURE } from "../../src/protocol/index.ts";
+import { freePort } from "../support/sockets.ts";
+import { useStage } from "../support/stage.ts";
+import { FakeHub } from "./fake-hub.ts";
+
+const stage = useStage();
+const MESSAGE = "This node has too much to do";
+let here: FakeHub;
+let there: FakeHub;
+
+beforeEach(async () => {
+  [here, there] = [await startHub(), await startHub()];
+});
+
+async function startHub(): Promise<FakeHub> {
+  const hub = await new FakeHub().listen();
+  hub.features = [RELAY_FEATURE];
+  stage.defer(() => hub.close());
+  return hub;
+}
+
+async function up(options: Partial<ForwardOptions> = {}): Promise<Tunnel> {
+  const tunnel = await forward(9, { server: here.url, name: "cat1", links: 1, ...options });
+  stage.defer(() => tunnel.close());
+  return tunnel;
+}
+
+function sendElsewhere(from: FakeHub, port: number): void {
+  from.refuseDiscovery = {
+    ...{ code: "DPX_OVERLOADED", message: MESSAGE, retryAfterMs: 5_000 },
+    dataPlaneUris: [`ws://127.0.0.1:${port}/dialer`],
+  };
+}
+
+async function redirectsAt(hub: FakeHub): Promise<number | undefined> {
+  const { message } = await hub.next("message");
+  return message.type === "discoveryRequest" ? message.redirects : undefined;
+}
+
+function controlsAt({ upgrades }: FakeHub): number {
+  return upgrades.filter(({ url }) => url === "/control").length;
+}
+
+/** Waits are as long as they can be, or as short. */
+function randomIs(value: number): void {
+  vi.spyOn(Math, "random").mockReturnValue(value);
+  stage.defer(() => vi.restoreAllMocks());
+}
+
+/** The first wait after `code`. */
+async function waitAfter(tunnel: Tunnel, code: string): Promise<number> {
+  for (;;) {
+    const [status]: TunnelStatus[] = await once(tunnel, "status");
+    if (status?.state === "reconnecting" && status.code === code) return status.delayMs;
+  }
+}
+
+describe("A client that is sent elsewhere", () => {
+  it("goes there at once, at its first connect, and says how often it was sent", async () => {
+    sendElsewhere(here, there.port);
+    const tunnel = await up();
+    expect(tunnel.status.state).toBe("up");
+    expect(await redirectsAt(here)).toBe(0);
+    expect(await redirectsAt(there)).toBe(1);
+    expect(there.lastDial?.clientId).toBe(tunnel.clientId);
+  });
+
+  it("is passed around three times at most, and told why then", async () => {
+    sendElsewhere(here, there.port);
+    sendElsewhere(there, here.port);
+    // With the last answer comes a time, which is longer than it waits at its first connect.
+    for (const hub of [here, there]) Object.assign(hub.refuseDiscovery ?? {}, { retryAfterMs: 60_000 });
+    await expect(up()).rejects.toMatchObject({ code: "DPX_OVERLOADED", message: MESSAGE });
+    expect([controlsAt(here), controlsAt(there)]).toEqual([2, 2]);
+    expect([await redirectsAt(here), await redirectsAt(there)]).toEqual([0, 1]);
+    expect([await redirectsAt(here), await redirectsAt(there)]).toEqual([2, 3]);
+  });
+
+  it("comes back to who sent it when nobody is there any more, and is to be taken then", async () => {
+    sendElsewhere(here, await freePort());
+    const connected = up();
+    expect(await redirectsAt(here)).toBe(0);
+    here.refuseDiscovery = null;
+    await connected;
+    expect(await redirectsAt(here)).toBe(4);
+  });
+});
+
+describe("A client that is told to come later", () => {
+  it("waits so long and up to half of that again, at its first connect, too", async () => {
+    randomIs(0.999);
+    here.refuseControl = { code: "DPX_UNAUTHENTICATED_LIMIT", message: "full", retryAfter: 1 };
+    const connected = up();
+    await here.next("upgrade");
+    const askedAt = performance.now();
+    here.refuseControl = null;
+    await connected;
+    expect(performance.now() - askedAt).toBeGreaterThan(1_400);
+    expect(controlsAt(here)).toBe(2);
+  });
+
+  it("waits so long at least while it was up before", async () => {
+    randomIs(0);
+    const tunnel = await up();
+    here.refuseDiscovery = { code: "DPX_OVERLOADED", message: MESSAGE, retryAfterMs: 7_000 };
+    here.cut();
+    expect(await waitAfter(tunnel, "DPX_OVERLOADED")).toBe(7_000);
+  });
+
+  it("waits no longer than a minute, whatever it is told", async () => {
+    randomIs(0);
+    const tunnel = await up();
+    here.refuseControl = { code: "DPX_CLIENTS_LIMIT", message: "full", retryAfter: 86_400 };
+    here.cut();
+    expect(await waitAfter(tunnel, "DPX_CLIENTS_LIMIT")).toBe(60_000);
+  });
+});
+
+describe("A client whose node is gone", () => {
+  it("waits any time up to a second before it comes to another one, where nodes are several", async () => {
+    randomIs(0.999);
+    const tunnel = await up();
+    // First the control socket: a wait of up to five seconds begins while the link serves, and ends with it.
+    here.control?.close(1_012);
+    await here.next("controlClosed");
+    const lost = waitAfter(tunnel, "DPX_LINK_LOST");
+    here.link?.abort(new DuplexityError("DPX_LINK_LOST", "killed"));
+    expect(await lost).toBe(0);
+    expect(await waitAfter(tunnel, "DPX_LINK_LOST")).toBe(999);
+  });
+});

@@ -1,0 +1,30 @@
+// Many clients in one process, through the built package. Tells as JSON lines when all are up, and when one has lost its
+// link, how long it waits then, and when it is up again; ends with its standard input. Arguments: server, target, prefix,
+// count, links. DUPLEXITY_TOKEN.
+
+import { forward } from "../../dist/index.js";
+
+/** So many dial at once. */
+const BATCH = 25;
+
+const [server = "", target = "", prefix = "", count = "0", links = "2"] = process.argv.slice(2);
+const token = process.env.DUPLEXITY_TOKEN;
+const tell = (/** @type {object} */ line) => process.stdout.write(`${JSON.stringify(line)}\n`);
+
+async function open(/** @type {string} */ name) {
+  const tunnel = await forward(target, { server, name, token, links: links === "1" ? 1 : 2 });
+  tunnel.on("status", ({ state, ...more }) => tell({ type: state, name, at: Date.now(), ...more }));
+  return tunnel;
+}
+
+/** @type {Awaited<ReturnType<typeof open>>[]} */
+const tunnels = [];
+for (let first = 0; first < Number(count); first += BATCH) {
+  const size = Math.min(BATCH, Number(count) - first);
+  tunnels.push(...(await Promise.all(Array.from({ length: size }, (_, index) => open(`${prefix}${first + index}`)))));
+}
+tell({ type: "ready" });
+process.stdin.resume().on("end", async () => {
+  await Promise.all(tunnels.map((tunnel) => tunnel.close()));
+  process.exit(0);
+});

@@ -1,0 +1,95 @@
+// Thousands of clients in a few processes of their own, and what they tell.
+
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { isObject } from "./lines.ts";
+import type { Stage } from "./stage.ts";
+import { poll } from "./wait.ts";
+
+const SCRIPT = fileURLToPath(new URL("crowd-process.js", import.meta.url));
+/** A process takes no more clients: its own event loop must not be what is measured. */
+const MAX_PER_PROCESS = 1_500;
+
+export interface CrowdOptions {
+  readonly server: string;
+  readonly target: string;
+  /** Names are this and a number. */
+  readonly prefix: string;
+  readonly count: number;
+  readonly token?: string;
+  /** @default 2 */
+  readonly links?: 1 | 2;
+  /** @default 180_000 */
+  readonly limitMs?: number;
+}
+
+export interface CrowdNews {
+  readonly type: string;
+  readonly name: string;
+  /** Unix time in ms. */
+  readonly at: number;
+  /** How long a client that is `reconnecting` waits before it dials. */
+  readonly delayMs: number;
+  readonly code: string;
+}
+
+export interface Crowd {
+  /** All that they have told since they were up. */
+  readonly news: CrowdNews[];
+  readonly names: readonly string[];
+  /** All of them go, with a goodbye each. */
+  leave(): Promise<void>;
+}
+
+/** `count` clients, all of them up. */
+export async function startCrowd(stage: Stage, options: CrowdOptions): Promise<Crowd> {
+  const { server, target, prefix, count, token, links = 2, limitMs = 180_000 } = options;
+  const processes = Math.max(2, Math.ceil(count / MAX_PER_PROCESS));
+  const news: CrowdNews[] = [];
+  let ready = 0;
+  const names: string[] = [];
+  const children = Array.from({ length: processes }, (_, index) => {
+    const size = Math.floor((count + index) / processes);
+    const own = `${prefix}-${index}-`;
+    for (let number = 0; number < size; number += 1) names.push(`${own}${number}`);
+    const child = spawn(process.execPath, [SCRIPT, server, target, own, String(size), String(links)], {
+      stdio: ["pipe", "pipe", "inherit"],
+      env: { PATH: process.env.PATH ?? "", ...(token === undefined ? {} : { DUPLEXITY_TOKEN: token }) },
+    });
+    const gone = new Promise<void>((resolve) => child.on("close", () => resolve()));
+    stage.defer(() => {
+      child.kill("SIGKILL");
+      return gone;
+    });
+    createInterface({ input: child.stdout }).on("line", (text) => {
+      const line: unknown = JSON.parse(text);
+      if (!isObject(line)) throw new Error(text);
+      if (line.type === "ready") ready += 1;
+      else news.push(newsOf(line));
+    });
+    return { child, gone, hasExited: () => child.exitCode !== null };
+  });
+  await poll(
+    () => {
+      if (children.some(({ hasExited }) => hasExited())) throw new Error("A process of the crowd has ended");
+      return ready === processes;
+    },
+    limitMs,
+    `${count} clients`,
+  );
+  return {
+    ...{ news, names },
+    async leave() {
+      for (const { child } of children) child.stdin.end();
+      await Promise.all(children.map(({ gone }) => gone));
+    },
+  };
+}
+
+function newsOf(line: Record<string, unknown>): CrowdNews {
+  return {
+    ...{ type: String(line.type), name: String(line.name), at: Number(line.at) },
+    ...{ delayMs: Number(line.delayMs ?? 0), code: String(line.code ?? "") },
+  };
+}
