@@ -274,7 +274,11 @@ export class Uplink {
           type: "dialRequest",
           clientId,
           pipes: pipes.map(requestOf),
-          wants: [...(wantsReports ? ["requests" as const] : []), ...(isSecond ? ["second-link" as const] : [])],
+          wants: [
+            "pause",
+            ...(wantsReports ? ["requests" as const] : []),
+            ...(isSecond ? ["second-link" as const] : []),
+          ],
         },
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,

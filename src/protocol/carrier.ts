@@ -29,4 +29,6 @@ export interface Carried {
   linkLost(carrier: Carrier, error: DuplexityError): void;
   /** The carrier has room again. */
   linkDrained(): void;
+  /** Beyond the carrier's other end there is no room for DATA, or there is again. Told only to what runs at a client. */
+  linkPaused?(isPaused: boolean): void;
 }

@@ -26,11 +26,15 @@ export const FrameType = {
   pong: 17,
   /** On the link: u32 ms until the sender closes it. */
   goAway: 18,
+  /** On the link, hub → client: u48 session id. No DATA of that session until UNPAUSE, or until it is on another link. */
+  pause: 19,
+  unpause: 20,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
 export const FRAME_HEADER_BYTES = 8;
 export const RESET_PAYLOAD_BYTES = 8;
+export const SESSION_ID_BYTES = 6;
 const UNKNOWN_DELIVERED = MAX_UINT48;
 const FLAG_TLS = 1;
 const FLAG_TCP = 2;
@@ -124,6 +128,14 @@ export function decodeUint32(payload: Buffer, frame: string): number {
     throw new DuplexityError("DPX_FRAME_INVALID", `${frame} has ${payload.length} bytes, expected 4`);
   }
   return payload.readUInt32BE(0);
+}
+
+/** Reads the session id of PAUSE and UNPAUSE. @throws {DuplexityError} `DPX_FRAME_INVALID` unless it has 6 bytes. */
+export function decodeSessionId(payload: Buffer, frame: string): number {
+  if (payload.length !== SESSION_ID_BYTES) {
+    throw new DuplexityError("DPX_FRAME_INVALID", `${frame} has ${payload.length} bytes, expected ${SESSION_ID_BYTES}`);
+  }
+  return payload.readUIntBE(0, SESSION_ID_BYTES);
 }
 
 /** A report as JSON, or null when it is too large to send. */

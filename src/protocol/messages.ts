@@ -76,9 +76,9 @@ export interface DialRequest {
   readonly pipes: readonly PipeRequest[];
   /**
    * `requests`: send a REPORT frame for each request that passed. `second-link`: the pipes are registered over another hub
-   * of the cluster; register nothing.
+   * of the cluster; register nothing. `pause`: the client understands PAUSE.
    */
-  readonly wants: readonly ("requests" | "second-link")[];
+  readonly wants: readonly ("requests" | "second-link" | "pause")[];
 }
 
 export type PipeResult =

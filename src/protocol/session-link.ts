@@ -4,7 +4,14 @@
 import type { Carried, Carrier } from "./carrier.ts";
 import type { ErrorCode } from "./errors.ts";
 import { DuplexityError } from "./errors.ts";
-import { decodeUint32, FRAME_HEADER_BYTES, FrameType, writeFrameHeader } from "./frame.ts";
+import {
+  decodeSessionId,
+  decodeUint32,
+  FRAME_HEADER_BYTES,
+  FrameType,
+  SESSION_ID_BYTES,
+  writeFrameHeader,
+} from "./frame.ts";
 import { MAX_PACKET_BYTES, MAX_SESSIONS_PER_LINK } from "./limits.ts";
 import { LINK_HIGH_WATER_BYTES, type Link } from "./link.ts";
 import { type Heartbeat, Liveness } from "./liveness.ts";
@@ -16,6 +23,8 @@ export interface SessionLinkOptions {
   readonly heartbeat: Heartbeat;
   /** Acceptor: the peer starts or goes on with a session that this link does not carry yet. Null refuses it. */
   acceptSession?(id: number): Session | null;
+  /** Whether the peer understands PAUSE. @default false */
+  readonly canPause?: boolean;
   /** The link is gone; its sessions have been told before. */
   onClose(error: DuplexityError): void;
   /** The peer will close the link within `deadlineMs`. */
@@ -80,6 +89,14 @@ export class SessionLink implements Carrier {
     const payload = Buffer.allocUnsafe(4);
     payload.writeUInt32BE(Math.min(Math.max(0, deadlineMs), MAX_UINT32), 0);
     this.#sendFrame(FrameType.goAway, payload);
+  }
+
+  /** Asks the peer to send no DATA of a session for now, or to go on. One that does not understand that is not asked. */
+  setPaused(id: number, isPaused: boolean): void {
+    if (this.#options.canPause !== true) return;
+    const payload = Buffer.allocUnsafe(SESSION_ID_BYTES);
+    payload.writeUIntBE(id, 0, SESSION_ID_BYTES);
+    this.#sendFrame(isPaused ? FrameType.pause : FrameType.unpause, payload);
   }
 
   /** Ends a session at the peer that nobody here carries on with. */
@@ -207,6 +224,13 @@ export class SessionLink implements Carrier {
         this.#options.onGoAway?.(deadlineMs);
         return;
       }
+      case FrameType.pause:
+      case FrameType.unpause:
+        // Only an acceptor asked for it.
+        if (this.#options.acceptSession === undefined) break;
+        // One that has left the link is somewhere else, where nothing was said of it.
+        this.#sessions.get(decodeSessionId(payload, "PAUSE"))?.linkPaused?.(type === FrameType.pause);
+        return;
     }
     throw new DuplexityError(
       "DPX_FRAME_INVALID",

@@ -43,6 +43,8 @@ export class SessionSender implements StreamCarrier {
   readonly #ready: SessionStream[] = [];
   /** The link while it carries data; null between links. */
   #link: Carrier | null = null;
+  /** Whether the link's other end wants no DATA for now. */
+  #isPaused = false;
   #isClosed = false;
   #isFlushScheduled = false;
   #isPumping = false;
@@ -77,7 +79,9 @@ export class SessionSender implements StreamCarrier {
   }
 
   get canSendData(): boolean {
-    return this.#link !== null && !this.#link.isCongested && this.bufferedBytes < this.#limits.windowBytes;
+    return (
+      this.#link !== null && !this.#isPaused && !this.#link.isCongested && this.bufferedBytes < this.#limits.windowBytes
+    );
   }
 
   /** The oldest packet that is kept. */
@@ -107,6 +111,12 @@ export class SessionSender implements StreamCarrier {
   /** There is no link any more: packets are kept, DATA stays in its streams. */
   detach(): void {
     this.#link = null;
+    this.#isPaused = false;
+  }
+
+  setPaused(isPaused: boolean): void {
+    this.#isPaused = isPaused;
+    if (!isPaused) this.pump();
   }
 
   /** Drops what is kept and resets every stream with `error`. */

@@ -192,6 +192,11 @@ export class Session implements Carried {
     this.#sender.pump();
   }
 
+  /** The hub has no room for what it has to pass on, or has it again: DATA waits, all else goes. */
+  linkPaused(isPaused: boolean): void {
+    this.#sender.setPaused(isPaused);
+  }
+
   // ── Packets ────────────────────────────────────────────────────────────
 
   #receive(link: Carrier, header: Readonly<PacketHeader>, packet: Buffer, rest: readonly Buffer[]): void {

@@ -57,6 +57,12 @@ describe("SessionLink", () => {
     ],
     ["a LINK packet without a frame", "DPX_FRAME_INVALID", /must hold one whole frame/, header(5, 0, 0, 0)],
     [
+      "PAUSE from one that passes nothing on",
+      "DPX_FRAME_INVALID",
+      /type 19 with 6 bytes/,
+      LINK_FRAME(19, Buffer.alloc(6)),
+    ],
+    [
       "a LINK frame that is cut off",
       "DPX_FRAME_INVALID",
       /must hold one whole frame/,
@@ -253,6 +259,16 @@ describe("SessionLink", () => {
     expect(closed).toEqual([]);
     expect(link.isOpen).toBe(true);
     expect(packets).toHaveLength(1);
+  });
+
+  it("takes PAUSE of a session that has left it for late, and refuses one without a session", () => {
+    const { far, link, closed } = single({ acceptSession: () => null });
+    far.sendRaw(LINK_FRAME(19, Buffer.alloc(6, 7)));
+    pass(5);
+    expect([closed, link.isOpen]).toEqual([[], true]);
+    far.sendRaw(LINK_FRAME(20, Buffer.alloc(5)));
+    pass(5);
+    expect(closed).toMatchObject([{ code: "DPX_FRAME_INVALID", message: "PAUSE has 5 bytes, expected 6" }]);
   });
 
   it("answers RESUME of an unknown session with CLOSE, and lets the others go on", () => {

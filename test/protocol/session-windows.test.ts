@@ -23,6 +23,7 @@ class Bulk implements StreamHandler {
   receivedBytes = 0;
   heldBytes = 0;
   isReset = false;
+  hasEnded = false;
 
   start(stream: Stream): void {
     this.stream = stream;
@@ -48,7 +49,9 @@ class Bulk implements StreamHandler {
     this.heldBytes += chunk.length;
     if (!this.isStalled) this.readOn();
   }
-  onEnd(): void {}
+  onEnd(): void {
+    this.hasEnded = true;
+  }
   onDrain(): void {
     if (this.isWriting) this.writeOn();
   }
@@ -132,6 +135,35 @@ describe("Session", () => {
     stalled.readOn();
     pass(100);
     expect(stalled.receivedBytes).toBeGreaterThan(262_144);
+    pair.dispose();
+  });
+
+  it("sends no DATA of a session that the other end has paused, until it is unpaused or on another link", () => {
+    const { pair, accepted, open } = bulkPair();
+    const { opener: hub } = pair.connect(5, 150_000, { canPause: true });
+    const [near, heard] = [open(), open()];
+    passUntil(() => accepted.length === 2);
+    const [far, teller] = accepted;
+    far?.writeOn();
+    pass(100);
+    expect(near.receivedBytes).toBeGreaterThan(0);
+    hub.setPaused(pair.opener.id, true);
+    pass(100);
+    const before = near.receivedBytes;
+    // What is no DATA goes on: the other direction's windows, an end, and what the opener says.
+    teller?.stream?.end();
+    heard.stream?.write(CHUNK);
+    pass(500);
+    expect([near.receivedBytes, teller?.receivedBytes, heard.hasEnded]).toEqual([before, CHUNK.length, true]);
+    hub.setPaused(pair.opener.id, false);
+    pass(100);
+    expect(near.receivedBytes).toBeGreaterThan(before);
+    hub.setPaused(pair.opener.id, true);
+    pass(100);
+    const paused = near.receivedBytes;
+    pair.connect(5, 150_000);
+    pass(100);
+    expect(near.receivedBytes).toBeGreaterThan(paused);
     pair.dispose();
   });
 

@@ -3,12 +3,14 @@
 import { readFileSync } from "node:fs";
 import { ERRORS, type ErrorCode, errorCodeOf, isErrorCode } from "../../src/protocol/errors.ts";
 import {
+  decodeSessionId,
   decodeUint32,
   encodeOpen,
   encodeReport,
   encodeReset,
   FRAME_HEADER_BYTES,
   FrameType,
+  SESSION_ID_BYTES,
   writeFrameHeader,
 } from "../../src/protocol/frame.ts";
 import { dispatchFrames } from "../../src/protocol/frame-dispatch.ts";
@@ -40,7 +42,8 @@ export type VectorFrame =
     }
   | { readonly type: "report"; readonly report: RequestReport }
   | { readonly type: "ping" | "pong"; readonly text: string }
-  | { readonly type: "goAway"; readonly credit: number };
+  | { readonly type: "goAway"; readonly credit: number }
+  | { readonly type: "pause" | "unpause"; readonly sessionId: number };
 
 /** A packet as the page writes it. */
 export interface VectorPacket {
@@ -134,6 +137,12 @@ function payloadOf(frame: VectorFrame): Buffer {
       return Buffer.from(frame.text, "latin1");
     case "fin":
       return Buffer.alloc(0);
+    case "pause":
+    case "unpause": {
+      const bytes = Buffer.alloc(SESSION_ID_BYTES);
+      bytes.writeUIntBE(frame.sessionId, 0, SESSION_ID_BYTES);
+      return bytes;
+    }
     case "reset":
       return encodeReset(frame.code, frame.deliveredBytes);
     case "report":
@@ -162,6 +171,10 @@ function readLinkFrame(body: Buffer): VectorFrame {
       return { type: "ping", text: payload.toString("latin1") };
     case FrameType.pong:
       return { type: "pong", text: payload.toString("latin1") };
+    case FrameType.pause:
+      return { type: "pause", sessionId: decodeSessionId(payload, "PAUSE") };
+    case FrameType.unpause:
+      return { type: "unpause", sessionId: decodeSessionId(payload, "UNPAUSE") };
     default:
       return { type: "goAway", credit: decodeUint32(payload, "GOAWAY") };
   }

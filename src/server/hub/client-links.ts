@@ -1,6 +1,6 @@
 // Gives a client's session the link that a dialer has become. Registers nothing, and ends no client.
 
-import { createPacketLink, type Session, SessionLink } from "../../protocol/index.ts";
+import { createPacketLink, type DialRequest, type Session, SessionLink } from "../../protocol/index.ts";
 import type { ServeLimits } from "../index.ts";
 import type { ClientRecord } from "./client-record.ts";
 import type { DialerSocket } from "./dialer-socket.ts";
@@ -27,7 +27,7 @@ export class ClientLinks {
   }
 
   /** The session goes on over the new link; the one before is of no more use. */
-  attach(client: ClientRecord, dialer: DialerSocket): void {
+  attach(client: ClientRecord, dialer: DialerSocket, wants: DialRequest["wants"]): void {
     const { limits, lives, sessions } = this.#options;
     const { heartbeatIdleMs: idleMs, heartbeatTimeoutMs: timeoutMs } = limits;
     const previous = client.link;
@@ -37,6 +37,7 @@ export class ClientLinks {
       (connection) =>
         new SessionLink(createPacketLink(connection), {
           heartbeat: { idleMs, timeoutMs },
+          canPause: wants.includes("pause"),
           onClose: (error) => {
             if (made !== null) lives.linkClosed(client, made, error);
           },

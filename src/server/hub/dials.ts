@@ -1,13 +1,7 @@
 // What a dialer asks for: its client's pipes are registered, and it becomes the client's link; or it is refused, and the
 // client is told on control why.
 
-import {
-  asDuplexityError,
-  type DialRequest,
-  DuplexityError,
-  type PipeRequest,
-  type PipeResult,
-} from "../../protocol/index.ts";
+import { asDuplexityError, type DialRequest, DuplexityError, type PipeResult } from "../../protocol/index.ts";
 import type { Attempts } from "../attempts.ts";
 import type { ServeLimits } from "../index.ts";
 import type { ClientLinks } from "./client-links.ts";
@@ -36,7 +30,8 @@ export class Dials {
   }
 
   /** Registers the client's pipes and, when all are its own, goes on over the dialer. The outcome is told on control. */
-  dial(dialer: DialerSocket, client: ClientRecord, { pipes, wants }: DialRequest): Promise<void> {
+  dial(dialer: DialerSocket, client: ClientRecord, request: DialRequest): Promise<void> {
+    const { pipes, wants } = request;
     client.dials += 1;
     const dial = client.dials;
     // From now on it is found by these names, too: it may be banned or kicked because of one that it does not hold yet.
@@ -44,19 +39,14 @@ export class Dials {
     return client.inTurn(async () => {
       if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
       const isSecond = wants.includes("second-link");
-      if (isSecond) await this.#dialSecond(dialer, client, pipes);
-      else await this.#dial(dialer, client, pipes, wants.includes("requests"));
+      if (isSecond) await this.#dialSecond(dialer, client, request);
+      else await this.#dialFirst(dialer, client, request);
       if (client.dials === dial && !client.isLeaving && !isSecond) client.wanted = [];
     });
   }
 
-  async #dial(
-    dialer: DialerSocket,
-    client: ClientRecord,
-    pipes: readonly PipeRequest[],
-    wantsReports: boolean,
-  ): Promise<void> {
-    const outcome = await this.#register(dialer, client, pipes, wantsReports);
+  async #dialFirst(dialer: DialerSocket, client: ClientRecord, request: DialRequest): Promise<void> {
+    const outcome = await this.#register(dialer, client, request);
     if (outcome === null) return;
     if (outcome.status === "refused") {
       this.#refuse(dialer, client, outcome.refusals);
@@ -80,21 +70,21 @@ export class Dials {
       client,
       outcome.pipes.map((pipe) => ({ status: "registered", ...pipe })),
     );
-    links.attach(client, dialer);
+    links.attach(client, dialer, request.wants);
     const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
     await registrar.release(client, dropped, "left");
   }
 
   /** The client's first link is at another hub, which has registered its pipes: here is only another way to it. */
-  async #dialSecond(dialer: DialerSocket, client: ClientRecord, pipes: readonly PipeRequest[]): Promise<void> {
-    const seen = await see(this.#options, client, pipes);
+  async #dialSecond(dialer: DialerSocket, client: ClientRecord, request: DialRequest): Promise<void> {
+    const seen = await see(this.#options, client, request.pipes);
     const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
     const refusals = seen.filter(({ status }) => status === "refused");
     if (gone !== null) dialer.refuse(gone);
     else if (refusals.length > 0) this.#refuse(dialer, client, refusals);
     else {
       this.#tell(client, seen);
-      this.#options.links.attach(client, dialer);
+      this.#options.links.attach(client, dialer, request.wants);
     }
     this.#options.lives.dropIfUnused(client);
   }
@@ -103,8 +93,7 @@ export class Dials {
   async #register(
     dialer: DialerSocket,
     client: ClientRecord,
-    pipes: readonly PipeRequest[],
-    wantsReports: boolean,
+    { pipes, wants }: DialRequest,
   ): Promise<RegisterOutcome | null> {
     const { attempts, clients, limits, registrar } = this.#options;
     try {
@@ -114,7 +103,7 @@ export class Dials {
       return { status: "refused", refusals: [refusalOf(pipes[0]?.name ?? "", asDuplexityError(error))] };
     }
     const gone = this.#goneReason(client);
-    if (gone === null) return registrar.register(client, pipes, wantsReports);
+    if (gone === null) return registrar.register(client, pipes, wants.includes("requests"));
     dialer.refuse(gone);
     return null;
   }

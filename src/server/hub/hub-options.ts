@@ -10,7 +10,7 @@ import type { Load } from "../load-level.ts";
 import type { Route } from "../routes.ts";
 import type { LobbyPlace } from "./lobby.ts";
 import type { PortOpener } from "./registrar.ts";
-import type { ClusterOptions } from "./relays.ts";
+import type { ClusterOptions, RelayStatistics } from "./relays.ts";
 
 export interface HubOptions {
   readonly registry: Registry;
@@ -48,7 +48,7 @@ export interface HubOptions {
 }
 
 /** What is in the hub's tables at this moment. */
-export interface HubStatistics {
+export interface HubStatistics extends RelayStatistics {
   readonly clients: number;
   /** Clients with a link that carries packets. */
   readonly links: number;
@@ -59,12 +59,6 @@ export interface HubStatistics {
   readonly tickets: number;
   readonly routes: number;
   readonly waiters: number;
-  /** Sessions with clients whose link is at another hub. */
-  readonly remoteSessions: number;
-  /** Sockets to and from other nodes. */
-  readonly peers: number;
-  /** Other nodes' sessions that are passed on here. */
-  readonly relays: number;
 }
 
 /** A request for one of the hub's sockets, whose sender is known. The place in the lobby is left with its first message. */

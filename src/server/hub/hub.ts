@@ -26,7 +26,7 @@ import { Lives } from "./lives.ts";
 import { NodeSessions } from "./node-sessions.ts";
 import { OwnerStreams } from "./owner-streams.ts";
 import { Registrar } from "./registrar.ts";
-import { Relays } from "./relays.ts";
+import { NO_RELAYS, Relays } from "./relays.ts";
 import { RouteTable } from "./route-table.ts";
 import { TicketStore } from "./tickets.ts";
 
@@ -138,7 +138,7 @@ export class Hub {
       tickets: this.#tickets.size,
       routes: this.#routes.size,
       waiters: this.#routes.waiterCount,
-      ...(this.#relays?.statistics ?? { remoteSessions: 0, peers: 0, relays: 0 }),
+      ...(this.#relays?.statistics ?? NO_RELAYS),
     };
   }
 

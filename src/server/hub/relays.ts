@@ -31,6 +31,21 @@ export interface ClusterOptions {
   readonly lightHubs: () => readonly string[];
 }
 
+/** What a hub has to do with others at this moment. */
+export interface RelayStatistics {
+  /** Sessions with clients whose link is at another hub. */
+  readonly remoteSessions: number;
+  /** Sockets to and from other nodes. */
+  readonly peers: number;
+  /** Other nodes' sessions that are passed on here. */
+  readonly relays: number;
+  /** Bytes of those that wait for their nodes. */
+  readonly relayQueuedBytes: number;
+}
+
+/** What it is in a hub that knows of no others. */
+export const NO_RELAYS: RelayStatistics = { remoteSessions: 0, peers: 0, relays: 0, relayQueuedBytes: 0 };
+
 export interface RelaysOptions extends ClusterOptions {
   readonly nodeId: string;
   readonly clients: ClientTable;
@@ -63,9 +78,9 @@ export class Relays {
     });
   }
 
-  get statistics(): { readonly remoteSessions: number; readonly peers: number; readonly relays: number } {
-    const { incoming, outgoing, relays } = this.#peers.statistics;
-    return { remoteSessions: this.#remotes.size, peers: incoming + outgoing, relays };
+  get statistics(): RelayStatistics {
+    const { incoming, outgoing, relays, queuedBytes } = this.#peers.statistics;
+    return { remoteSessions: this.#remotes.size, peers: incoming + outgoing, relays, relayQueuedBytes: queuedBytes };
   }
 
   accept(request: IncomingMessage, socket: Duplex, head: Buffer): void {

@@ -46,6 +46,7 @@ export function nodeMetrics(from: MetricsSources): readonly NodeMetric[] {
     gauge("remote_sessions", "Sessions with clients whose link is at another hub.", () => from.hub().remoteSessions),
     gauge("peers", "Sockets to and from other nodes.", () => from.hub().peers),
     gauge("relays", "Other nodes' sessions that are passed on here.", () => from.hub().relays),
+    gauge("relay_queued_bytes", "Bytes of those that wait for their nodes.", () => from.hub().relayQueuedBytes),
     gauge("routes", "Hostnames that this node's hub serves.", () => from.hub().routes),
     gauge("unauthenticated_sockets", "Sockets that have not said who they are.", from.unauthenticated),
     labelled("visitor_connections", "Open connections of visitors.", "gauge", {

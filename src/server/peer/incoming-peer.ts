@@ -64,6 +64,11 @@ export class IncomingPeer {
     for (const packet of peer.early) this.#link.onPacket(packet);
   }
 
+  /** Bytes that wait to be sent to the node. */
+  get queuedBytes(): number {
+    return this.#link.bufferedBytes;
+  }
+
   /** Sessions that are passed on or wait to be. */
   get relayCount(): number {
     return this.#relays.size;

@@ -10,8 +10,15 @@ export const RELAY_WINDOW_BYTES = 524_288;
 export const RELAY_CREDIT_BYTES = RELAY_WINDOW_BYTES / 4;
 
 /**
- * Bytes that may wait for one other node, of all clients together. A relay that passes it ends with DPX_LINK_QUEUE: its
- * session goes on later, and the client still has what was dropped.
+ * While more waits for one other node, clients are asked to pause the sessions that add to it. Above what a link between
+ * two nodes needs to be busy, below what hurts.
+ */
+export const PEER_PAUSE_BYTES = 4_194_304;
+
+/**
+ * Bytes that may wait for one other node, of all clients together: room for what is under way when they are asked to
+ * pause. A relay that passes it ends with DPX_LINK_QUEUE: its session goes on later, and the client still has what was
+ * dropped.
  */
 export const PEER_QUEUE_BYTES = 33_554_432;
 

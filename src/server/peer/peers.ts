@@ -42,6 +42,8 @@ export interface PeerStatistics {
   readonly outgoing: number;
   /** Sessions of other nodes that this one passes on. */
   readonly relays: number;
+  /** Bytes of those that wait for their nodes. */
+  readonly queuedBytes: number;
 }
 
 export const PEER_PATH = "/peer";
@@ -70,8 +72,12 @@ export class Peers {
 
   get statistics(): PeerStatistics {
     let relays = 0;
-    for (const peer of this.#incoming.values()) relays += peer.relayCount;
-    return { incoming: this.#incoming.size, outgoing: this.#outgoing.size, relays };
+    let queuedBytes = 0;
+    for (const peer of this.#incoming.values()) {
+      relays += peer.relayCount;
+      queuedBytes += peer.queuedBytes;
+    }
+    return { incoming: this.#incoming.size, outgoing: this.#outgoing.size, relays, queuedBytes };
   }
 
   /** Takes an upgrade request for `/peer` over. Answers it whatever it is. */

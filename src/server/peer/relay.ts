@@ -12,7 +12,7 @@ import {
   type SessionLink,
 } from "../../protocol/index.ts";
 import type { LeftSessions } from "./left-sessions.ts";
-import { PEER_QUEUE_BYTES, RELAY_CREDIT_BYTES, RELAY_WINDOW_BYTES } from "./limits.ts";
+import { PEER_PAUSE_BYTES, PEER_QUEUE_BYTES, RELAY_CREDIT_BYTES, RELAY_WINDOW_BYTES } from "./limits.ts";
 
 export interface RelayOptions {
   readonly id: number;
@@ -35,6 +35,8 @@ export class Relay {
   /** Came from the peer, and the peer has not been given credit for it. */
   #owedBytes = 0;
   #toldRttMs = 0;
+  /** Whether the client was asked to send no DATA of this session. */
+  #isPaused = false;
 
   constructor(options: RelayOptions) {
     this.#options = options;
@@ -43,7 +45,7 @@ export class Relay {
       id,
       receive: (_peer, _header, packet, rest) => this.#toClient(packet, rest),
       linkLost: () => this.end(),
-      linkDrained: () => {},
+      linkDrained: () => this.#setPaused(false),
     };
     this.#fromClient = {
       id,
@@ -119,12 +121,20 @@ export class Relay {
 
   #toPeer(packet: Buffer, rest: readonly Buffer[]): void {
     const { peer } = this.#options;
-    if (peer.bufferedBytes > PEER_QUEUE_BYTES) {
+    const waitingBytes = peer.bufferedBytes;
+    if (waitingBytes > PEER_PAUSE_BYTES) this.#setPaused(true);
+    if (waitingBytes > PEER_QUEUE_BYTES) {
       const message = `More than ${PEER_QUEUE_BYTES} bytes wait for the other node`;
       this.#fail(new DuplexityError("DPX_LINK_QUEUE", message));
       return;
     }
     peer.send(packetToPassOn(packet, rest));
+  }
+
+  #setPaused(isPaused: boolean): void {
+    if (this.#isPaused === isPaused) return;
+    this.#isPaused = isPaused;
+    this.#client?.setPaused(this.#options.id, isPaused);
   }
 }
 

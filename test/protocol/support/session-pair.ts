@@ -7,6 +7,7 @@ import {
   Session,
   type SessionLimits,
   SessionLink,
+  type SessionLinkOptions,
   type SessionOptions,
   type Stream,
 } from "../../../src/protocol/index.ts";
@@ -69,14 +70,14 @@ export class SessionPair {
   }
 
   /** A new link between the two, and the opener goes over to it. */
-  connect(delayMs = 0, bytesPerMs = Number.POSITIVE_INFINITY): Wire {
+  connect(delayMs = 0, bytesPerMs = Number.POSITIVE_INFINITY, options: Partial<SessionLinkOptions> = {}): Wire {
     const [left, right] = simLinks(delayMs, bytesPerMs);
     const acceptor = new SessionLink(right, {
       heartbeat: HEARTBEAT,
       onClose() {},
       acceptSession: () => this.acceptor,
     });
-    const opener = new SessionLink(left, { heartbeat: HEARTBEAT, onClose() {} });
+    const opener = new SessionLink(left, { heartbeat: HEARTBEAT, onClose() {}, ...options });
     const wire = { left, right, opener, acceptor };
     this.wires.push(wire);
     this.opener.attach(opener);

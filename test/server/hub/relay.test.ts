@@ -304,6 +304,25 @@ describe("Hub in a cluster", () => {
     expect([isKilled, states, tunnel.status.state]).toEqual([true, [], "up"]);
   });
 
+  it("keeps the ways over a hub to a node that is slow to take it, and the clients' other visitors go on", async () => {
+    const { a, b } = await cluster();
+    const size = MIB;
+    const origin = await sender(size);
+    await clientAt(a, origin.port);
+    a.peerProxy.bytesPerSecond = MIB / 2;
+    const slow = Array.from({ length: 8 }, () => download());
+    for (const made of slow) await visit(b, made);
+    const own = download();
+    await visit(a, own);
+    // Over the same link of the client, to a visitor whose node takes it.
+    const sums = [await within(own.done, 10_000, "a download over the client's own hub")];
+    expect(slow.some(({ bytes }) => bytes < size)).toBe(true);
+    a.peerProxy.bytesPerSecond = 0;
+    for (const { done } of slow) sums.push(await within(done, 20_000, "a slow download"));
+    expect(new Set(sums)).toEqual(new Set([seededSha256(7, size)]));
+    expect([...a.log, ...b.log].filter((line) => line.includes("is gone"))).toEqual([]);
+  });
+
   it("frees a name at both hubs when the client says goodbye", async () => {
     const { registry, a, b } = await cluster();
     const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));

@@ -6,6 +6,7 @@ import {
   type LinkHandler,
   type OutgoingPacket,
   SessionLink,
+  type SessionLinkOptions,
 } from "../../../src/protocol/index.ts";
 
 const HEADROOM_BYTES = 14;
@@ -15,11 +16,14 @@ export class FakeLink implements Link {
   bufferedBytes = 0;
   /** Packets that were sent, without those of the link itself. */
   readonly sent: Buffer[] = [];
+  /** Frames of the link itself: type and payload. */
+  readonly frames: (readonly [number, Buffer])[] = [];
   closed: DuplexityError | null = null;
 
   send(packet: OutgoingPacket): void {
     const bytes = Buffer.concat([...packet.parts]).subarray(HEADROOM_BYTES);
-    if (bytes[0] !== 5) this.sent.push(bytes);
+    if (bytes[0] === 5) this.frames.push([bytes[20] ?? 0, bytes.subarray(28)]);
+    else this.sent.push(bytes);
   }
 
   close(code: DuplexityError["code"], reason: string): void {
@@ -34,9 +38,12 @@ export class FakeLink implements Link {
 }
 
 /** A session link on a fake one. */
-export function fakeSessionLink(): { readonly fake: FakeLink; readonly link: SessionLink } {
+export function fakeSessionLink(options: Partial<SessionLinkOptions> = {}): {
+  readonly fake: FakeLink;
+  readonly link: SessionLink;
+} {
   const fake = new FakeLink();
-  const link = new SessionLink(fake, { heartbeat: { idleMs: 60_000, timeoutMs: 60_000 }, onClose() {} });
+  const link = new SessionLink(fake, { heartbeat: { idleMs: 60_000, timeoutMs: 60_000 }, onClose() {}, ...options });
   return { fake, link };
 }
 

@@ -79,8 +79,8 @@ describe("Peers", () => {
     const { hub, asker } = await pair();
     const [first, ...others] = await Promise.all(Array.from({ length: 20 }, () => asker.peers.connect("node-1")));
     expect(new Set([first, ...others, await asker.peers.connect("node-1")]).size).toBe(1);
-    expect(hub.peers.statistics).toEqual({ incoming: 1, outgoing: 0, relays: 0 });
-    expect(asker.peers.statistics).toEqual({ incoming: 0, outgoing: 1, relays: 0 });
+    expect(hub.peers.statistics).toEqual({ incoming: 1, outgoing: 0, relays: 0, queuedBytes: 0 });
+    expect(asker.peers.statistics).toEqual({ incoming: 0, outgoing: 1, relays: 0, queuedBytes: 0 });
   });
 
   it("asks the hub for the client of a session, with the name and the epoch that it knows", async () => {

@@ -3,7 +3,7 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
 import { LeftSessions } from "../../../src/server/peer/left-sessions.ts";
-import { PEER_QUEUE_BYTES, RELAY_WINDOW_BYTES } from "../../../src/server/peer/limits.ts";
+import { PEER_PAUSE_BYTES, PEER_QUEUE_BYTES, RELAY_WINDOW_BYTES } from "../../../src/server/peer/limits.ts";
 import { Relay } from "../../../src/server/peer/relay.ts";
 import { fakeSessionLink, packetOf } from "./fake-link.ts";
 
@@ -79,6 +79,34 @@ describe("Relay", () => {
     expect(ended).toMatchObject([{ code: "DPX_LINK_QUEUE" }]);
     expect(client.fake.sent.length * 65_536).toBeLessThanOrEqual(RELAY_WINDOW_BYTES + 524_288);
     expect(client.fake.closed).toBeNull();
+  });
+
+  const pauses = ({ fake }: ReturnType<typeof fakeSessionLink>) =>
+    fake.frames.filter(([type]) => type > 18).map(([type, payload]) => [type, payload.readUIntBE(0, 6)]);
+
+  it("asks the client to pause the session while much waits for the node, once, and to go on when that has gone", () => {
+    const { peer, client } = start(77, fakeSessionLink({ canPause: true }));
+    const other = start(78, client);
+    client.link.onPacket(packetOf(1, 77, 10));
+    peer.fake.bufferedBytes = PEER_PAUSE_BYTES + 1;
+    for (let count = 0; count < 3; count += 1) client.link.onPacket(packetOf(1, 77, 10));
+    client.link.onPacket(packetOf(1, 78, 10));
+    expect(pauses(client)).toEqual([[19, 77]]);
+    peer.fake.bufferedBytes = 0;
+    peer.link.onDrain();
+    peer.link.onDrain();
+    expect(pauses(client)).toEqual([
+      [19, 77],
+      [20, 77],
+    ]);
+    expect([peer.fake.sent.length, other.peer.fake.sent.length]).toEqual([4, 1]);
+  });
+
+  it("does not ask a client that would not understand it", () => {
+    const { peer, client } = start();
+    peer.fake.bufferedBytes = PEER_PAUSE_BYTES + 1;
+    client.link.onPacket(packetOf(1, 77, 10));
+    expect([pauses(client), peer.fake.sent.length]).toEqual([[], 1]);
   });
 
   it("ends when too much waits for the node, and leaves the client's link to the others", () => {
