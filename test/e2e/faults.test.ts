@@ -4,7 +4,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { describeFaults, planFaults } from "../support/fault-plan.ts";
-import { FaultWorld, HEAL_MS, LEASE_MS, NAMES } from "../support/fault-world.ts";
+import { FaultWorld, LEASE_MS, NAMES } from "../support/fault-world.ts";
 import { seededRandom } from "../support/seeded.ts";
 import { useStage } from "../support/stage.ts";
 import { poll } from "../support/wait.ts";
@@ -57,7 +57,7 @@ async function servedAgain(world: FaultWorld, since: number, what: string): Prom
         const holder = world.checker.holderOf(name);
         return holder === null || (await world.visit(port, name, 2_000)) === holder;
       };
-      const leftMs = Math.max(1, since + HEAL_MS - performance.now());
+      const leftMs = Math.max(1, since + LEASE_MS - performance.now());
       await poll(isServed, leftMs, `${name} to be served at ${port}; ${what}`, 100).catch((error: unknown) => {
         throw new Error(
           `${error}\n${world.told()}\n${world.nodes.servers.map(({ process }) => process.stderr.slice(-4_000)).join("\n---\n")}`,

@@ -5,30 +5,25 @@ import { createServer, request as httpRequest } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { type DuplexityProcess, spawnUp } from "./duplexity.ts";
 import { FakeClock } from "./fake-clock.ts";
+import { brokenBy, flushed, frozen, swallowed } from "./fault-acts.ts";
 import { type ClaimNote, FaultChecker } from "./fault-checker.ts";
-import { type Fault, isOfName } from "./fault-plan.ts";
-import type { FaultProxy } from "./fault-proxy.ts";
+import type { Fault } from "./fault-plan.ts";
 import { type Nodes, startNodes } from "./nodes.ts";
-import { type RunningRedis, redisCli, startRedisServer } from "./redis.ts";
+import { type RunningRedis, startRedisServer } from "./redis.ts";
 import { closeWithSockets, listen } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
 import { poll } from "./wait.ts";
 
 export const NAMES = ["cat1", "cat2", "cat3"] as const;
 const OWNERS = ["ben", "eve"] as const;
-/** A registration holds for so long without being renewed; after that everything has to be as before. */
-export const LEASE_MS = 30_000;
 /**
- * Within this all is as before, also when the node that held a name died together with Redis's records: then its client is
- * refused for two thirds of a lease, and tries again within five seconds.
+ * A registration holds for so long without being renewed. After that all has to be as before, also when the node that held
+ * a name died together with Redis's records: then its client is refused for two thirds of it, and tries again within five
+ * seconds.
  */
-export const HEAL_MS = LEASE_MS;
+export const LEASE_MS = 30_000;
 /** So that a swallowed connection is found out sooner than by default. */
 const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
-/** FLUSHALL, but for the accounts. */
-const FLUSH = `for _, key in ipairs(redis.call("KEYS", "*")) do
-  if string.sub(key, 1, 17) ~= "duplexity:{store}" then redis.call("DEL", key) end
-end`;
 /** How far the nodes' clocks are from Redis's, and how far each jumps. */
 const CLOCKS_S = [0, 600, -600] as const;
 const JUMP_S = 600;
@@ -274,8 +269,7 @@ export class FaultWorld {
         this.#redis = await startRedisServer(this.#stage, { port: this.nodes.redisPort, args: this.#redisArgs });
         return;
       case "flush Redis":
-        await redisCli(this.nodes.redisPort, ["EVAL", FLUSH, "0"]);
-        return;
+        return flushed(this.nodes.redisPort);
       default:
         return this.#applyToName(kind, NAMES[target] ?? "cat1", forMs);
     }
@@ -319,24 +313,4 @@ export class FaultWorld {
     closeWithSockets(this.#stage, server);
     return `127.0.0.1:${port}`;
   }
-}
-
-/** What cannot be broken a second time meanwhile. */
-function brokenBy({ kind, target }: Fault): string {
-  if (kind.endsWith("Redis") && kind !== "part node from Redis") return "Redis";
-  if (kind.startsWith("clock")) return `clock ${target}`;
-  return `${isOfName(kind) ? "name" : "node"} ${target}`;
-}
-
-async function frozen(signal: (name: NodeJS.Signals) => void, forMs: number): Promise<void> {
-  signal("SIGSTOP");
-  await delay(forMs);
-  signal("SIGCONT");
-}
-
-/** As in a network that has forgotten its connections. */
-async function swallowed(wire: FaultProxy | undefined, forMs: number): Promise<void> {
-  wire?.blackhole(true);
-  await delay(forMs);
-  wire?.heal();
 }

@@ -2,6 +2,7 @@
 // them. Says nothing of who has a name now.
 
 import type { Clock } from "../clock.ts";
+import { forEachAtMost } from "./at-most.ts";
 import type { Grace } from "./redis-steps.ts";
 import type { RegistryRecord } from "./registry.ts";
 
@@ -12,6 +13,9 @@ export interface GracesOptions {
 
 /** Beyond, the one that was given up longest ago is forgotten. */
 const MAX_GRACES = 100_000;
+
+/** Put back at once. */
+const MAX_REVIVALS = 20;
 
 interface Kept {
   readonly record: RegistryRecord;
@@ -41,10 +45,12 @@ export class Graces {
     this.#kept.delete(hostname);
   }
 
-  all(): readonly Grace[] {
+  /** Has each put back with what is left of it. Rejects with what `putBack` does. */
+  async putBack(putBack: (grace: Grace) => Promise<void>): Promise<void> {
     this.#forget();
-    const now = this.#options.clock.now();
-    return [...this.#kept.values()].map(({ record, hasLeft, endsAt }) => ({ record, hasLeft, graceMs: endsAt - now }));
+    await forEachAtMost(MAX_REVIVALS, [...this.#kept.values()], ({ record, hasLeft, endsAt }) =>
+      putBack({ record, hasLeft, graceMs: Math.max(0, endsAt - this.#options.clock.now()) }),
+    );
   }
 
   clear(): void {

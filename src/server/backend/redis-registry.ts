@@ -295,7 +295,7 @@ export class RedisRegistry implements Registry {
   async #putBackGraces(): Promise<void> {
     const { losses } = this.#births;
     if (losses === this.#healedLosses) return;
-    await forEachAtMost(MAX_REVIVALS, this.#graces.all(), (grace) => this.#steps.reviveGrace(grace));
+    await this.#graces.putBack((grace) => this.#steps.reviveGrace(grace));
     this.#healedLosses = losses;
   }
 
