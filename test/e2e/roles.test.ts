@@ -3,11 +3,13 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { type RunningUp, runDuplexity, startUp } from "../support/duplexity.ts";
+import { startChromium } from "../support/chromium.ts";
+import { type RunningUp, runDuplexity, spawnDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
+import { textOf } from "../support/lines.ts";
 import { killHub, killProxy } from "../support/node-kills.ts";
 import { holderOf, type Nodes, type NodesOptions, startNodes } from "../support/nodes.ts";
-import { ADMIN_TOKEN } from "../support/people.ts";
+import { ADMIN_TOKEN, fillIn, newPerson, PASSWORD } from "../support/people.ts";
 import { RequestLoad } from "../support/request-load.ts";
 import { restartAll } from "../support/rolling-restart.ts";
 import { useStage } from "../support/stage.ts";
@@ -72,6 +74,28 @@ describe("Six processes, each with one role or two of a kind", () => {
     await startUp(stage, nodes.servers[3]?.url ?? "", [`cat1:${origin.target}`], { env });
     expect(JSON.stringify(await nodes.admin("/api/clients"))).toContain("ben@ci");
     expect((await visit(nodes.port, HOSTNAME, "/hello")).status).toBe(200);
+  });
+
+  it("sign people in through a proxy, for the command line and for a pipe's gate, until they are banned", async () => {
+    const nodes = await startSix();
+    const server = `http://localhost:${nodes.port}`;
+    const origin = await startHttpOrigin(stage, "hello");
+    const { page, home } = await newPerson(stage, await startChromium(stage));
+    const { inviteUrl } = await nodes.admin("/api/users", { name: "ben" }, 2);
+    await page.goto(String(inviteUrl));
+    await fillIn(page, { password: PASSWORD });
+    const login = await spawnDuplexity(stage, ["login", server, "--no-browser", "--json"], { home });
+    await page.goto(textOf(await login.nextLine("authorize"), "url"));
+    await login.nextLine("loggedIn");
+    const running = await startUp(stage, server, [`cat1:${origin.target}`], { home, args: ["--login"] });
+    const url = `http://${HOSTNAME}:${nodes.port}/hello`;
+    expect((await visit(nodes.port, HOSTNAME, "/hello")).status).toBe(401);
+    for (let visits = 0; visits < 4; visits += 1) expect((await page.goto(url))?.status()).toBe(200);
+    await nodes.admin("/api/kick", { who: "ben", banMs: 600_000 }, 0);
+    expect((await running.process.exited()).status).toBe(6);
+    await up(nodes, origin.target, "dog1", ["--login"]);
+    const other = `http://dog1.localhost:${nodes.port}/hello`;
+    for (let visits = 0; visits < 4; visits += 1) expect((await page.goto(other))?.status()).toBe(403);
   });
 
   it("kick a client through any of them", async () => {
