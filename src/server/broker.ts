@@ -66,7 +66,11 @@ export class Broker {
    * @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are.
    */
   async find(who: string): Promise<Found> {
-    return united(await this.#ask({ type: "find", who }, FIND_TIMEOUT_MS));
+    const result = await this.#ask({ type: "find", who }, FIND_TIMEOUT_MS);
+    const kinds = kindsOf(result);
+    // A hub where nobody of that user is takes the word for a pipe's.
+    if (kinds.has("user") && kinds.has("hostname")) throw this.#options.hub.ambiguous(who);
+    return united(result);
   }
 
   /** All clients that `find` could find. */
@@ -222,6 +226,10 @@ function whoOf({ subject }: Ban): string {
     case "client":
       return subject.clientId;
   }
+}
+
+function kindsOf({ replies }: RequestResult<"websockets">): ReadonlySet<Found["kind"]> {
+  return new Set(replies.map(({ outcome }) => (outcome.status === "done" ? outcome.reply.kind : null)));
 }
 
 /** A client may have links at two hubs: it is told once. */

@@ -1,6 +1,6 @@
 // What the broker says of a kick when a hub is gone: over a real hub, its registry, and a presence that the test decides.
 
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { DuplexityError } from "../../src/protocol/index.ts";
 import type { NodeRecord, Presence } from "../../src/server/backend/index.ts";
 import { MemoryTopics } from "../../src/server/backend/memory-topics.ts";
@@ -13,6 +13,7 @@ const stage = useStage();
 const WHY = { by: "ana", reason: "tests", until: null };
 let cluster: Cluster;
 let broker: Broker;
+let topics: MemoryTopics;
 let vanished: readonly string[];
 let looks: number;
 let looksFail: boolean;
@@ -34,7 +35,7 @@ beforeEach(async () => {
     onChange: () => () => {},
     close: async () => {},
   };
-  const topics = new MemoryTopics(nodeId);
+  topics = new MemoryTopics(nodeId);
   const lookAtBans = async (): Promise<void> => {
     looks += 1;
     if (looksFail) throw new DuplexityError("DPX_STORE", "The store does not answer");
@@ -70,6 +71,24 @@ describe("Broker", () => {
     looksFail = true;
     const kick = broker.kick({ who: "cat1", ...WHY, until: "forever" });
     await expect(kick).rejects.toMatchObject({ code: "DPX_STORE" });
+  });
+
+  it("finds nobody by a word that is a user's at one hub and another's pipe at the next", async () => {
+    const found = (kind: "hostname" | "user", clientId: string) => ({
+      nodeId: clientId,
+      outcome: {
+        status: "done",
+        reply: { kind, clients: [{ clientId, user: clientId, hub: clientId, pipes: [] }] },
+      } as const,
+    });
+    const replies = vi.spyOn(topics, "request");
+    replies.mockResolvedValue({ replies: [found("user", "client-a"), found("hostname", "client-b")], missing: [] });
+    await expect(broker.find("ben")).rejects.toMatchObject({
+      code: "DPX_USAGE",
+      hint: "Write ben.test for the pipe, user:ben for the user.",
+    });
+    replies.mockResolvedValue({ replies: [found("user", "client-a"), found("user", "client-b")], missing: [] });
+    expect((await broker.find("ben")).clients).toHaveLength(2);
   });
 
   it("says it once the name is registered at another hub, or nobody's", async () => {

@@ -70,7 +70,7 @@ export interface OpenedRegistry {
   readonly shares: { readonly topics: TopicGuests; readonly board: PresenceBoard } | null;
   /** Whether the registry has answered within the last seconds. No I/O. */
   isReachable(): boolean;
-  /** When it last answered this node, by `performance.now()`; at other nodes that is not known. No I/O. */
+  /** When it last answered this node, by `performance.now()`. No I/O. */
   answeredAt(): number;
   close(): Promise<void>;
 }
@@ -108,8 +108,9 @@ function openRemote(options: Extract<OpenRegistryOptions, { kind: "remote" }>): 
   const presence = new SharedPresence({ ...options, board: new RemoteBoard(link) });
   return {
     ...{ registry, topics, presence, shares: null },
-    isReachable: () => link.isUp,
-    answeredAt: () => Number.NEGATIVE_INFINITY,
+    isReachable: () => link.isUp && performance.now() - presence.answeredAt < REACHABLE_MS,
+    // A backend node that answers may have lost its Redis: what it answered of the nodes came from there.
+    answeredAt: () => presence.answeredAt,
     close: async () => {
       await presence.close();
       await topics.close();

@@ -146,6 +146,8 @@ export class RemoteRegistry implements Registry {
 
   /** Something may have been missed. Never rejects: what cannot be asked now is asked again before it is used for long. */
   #heal(): Promise<void> {
+    // Words that were still to come may be lost, too: none is waited for.
+    for (const [hostname, known] of this.#known) this.#known.set(hostname, { ...known, isAhead: false });
     this.#healing ??= this.#look([...this.#known.keys()])
       .catch(() => {})
       .finally(() => {

@@ -73,17 +73,19 @@ export class SharedPresence implements Presence {
     this.#leaseMs = options.leaseMs ?? NODE_LEASE_MS;
   }
 
-  /** Whether Redis has answered within a lease: else the others take this node for gone. */
-  get isFresh(): boolean {
-    return performance.now() - this.#lastBeatAt < this.#leaseMs;
+  /** When the board last answered this node, by `performance.now()`. */
+  get answeredAt(): number {
+    return this.#lastBeatAt;
   }
 
   async join(node: NodeRecord): Promise<void> {
+    const isHereAlready = this.#own !== null;
     this.#own = node;
     try {
       await this.#ask(node);
     } catch (error) {
-      this.#own = null;
+      // What a node says anew of itself the next beat says.
+      if (!isHereAlready) this.#own = null;
       throw error;
     }
     clearInterval(this.#timer);

@@ -184,6 +184,11 @@ export class Hub {
     return this.#kicks.means(who, holder);
   }
 
+  /** What `find` throws, for whoever asks several hubs. */
+  ambiguous(who: string): DuplexityError {
+    return this.#kicks.ambiguous(who);
+  }
+
   /** All clients that `find` could find. */
   everybody(): readonly KickedClient[] {
     return this.#kicks.all();

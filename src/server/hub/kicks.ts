@@ -79,6 +79,13 @@ export class Kicks {
     return isUsers(ownerName, who) || hostname === this.#hostnameOf(who);
   }
 
+  /** What `find` throws: the user and the pipe may also be at two hubs. */
+  ambiguous(who: string): DuplexityError {
+    return new DuplexityError("DPX_USAGE", `Cannot tell who "${who}" is: a user and a pipe of another are called so`, {
+      hint: `Write ${this.#hostnameOf(who)} for the pipe, ${USER_PREFIX}${who} for the user.`,
+    });
+  }
+
   /** Every client, as `find` shows them. */
   all(): readonly KickedClient[] {
     return this.#options.clients.all().map((client) => this.#row(client));
@@ -137,9 +144,7 @@ export class Kicks {
     const hostname = isUserOnly ? "" : this.#hostnameOf(who);
     const ofHostname = clients.all().filter((client) => client.hostnames.includes(hostname));
     if (ofHostname.length > 0 && ofUser.length > 0 && !isSameSet(ofHostname, ofUser)) {
-      throw new DuplexityError("DPX_USAGE", `Cannot tell who "${who}" is: a user and a pipe of another are called so`, {
-        hint: `Write ${hostname} for the pipe, ${USER_PREFIX}${who} for the user.`,
-      });
+      throw this.ambiguous(who);
     }
     if (ofUser.length > 0) return { kind: "user", clients: ofUser };
     return ofHostname.length > 0 ? { kind: "hostname", clients: ofHostname } : { kind: null, clients: [] };

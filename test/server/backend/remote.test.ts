@@ -2,6 +2,7 @@
 // redis-server, and what is their own.
 
 import { beforeAll, describe, expect, it } from "vitest";
+import { openRegistry } from "../../../src/server/backend/index.ts";
 import { createNodeCalls, createNodeEvents } from "../../../src/server/backend/node-calls.ts";
 import { RedisBoard } from "../../../src/server/backend/redis-presence.ts";
 import type { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
@@ -10,8 +11,9 @@ import { RemoteBoard } from "../../../src/server/backend/remote-board.ts";
 import { RemoteRegistry } from "../../../src/server/backend/remote-registry.ts";
 import { RemoteTopics } from "../../../src/server/backend/remote-topics.ts";
 import { SharedPresence } from "../../../src/server/backend/shared-presence.ts";
+import type { BackendEvent } from "../../../src/server/calls/index.ts";
 import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
-import { startRedis } from "../../support/redis.ts";
+import { startRedis, startRedisServer } from "../../support/redis.ts";
 import { type Stage, useFileStage, useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
 import { openLink, type RunningBackend, SECRET, startBackend } from "../calls/stage.ts";
@@ -111,6 +113,65 @@ describe("Nodes that reach Redis by way of others", () => {
     await serveParts(stage, parts, "backend-1", Number(new URL(origin).port));
     await poll(() => seen.length === 1, 10_000, "the look", 5);
     expect(seen).toEqual([null]);
+  });
+
+  it("hear that a name is free although the word of its registration was lost", async () => {
+    let tell: (event: BackendEvent) => void = () => {};
+    let tellGap = (): void => {};
+    const record = { ...registration("cat1.test"), epoch: 7, since: 1, expires: 30_001, state: "up" };
+    const registry = new RemoteRegistry({
+      link: {
+        call: async (name) =>
+          name === "locate" ? { records: [record] } : { status: "registered", record, replaced: null },
+        onEvent: (listener) => {
+          tell = listener;
+          return () => {};
+        },
+        onGap: (listener) => {
+          tellGap = () => void listener();
+          return () => {};
+        },
+      },
+    });
+    const seen: (RegistryRecord | null)[] = [];
+    registry.watch((_hostname, known) => seen.push(known));
+    await registry.register(registration("cat1.test"));
+    // Older than the registration: its own word is still to come.
+    tell({ type: "route", hostname: "cat1.test", record: null });
+    expect(seen).toMatchObject([{ epoch: 7 }]);
+    tellGap();
+    tell({ type: "route", hostname: "cat1.test", record: null });
+    expect(seen).toMatchObject([{ epoch: 7 }, null]);
+  });
+
+  it("know since when nobody has heard of Redis, although their backend answers", async () => {
+    const redis = await startRedisServer(stage);
+    const own = await connectTo(stage, redis.port);
+    const topics = await openTopics(stage, { connection: own, prefix: freshPrefix(), nodeId: "backend-1" });
+    const { origin } = await startBackend(stage, {
+      handlers: createNodeCalls({
+        registry: openRegistryOn(stage, { connection: own, prefix: freshPrefix(), topics }),
+        ...{ topics, board: new RedisBoard({ connection: own }) },
+      }),
+    });
+    const link = await openLink(stage, [origin]);
+    const node = await openRegistry({ kind: "remote", nodeId: "node-1", link, secrets: [SECRET], warn: () => {} });
+    stage.defer(() => node.close());
+    expect(node.isReachable()).toBe(false);
+    const before = performance.now();
+    await node.presence.join({
+      ...{ nodeId: "node-1", internalUrl: "http://127.0.0.1:7071", dialerUri: null },
+      ...{ roles: ["proxy"], isDraining: false },
+    });
+    expect(node.isReachable()).toBe(true);
+    expect(node.answeredAt()).toBeGreaterThan(before);
+    redis.signal("SIGSTOP");
+    await node.presence.look();
+    const answeredAt = node.answeredAt();
+    await node.presence.look();
+    expect(node.answeredAt()).toBe(answeredAt);
+    redis.signal("SIGCONT");
+    await poll(() => node.answeredAt() > answeredAt, 10_000, "the next answer");
   });
 
   it("are on the board with their own line, and see all others", async () => {
