@@ -8,7 +8,7 @@ import { IS_FULL } from "../support/tunnel.ts";
 
 const stage = useStage();
 const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
-const STREAMS = IS_FULL ? 50 : 12;
+const STREAMS = IS_FULL ? 50 : 5;
 const LINKS = [1, 2] as const;
 
 describe("kill -9 of the hub with a client's link", () => {

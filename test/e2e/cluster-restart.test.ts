@@ -71,9 +71,9 @@ describe("A node that is drained", () => {
     await startUp(stage, nodes.url, [`cat1:${origin.target}`], { ...ADMIN, args: ["--links", "1"] });
     const before = await holderOf(nodes, HOSTNAME);
     const old = nodes.servers[before];
-    const stays = await openEvents(stage, old?.port ?? 0, HOSTNAME);
+    const stays = await openEvents(stage, { port: old?.port ?? 0, hostname: HOSTNAME });
     const others = [0, 1, 2].filter((number) => number !== before);
-    const elsewhere = await openEvents(stage, nodes.servers[others[0] ?? 0]?.port ?? 0, HOSTNAME);
+    const elsewhere = await openEvents(stage, { port: nodes.servers[others[0] ?? 0]?.port ?? 0, hostname: HOSTNAME });
     old?.process.kill("SIGTERM");
     const asked = { ...nodes, servers: nodes.servers.filter((_server, number) => number !== before) };
     await poll(
@@ -104,7 +104,7 @@ describe("A node that is drained", () => {
     const visitor = await RawVisitor.open(stage, server?.port ?? 0);
     visitor.write(HELLO);
     expect((await visitor.readUntil("hello")).toLowerCase()).not.toContain("connection: close");
-    const stays = await openEvents(stage, server?.port ?? 0, HOSTNAME);
+    const stays = await openEvents(stage, { port: server?.port ?? 0, hostname: HOSTNAME });
     server?.process.kill("SIGTERM");
     await untilDraining(nodes, 0);
     visitor.write(HELLO);

@@ -23,7 +23,7 @@ export interface HttpOrigin {
 }
 
 /**
- * Routes: `/hello`, `/bytes/SIZE?seed=N`, `POST /sha256`, `POST /echo`, `/headers`, `/count?id=…`, `/events`,
+ * Routes: `/hello`, `/bytes/SIZE?seed=N`, `POST /sha256`, `POST /echo`, `/headers`, `/count?id=…[&after=MS]`, `/events`,
  * `/ticks?every=MS` (events numbered from 0, for ever), `/never` (no answer), `/status/NNN`, and a WebSocket echo on every upgrade.
  */
 export async function startHttpOrigin(stage: Stage, text = "hello", atPort = 0): Promise<HttpOrigin> {
@@ -47,7 +47,9 @@ export async function startHttpOrigin(stage: Stage, text = "hello", atPort = 0):
       const times = (counts.get(id) ?? 0) + 1;
       counts.set(id, times);
       request.resume();
-      response.end(`${id} ${times}`);
+      const afterMs = Number(url.searchParams.get("after") ?? 0);
+      if (afterMs === 0) response.end(`${id} ${times}`);
+      else setTimeout(() => response.end(`${id} ${times}`), afterMs);
     },
     events: (_request, response) => {
       response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-cache" });

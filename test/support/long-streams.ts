@@ -16,7 +16,7 @@ const TICK_MS = 15_000;
 
 export interface LongStream {
   readonly kind: "events" | "websocket";
-  /** Which node it goes through; null: not through a balancer. */
+  /** Which node it goes through; null: nobody has said so. */
   readonly node: number | null;
   /** Messages that came, each with the number after the one before. */
   readonly count: number;
@@ -48,10 +48,18 @@ class Numbered implements LongStream {
   }
 }
 
-export async function openEvents(stage: Stage, port: number, hostname: string): Promise<LongStream> {
+export interface StreamPlace {
+  readonly port: number;
+  readonly hostname: string;
+  /** The node that listens there. @default what the balancer says */
+  readonly node?: number;
+}
+
+export async function openEvents(stage: Stage, place: StreamPlace): Promise<LongStream> {
+  const { port, hostname } = place;
   const response = await openVisit(port, hostname, `/ticks?every=${EVERY_MS}`);
   stage.defer(() => response.destroy());
-  const stream = new Numbered("events", nodeOf(response));
+  const stream = new Numbered("events", nodeOf(response, place));
   let rest = "";
   response.setEncoding("utf8").on("data", (text: string) => {
     const events = (rest + text).split("\n\n");
@@ -64,14 +72,15 @@ export async function openEvents(stage: Stage, port: number, hostname: string): 
 }
 
 /** Sends numbers, which come back. */
-export async function openWebSocket(stage: Stage, port: number, hostname: string): Promise<LongStream> {
+export async function openWebSocket(stage: Stage, place: StreamPlace): Promise<LongStream> {
+  const { port, hostname } = place;
   const socket = new WebSocket(`ws://127.0.0.1:${port}/`, { headers: { host: hostname } });
   stage.defer(() => socket.terminate());
   socket.on("error", () => {});
   const upgraded = once(socket, "upgrade") as Promise<[IncomingMessage]>;
   const opened = once(socket, "open");
   const [response] = await within(upgraded, OPEN_MS, `a WebSocket to ${hostname}`);
-  const stream = new Numbered("websocket", nodeOf(response));
+  const stream = new Numbered("websocket", nodeOf(response, place));
   socket.on("message", (message: Buffer) => stream.take(message.toString()));
   await opened;
   let number = 0;
@@ -86,14 +95,13 @@ export async function openWebSocket(stage: Stage, port: number, hostname: string
 /** More of them, so that with `open` there are `count` of each kind. */
 export async function openLongStreams(
   stage: Stage,
-  to: { readonly port: number; readonly hostname: string; readonly count: number },
+  to: StreamPlace & { readonly count: number },
   open: readonly LongStream[] = [],
 ): Promise<LongStream[]> {
-  const { port, hostname, count } = to;
-  const missing = (kind: LongStream["kind"]): number => count - open.filter((stream) => stream.kind === kind).length;
+  const missing = (kind: LongStream["kind"]): number => to.count - open.filter((stream) => stream.kind === kind).length;
   const opening: Promise<LongStream>[] = [];
-  for (let left = missing("events"); left > 0; left -= 1) opening.push(openEvents(stage, port, hostname));
-  for (let left = missing("websocket"); left > 0; left -= 1) opening.push(openWebSocket(stage, port, hostname));
+  for (let left = missing("events"); left > 0; left -= 1) opening.push(openEvents(stage, to));
+  for (let left = missing("websocket"); left > 0; left -= 1) opening.push(openWebSocket(stage, to));
   return Promise.all(opening);
 }
 
@@ -111,6 +119,7 @@ export async function untilTicked(streams: readonly LongStream[]): Promise<void>
   );
 }
 
-function nodeOf({ headers }: IncomingMessage): number | null {
+function nodeOf({ headers }: IncomingMessage, { node }: StreamPlace): number | null {
+  if (node !== undefined) return node;
   return "x-node" in headers ? nodeOfAnswer(headers) : null;
 }

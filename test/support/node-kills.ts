@@ -17,6 +17,8 @@ import { poll } from "./wait.ts";
 const HOSTNAME = "cat1.localhost";
 const SEEDS = { down: 3, up: 4 } as const;
 const LINKS_MS = 10_000;
+/** How long the target takes for a numbered request: so that some have reached it and are not answered yet at any time. */
+const POST_MS = 200;
 /** A gigabyte on a machine that does ten things at once. */
 const BODY_MS = 300_000;
 
@@ -82,12 +84,21 @@ export async function killHub(
 export async function killProxy(
   stage: Stage,
   nodes: Nodes,
-  options: { readonly links: 1 | 2; readonly hasLink: boolean; readonly streams: number },
+  options: {
+    readonly links: 1 | 2;
+    readonly hasLink: boolean;
+    /** Event streams at each node, and as many WebSockets. */
+    readonly streams: number;
+  },
 ): Promise<ProxyKill> {
   const { links, hasLink, streams } = options;
   const origin = await startClient(stage, nodes, links);
   const victim = hasLink ? await holderOf(nodes, HOSTNAME) : await nodeWithoutLink(nodes, links);
-  const open = await openLongStreams(stage, { port: nodes.port, hostname: HOSTNAME, count: streams });
+  const atNodes = nodes.proxies.map(async (node) => {
+    const port = nodes.servers[node]?.port ?? 0;
+    return openLongStreams(stage, { port, hostname: HOSTNAME, count: streams, node });
+  });
+  const open = (await Promise.all(atNodes)).flat();
   const requests = new RequestLoad({ port: nodes.port, hostname: HOSTNAME, perSecond: 100 });
   const posts = startPosts(nodes.port);
   await untilTicked(open);
@@ -132,7 +143,8 @@ async function nodeWithoutLink(nodes: Nodes, links: number): Promise<number> {
 
 /** Numbered requests that must not reach the target twice. */
 function startPosts(port: number): RequestLoad {
-  const request = (number: number) => ({ path: `/count?id=${number}`, method: "POST", body: String(number) });
+  const path = (number: number): string => `/count?id=${number}&after=${POST_MS}`;
+  const request = (number: number) => ({ path: path(number), method: "POST", body: String(number) });
   return new RequestLoad({ port, hostname: HOSTNAME, perSecond: 50, request });
 }
 
