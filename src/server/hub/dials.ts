@@ -3,17 +3,21 @@
 
 import { asDuplexityError, type DialRequest, DuplexityError, type PipeResult } from "../../protocol/index.ts";
 import type { Attempts } from "../attempts.ts";
+import type { Registry } from "../backend/registry.ts";
 import type { ServeLimits } from "../index.ts";
 import type { ClientLinks } from "./client-links.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
 import type { DialerSocket } from "./dialer-socket.ts";
 import { type Lives, lost } from "./lives.ts";
-import { checkOwnerPipes, hostnamesOf } from "./owner-pipes.ts";
+import { checkClusterPipes, checkOwnerPipes, hostnamesOf } from "./owner-pipes.ts";
 import { type RegisterOutcome, type Registrar, refusalOf } from "./registrar.ts";
 import { type SecondLinkOptions, see } from "./second-links.ts";
 
 export interface DialsOptions extends SecondLinkOptions {
+  readonly registry: Pick<Registry, "locate" | "list">;
+  /** Whether there are no other nodes. */
+  readonly isAlone: boolean;
   readonly clients: ClientTable;
   readonly registrar: Registrar;
   readonly lives: Lives;
@@ -52,12 +56,13 @@ export class Dials {
       this.#refuse(dialer, client, outcome.refusals);
       return;
     }
+    const over = await this.#overLimit(client, outcome.pipes);
     // In one turn with what follows: whoever ends the client or bans a name of it comes before this or after all of it.
     const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
-    const banned = gone === null ? this.#refusalOf(client, outcome.pipes) : null;
-    if (gone !== null || banned !== null) {
+    const refusal = gone === null ? (this.#refusalOf(client, outcome.pipes) ?? over) : null;
+    if (gone !== null || refusal !== null) {
       await outcome.undo();
-      if (banned !== null) this.#refuse(dialer, client, [banned]);
+      if (refusal !== null) this.#refuse(dialer, client, [refusal]);
       else if (gone !== null) dialer.refuse(gone);
       this.#options.lives.dropIfUnused(client);
       return;
@@ -106,6 +111,20 @@ export class Dials {
     if (gone === null) return registrar.register(client, pipes, wants.includes("requests"));
     dialer.refuse(gone);
     return null;
+  }
+
+  /** What the owner has at other nodes counts as well. */
+  async #overLimit(client: ClientRecord, pipes: readonly HeldPipe[]): Promise<PipeResult | null> {
+    const { isAlone, registry, limits } = this.#options;
+    // A client that comes back with what it has adds nothing.
+    const isNew = ({ hostname }: HeldPipe): boolean => !client.held.some((held) => held.hostname === hostname);
+    if (isAlone || !pipes.some(isNew)) return null;
+    try {
+      await checkClusterPipes(client, pipes, registry, limits.maxPipesPerOwner);
+      return null;
+    } catch (error) {
+      return refusalOf(pipes[0]?.name ?? "", asDuplexityError(error));
+    }
   }
 
   /** Why a dialer of this client may not go on any more. */

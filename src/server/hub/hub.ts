@@ -87,7 +87,7 @@ export class Hub {
         for (const hostname of client.hostnames) routes.wake(hostname);
       },
     });
-    const dials = new Dials({ ...options, clients, doors, registrar, lives, links });
+    const dials = new Dials({ ...options, isAlone, clients, doors, registrar, lives, links });
     this.#dialers = new DialerSockets({
       ...{ clients, tickets, doors, log },
       dial: (dialer, client, message) => dials.dial(dialer, client, message),

@@ -1,9 +1,13 @@
-// How many pipes one owner has on this hub, over all clients. Counts names: whoever takes a name over from a sister has
-// one, not two.
+// How many pipes one owner has, over all clients: first on this hub, then over the whole cluster. Counts names: whoever
+// takes a name over from a sister has one, not two.
 
 import { DuplexityError, hostnameOf, type PipeRequest } from "../../protocol/index.ts";
-import type { ClientRecord } from "./client-record.ts";
+import type { Registry } from "../backend/registry.ts";
+import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
+
+/** Records of one owner that are looked at, those in grace included. */
+const MAX_LISTED = 10_000;
 
 /** The hostnames that `pipes` would get on `domain`; those that cannot be any are left out. */
 export function hostnamesOf(pipes: readonly PipeRequest[], domain: string): readonly string[] {
@@ -26,8 +30,39 @@ export function checkOwnerPipes(client: ClientRecord, clients: ClientTable, maxP
   for (const sister of clients.ofOwner(ownerId)) {
     if (sister !== client) for (const hostname of sister.hostnames) hostnames.add(hostname);
   }
-  if (hostnames.size <= maxPipes) return;
-  const message = `Cannot register ${asked} pipes: ${ownerName} would have ${hostnames.size}, may have ${maxPipes}`;
+  checkCount({ asked, count: hostnames.size, maxPipes, ownerName });
+}
+
+/**
+ * The same over all nodes, when `pipes` are registered. Each one registers first and counts then, so that of two that come
+ * at once at two nodes the later count sees both: more than `maxPipes` never stay. Both may be refused.
+ *
+ * @throws {DuplexityError} `DPX_OWNER_LIMIT`: they are to be given back. `DPX_STORE` if they cannot be counted.
+ */
+export async function checkClusterPipes(
+  { clientId, identity: { ownerId, ownerName } }: ClientRecord,
+  pipes: readonly HeldPipe[],
+  registry: Pick<Registry, "list">,
+  maxPipes: number,
+): Promise<void> {
+  const hostnames = new Set(pipes.map(({ hostname }) => hostname));
+  for (const record of await registry.list(ownerId, MAX_LISTED)) {
+    // What the client holds and has not asked for is given up in the same step.
+    if (record.state === "up" && record.clientId !== clientId) hostnames.add(record.hostname);
+  }
+  checkCount({ asked: pipes.length, count: hostnames.size, maxPipes, ownerName });
+}
+
+interface Count {
+  readonly asked: number;
+  readonly count: number;
+  readonly maxPipes: number;
+  readonly ownerName: string;
+}
+
+function checkCount({ asked, count, maxPipes, ownerName }: Count): void {
+  if (count <= maxPipes) return;
+  const message = `Cannot register ${asked} pipes: ${ownerName} would have ${count}, may have ${maxPipes}`;
   throw new DuplexityError("DPX_OWNER_LIMIT", message, {
     hint: "Close some with duplexity down, or have serve started with a higher --max-pipes-per-owner.",
   });

@@ -1,10 +1,14 @@
 // What one owner may have: clients, pipes, visitors' connections; and who gets a name that a thousand want at once.
 
 import { describe, expect, it } from "vitest";
+import { forward, newClientKey } from "../../../src/client/index.ts";
+import { asDuplexityError } from "../../../src/protocol/index.ts";
 import { createAttempts } from "../../../src/server/attempts.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { useStage } from "../../support/stage.ts";
+import { startTcpOrigin } from "../../support/tcp-origin.ts";
 import { poll } from "../../support/wait.ts";
+import { startCluster } from "./cluster.ts";
 import { type HubStage, type HubStageOptions, startHub } from "./stage.ts";
 import { HANDLER, openRequest, reach, routeTo, upAndLive } from "./steps.ts";
 import { TokenBook } from "./token-book.ts";
@@ -74,6 +78,29 @@ describe("maxPipesPerOwner", () => {
     await client.up("cat1", "cat2");
     await client.dial((await client.discover()).ticket, ["cat3", "cat4"]);
     expect(await client.registered()).toMatchObject({ pipes: [{ status: "registered" }, { status: "registered" }] });
+  });
+
+  it("counts what the owner has at all nodes of a cluster, and is not passed by those who register at once", async () => {
+    const { nodes, registry } = await startCluster(stage, { limits: { ...DEFAULT_LIMITS, maxPipesPerOwner: 3 } });
+    const origin = await startTcpOrigin(stage, () => {});
+    const key = newClientKey();
+    const open = async (index: number, name: string): Promise<string> => {
+      const options = { server: nodes[index % 2]?.url ?? "", name, key, links: 1 } as const;
+      try {
+        const tunnel = await forward(`http://127.0.0.1:${origin.port}`, options);
+        stage.defer(() => tunnel.close());
+        return "up";
+      } catch (error) {
+        return asDuplexityError(error).code;
+      }
+    };
+    const answers = [];
+    for (let index = 0; index < 5; index += 1) answers.push(await open(index, `cat${index}`));
+    expect(answers).toEqual(["up", "up", "up", "DPX_OWNER_LIMIT", "DPX_OWNER_LIMIT"]);
+    await Promise.all(Array.from({ length: 6 }, (_, index) => open(index, `dog${index}`)));
+    expect(await registry.list(null, 100)).toHaveLength(3);
+    // Whoever takes one of them over has no more than before.
+    expect(await open(1, "cat0")).toBe("up");
   });
 
   it("is not passed by clients that register at once", async () => {
