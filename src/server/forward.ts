@@ -76,6 +76,10 @@ export async function forwardRequest(
 ): Promise<void> {
   try {
     const { other, target } = await connectToOne(targets);
+    if (response.destroyed) {
+      other.destroy();
+      return;
+    }
     const headers = request.rawHeaders.flatMap((name, at, all) =>
       at % 2 === 0 && !NOT_PASSED_ON.has(name.toLowerCase()) ? [name, all[at + 1] ?? ""] : [],
     );
@@ -85,7 +89,7 @@ export async function forwardRequest(
       headers: [...headers, FORWARDED_HEADER, target.proof, "Connection", "close"],
     });
     passedOn.setTimeout(SILENCE_MS, () => passedOn.destroy(gone()));
-    passedOn.once("error", (error) => refuse(response, error));
+    passedOn.on("error", (error) => refuse(response, error));
     passedOn.once("response", (answer) => answerWith(response, answer));
     response.once("close", () => passedOn.destroy());
     request.pipe(passedOn);
@@ -102,7 +106,7 @@ function answerWith(response: ServerResponse, answer: IncomingMessage): void {
     at % 2 === 0 && !NOT_PASSED_ON.has(name.toLowerCase()) ? [[name, all[at + 1] ?? ""]] : [],
   );
   response.writeHead(statusCode, [...kept.flat(), "Connection", "close"]);
-  answer.once("error", () => response.destroy());
+  answer.on("error", () => response.destroy());
   answer.pipe(response);
 }
 

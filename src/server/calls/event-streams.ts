@@ -54,6 +54,7 @@ export class EventStreams {
 }
 
 function write(response: ServerResponse, line: string): void {
+  if (response.destroyed || response.writableEnded) return;
   if (response.writableLength > MAX_QUEUED_EVENT_BYTES) response.destroy();
-  else if (!response.writableEnded) response.write(line);
+  else response.write(line);
 }

@@ -220,6 +220,51 @@ describe("BackendLink", () => {
   });
 });
 
+describe("A backend's stream of events", () => {
+  it("is cut for a node that does not read, which looks for itself what it has missed", async () => {
+    const sends: Parameters<EventSource["listen"]>[1][] = [];
+    let stops = 0;
+    const events: EventSource = {
+      listen: async (_nodeId, tell) => {
+        sends.push(tell);
+        return () => {
+          stops += 1;
+        };
+      },
+    };
+    const { origin, server } = await startBackend(stage, { events });
+    const link = await openLink(stage, [origin]);
+    let gaps = 0;
+    link.onGap(() => {
+      gaps += 1;
+    });
+    // In one turn, in which nobody can read: 32 MB.
+    const key = "x".repeat(65_536);
+    for (let index = 0; index < 512; index += 1) sends[0]?.({ type: "changed", key });
+    await poll(() => stops === 1 && gaps === 1, 10_000, "another stream", 5);
+    expect(sends).toHaveLength(2);
+    expect(server.listening).toBe(true);
+  });
+
+  it("is one for each node: the newest", async () => {
+    let open = 0;
+    const events: EventSource = {
+      listen: async () => {
+        open += 1;
+        return () => {
+          open -= 1;
+        };
+      },
+    };
+    const { origin } = await startBackend(stage, { events });
+    const older = await openLink(stage, [origin]);
+    await openLink(stage, [origin], { nodeId: "node-2" });
+    expect(open).toBe(2);
+    await older.close();
+    await poll(() => open === 1, 5_000, "its end", 2);
+  });
+});
+
 describe("CallServer", () => {
   /** One request by hand, as somebody else on the network could send it. */
   function send(
