@@ -51,6 +51,8 @@ export class RemoteSession implements SessionHolder {
   #search: AbortController | null = null;
   #isReleased = false;
   #wasLive = false;
+  /** The node of the way that it took last. */
+  #over: string | null = null;
   /** Where the next attempt begins to ask. */
   #turn = 0;
   /** Cuts the wait that runs short. */
@@ -75,13 +77,16 @@ export class RemoteSession implements SessionHolder {
   /** The registry says where the client is. */
   moved(place: ClientPlace): void {
     const isNews = place.nodeId !== this.place.nodeId;
+    const isNewer = place.epoch > this.place.epoch;
     this.place = place;
-    if (this.session.isLive || this.#isReleased) return;
+    if (this.#isReleased) return;
     if (!isNews) {
       this.#wake();
       this.seek();
       return;
     }
+    // The way that is there may lead over a link that its client has left as too slow, or that is about to go.
+    if (this.session.isLive && (!isNewer || this.#over === place.nodeId)) return;
     // What waits at the hub before would keep the attempt from trying the new one.
     this.#stop();
     this.#look(0);
@@ -140,8 +145,10 @@ export class RemoteSession implements SessionHolder {
         path?.forget();
         return;
       }
+      if (path === null && this.session.isLive) return;
       // One that is over by now is not taken.
       if (path !== null) this.session.attach(path);
+      if (path?.isOpen === true) this.#over = path.nodeId;
       if (path?.isOpen === true) await this.#wait(ANSWER_MS, signal);
       silent = path?.isOpen === true ? path.nodeId : null;
       if (silent === null) await this.#wait(retryMs, signal);
@@ -186,7 +193,8 @@ export class RemoteSession implements SessionHolder {
     const start = all.length > MAX_ASKED_HUBS ? this.#turn % all.length : 0;
     this.#turn += MAX_ASKED_HUBS;
     const others = [...all.slice(start), ...all.slice(0, start)].slice(0, MAX_ASKED_HUBS);
-    return { named: nodeId === ownId ? [] : [nodeId], others };
+    // One that has a way only follows its client.
+    return { named: nodeId === ownId ? [] : [nodeId], others: this.session.isLive ? [] : others };
   }
 
   /** Answers whether there is a way over that hub. */

@@ -260,6 +260,25 @@ describe("Hub in a cluster", () => {
     expect(origin.sockets).toHaveLength(1);
   });
 
+  it.each(["127.0.0.1:PORT", "http://127.0.0.1:PORT", "node-1@127.0.0.1:PORT", "../node-1"])(
+    "goes nowhere for a registry entry whose node is %s",
+    async (nodeId) => {
+      const { a, b, registry } = await cluster();
+      const trap = await startTcpOrigin(stage, (socket) => socket.resume());
+      const known = { hostname: HOST, protocol: "http", clientId: "client-0001", wantsReports: false } as const;
+      const hostile = { ownerId: "eve", ownerName: "eve", nodeId: nodeId.replace("PORT", String(trap.port)) };
+      await registry.register({ ...known, ...hostile });
+      const request = { hostname: HOST, protocol: "http", visitor: "", isTls: false } as const;
+      for (const node of [a, b]) {
+        expect(() => node.hub.routes.open(node.routeTo(HOST), request, download().handler)).toThrow(
+          expect.objectContaining({ code: "DPX_CLIENT_AWAY" }),
+        );
+        await poll(() => node.log.some((line) => line.includes("it is no node of this cluster")), 5_000, "no way", 5);
+      }
+      expect(trap.sockets).toEqual([]);
+    },
+  );
+
   it("refuses a node that does not know the secret, and is refused by it", async () => {
     const { a, b } = await cluster({ secretsOf: (nodeId) => [`${nodeId} has a secret of its own`] });
     const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));

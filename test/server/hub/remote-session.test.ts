@@ -142,6 +142,26 @@ describe("RemoteSession", () => {
     expect(session.isLive).toBe(true);
   });
 
+  it("follows its client to another hub while the old way is there, and stays on that until there is a new one", async () => {
+    const { hubs, remote, session } = start({ "node-1": "granted" });
+    remote.seek();
+    await turns();
+    hubs.resume(1);
+    remote.moved({ ...PLACE, nodeId: "node-2", epoch: 5 });
+    await turns(10_000);
+    expect([hubs.asked, session.isLive]).toEqual([["node-1", "node-2"], true]);
+    hubs.answers.set("node-3", "granted");
+    remote.moved({ ...PLACE, nodeId: "node-3", epoch: 6 });
+    await turns();
+    hubs.resume(2);
+    expect([hubs.paths.map(({ path }) => path.nodeId), session.isLive]).toEqual([["node-1", "node-3"], true]);
+    // What is older, or leads where it is, moves nothing.
+    remote.moved({ ...PLACE, nodeId: "node-2", epoch: 6 });
+    remote.moved({ ...PLACE, nodeId: "node-3", epoch: 7 });
+    await turns(1_000);
+    expect(hubs.asked).toEqual(["node-1", "node-2", "node-3"]);
+  });
+
   it("does not wait for a hub that says nothing: asks the others, and asks all of them anew", async () => {
     const { hubs, remote, session } = start({ "node-1": "silent" });
     remote.seek();
