@@ -72,7 +72,7 @@ export function readCluster(context: CommandContext, values: SettingsValues): Cl
   const nodeUrl = values.parse("nodeUrl", url, parseServerUrl);
   const nodePublicUrl = values.parse("nodePublicUrl", url, parseServerUrl);
   const redis = readRedis(values);
-  const backends = values.list("backend");
+  const backends = values.list("backend").flatMap((text) => text.split(",").filter((url) => url !== ""));
   if (secrets.length === 0) {
     if (nodeUrl === undefined && nodePublicUrl === undefined && backends.length === 0) return undefined;
     throw usage(
