@@ -102,7 +102,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#handOver = new HandOver({
       servers: this.#servers,
       taken: () => this.#second.url,
-      make: () => this.#makeUplink(this.#uplink.pipes),
+      make: () => this.#makeUplink(this.#uplink.pipes, this.#uplink.nodeId),
       establish: (uplink) => this.#establish(uplink),
     });
     this.#renewal = new TokenRenewal({
@@ -195,11 +195,15 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   // ── Ups and downs ──────────────────────────────────────────────────────
 
   /** A first link, before it is dialled. Once another one has taken its place nobody waits for it. */
-  #makeUplink(pipes: readonly SealedPipe[]): Uplink {
+  #makeUplink(pipes: readonly SealedPipe[], avoids: string | null = null): Uplink {
     const uplink: Uplink = new Uplink({
       ...this.#shared,
-      ...{ servers: this.#servers, pipes, isSecond: false },
-      onLost: (error) => (uplink === this.#uplink ? this.#lost(error) : this.#handOver.lost(uplink)),
+      ...{ servers: this.#servers, pipes, avoids, isSecond: false },
+      onLost: (error) => {
+        if (uplink !== this.#uplink) return this.#handOver.lost(uplink);
+        this.#handOver.hurry();
+        return this.#lost(error);
+      },
       onDrain: () => {
         if (uplink === this.#uplink) this.#moveOn();
       },
@@ -211,8 +215,9 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   #moveOn(): void {
     // Control and link may go one after the other.
     this.#freeRetries = 2;
-    const hasOthers = this.#uplink.isInCluster && this.#servers.alternatives.length > 0;
-    if (!hasOthers || this.#isConnecting || this.#closing !== null || this.#life.signal.aborted) return;
+    if (this.#servers.alternatives.length > 0) this.#handOver.hurry();
+    const isBusy = this.#isConnecting || this.#closing !== null || this.#life.signal.aborted;
+    if (isBusy || !this.#uplink.isInCluster) return;
     this.#isConnecting = true;
     void this.#handOver.run(this.#life.signal).then(() => this.#connected());
   }

@@ -1,6 +1,7 @@
 // Moves the first link away from a hub that will go: another hub has registered the pipes before the old link goes, which
 // stays for what still runs over it until its hub closes it. Does not reconnect: what has no other hub is lost as ever.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import type { Servers } from "./servers.ts";
 import type { Uplink } from "./uplink.ts";
@@ -15,6 +16,11 @@ export interface HandOverOptions {
   establish(uplink: Uplink): Promise<void>;
 }
 
+/**
+ * Where no hub has an address of its own, whatever is behind the given one has to find out first that this hub goes. Up to
+ * half of it more, so that the clients of one hub do not all come at once.
+ */
+const GIVEN_AFTER_MS = 1_000;
 /** Hubs that are tried. */
 const MAX_TRIES = 3;
 /** Old links that wait for their hubs to go; the one before these is closed. */
@@ -23,6 +29,8 @@ const MAX_LEAVING = 4;
 export class HandOver {
   readonly #options: HandOverOptions;
   readonly #leaving = new Set<Uplink>();
+  /** Cuts the wait for the given address short. */
+  #wait = new AbortController();
 
   constructor(options: HandOverOptions) {
     this.#options = options;
@@ -32,7 +40,7 @@ export class HandOver {
   async run(signal: AbortSignal): Promise<void> {
     const { servers, make, establish } = this.#options;
     const before = servers.current;
-    for (const url of this.#others()) {
+    for (const url of await this.#places(signal)) {
       if (signal.aborted) return;
       servers.use(url);
       const uplink = make();
@@ -44,6 +52,11 @@ export class HandOver {
       }
     }
     servers.use(before);
+  }
+
+  /** The old link is lost already, or other hubs are known now. */
+  hurry(): void {
+    this.#wait.abort();
   }
 
   /** Another one has taken its place. */
@@ -74,6 +87,17 @@ export class HandOver {
     const uplinks = [...this.#leaving];
     this.#leaving.clear();
     await Promise.all(uplinks.map((uplink) => uplink.close(error)));
+  }
+
+  async #places(signal: AbortSignal): Promise<readonly URL[]> {
+    if (this.#others().length === 0) {
+      this.#wait = new AbortController();
+      const either = AbortSignal.any([signal, this.#wait.signal]);
+      const waitMs = GIVEN_AFTER_MS * (1 + Math.random() / 2);
+      await delay(waitMs, undefined, { signal: either, ref: false }).catch(() => {});
+    }
+    const others = this.#others();
+    return others.length > 0 ? others : [this.#options.servers.given];
   }
 
   /** In any order, so that the clients of one hub spread over those that are left. Not the given address: it may lead back. */

@@ -21,6 +21,11 @@ export class Servers {
     this.#random = random;
   }
 
+  /** Where the user has said that the server is. */
+  get given(): URL {
+    return this.#given;
+  }
+
   /** The control socket's address to dial. */
   get current(): URL {
     return this.#current;

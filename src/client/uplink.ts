@@ -34,6 +34,8 @@ export interface UplinkOptions {
   readonly wantsReports: boolean;
   /** The pipes are registered over another hub: this is another way only. */
   readonly isSecond: boolean;
+  /** A node that is of no use, because it will go. @default none */
+  readonly avoids?: string | null;
   readonly sessions: SessionSet;
   readonly credential: Credential;
   /** The control socket or the link is gone. Also while `establish` runs, which then rejects or makes a new one. */
@@ -239,6 +241,9 @@ export class Uplink {
     try {
       const discovery = await control.discover(request);
       checkVersion(discovery);
+      if (discovery.nodeId === this.#options.avoids) {
+        throw new DuplexityError("DPX_DRAINING", `${discovery.nodeId} is shutting down, and another node is wanted`);
+      }
       this.#options.servers.learn(discovery.alternatives);
       this.#nodeId = discovery.nodeId;
       this.#isInCluster = discovery.features?.includes(RELAY_FEATURE) === true;

@@ -62,6 +62,7 @@ export class FakeHub {
   heartbeat = { idleMs: 10_000, timeoutMs: 5_000 };
   resumeWindowMs = 30_000;
   domain = "localhost";
+  nodeId = "n1";
   dataPlaneUri: string | null = null;
 
   // What it has:
@@ -202,7 +203,7 @@ export class FakeHub {
       dataPlaneUri: this.dataPlaneUri ?? `ws://127.0.0.1:${this.port}/dialer`,
       alternatives: [],
       protocolVersion: this.version,
-      nodeId: "n1",
+      nodeId: this.nodeId,
       software: "fake/9.9",
       domain: this.domain,
       owner: "tester",

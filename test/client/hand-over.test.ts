@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
 import { DuplexityError, RELAY_FEATURE } from "../../src/protocol/index.ts";
+import { FaultProxy } from "../support/fault-proxy.ts";
 import { useStage } from "../support/stage.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { collect, listen } from "./support.ts";
@@ -15,7 +16,7 @@ let there: FakeHub;
 let target: number;
 
 beforeEach(async () => {
-  [here, there] = [await startHub(), await startHub()];
+  [here, there] = [await startHub("n1"), await startHub("n2")];
   const echo = createServer((socket) => {
     socket.on("error", () => {});
     socket.pipe(socket);
@@ -24,8 +25,9 @@ beforeEach(async () => {
   stage.defer(() => echo.close());
 });
 
-async function startHub(): Promise<FakeHub> {
+async function startHub(nodeId: string): Promise<FakeHub> {
   const hub = await new FakeHub().listen();
+  hub.nodeId = nodeId;
   hub.features = [RELAY_FEATURE];
   stage.defer(() => hub.close());
   return hub;
@@ -80,6 +82,50 @@ describe("Tunnel at a hub that drains", () => {
     here.cut();
     await there.next("live");
     expect(statuses[0]).toMatchObject({ state: "reconnecting", delayMs: 0 });
+  });
+
+  describe("and the others have no addresses of their own", () => {
+    let balancer: FaultProxy;
+    let tunnel: Tunnel;
+
+    beforeEach(async () => {
+      balancer = await FaultProxy.start(stage, here.port);
+      tunnel = await forward(target, { server: balancer.url, name: "cat1", links: 1 });
+      stage.defer(() => tunnel.close());
+      await here.next("live");
+    });
+
+    it("comes to another one by the given address, in a while", async () => {
+      balancer.targetPort = there.port;
+      here.send({ type: "drainRequest", deadlineMs: 30_000, dataPlaneUris: [] });
+      await there.next("live");
+      const visitor = collect();
+      here.open("cat1.localhost", visitor.handler).write(Buffer.from("over the old link"));
+      await visitor.received(17);
+      expect(tunnel.status.state).toBe("up");
+    });
+
+    it("takes no link to the same hub for another one", async () => {
+      here.send({ type: "drainRequest", deadlineMs: 30_000, dataPlaneUris: [] });
+      const first = here.link;
+      for (let upgrades = 0; upgrades < 3; upgrades += 1) await here.next("upgrade");
+      await here.next("controlClosed");
+      expect([here.link === first, tunnel.status.state]).toEqual([true, "up"]);
+    });
+
+    it("does not wait once its link is gone", async () => {
+      vi.spyOn(Math, "random").mockReturnValue(0.999);
+      stage.defer(() => vi.restoreAllMocks());
+      balancer.targetPort = there.port;
+      here.send({ type: "drainRequest", deadlineMs: 30_000, dataPlaneUris: [] });
+      const heard = new Promise((resolve) => here.control?.once("pong", resolve));
+      here.control?.ping();
+      await heard;
+      const lostAt = performance.now();
+      here.cut();
+      await there.next("live");
+      expect(performance.now() - lostAt).toBeLessThan(900);
+    });
   });
 
   it("says goodbye to both hubs", async () => {

@@ -65,8 +65,11 @@ describe("A node that is drained", () => {
     expect(Math.min(...tookMs)).toBeLessThan(1_000);
   });
 
-  it("has its client registered elsewhere while it still serves who stays", async () => {
-    const nodes = await startNodes(stage);
+  it.each([
+    [true, "nodes have addresses of their own"],
+    [false, "there is the balancer's address only"],
+  ])("has its client registered elsewhere while it still serves who stays (%s: %s)", async (hasOwnAddresses) => {
+    const nodes = await startNodes(stage, { hasOwnAddresses });
     const origin = await startHttpOrigin(stage, "hello");
     await startUp(stage, nodes.url, [`cat1:${origin.target}`], { ...ADMIN, args: ["--links", "1"] });
     const before = await holderOf(nodes, HOSTNAME);

@@ -9,8 +9,10 @@ export interface HandOverOptions {
   clients(): readonly ClientRecord[];
   /** How long the hub will stay. */
   readonly deadlineMs: number;
-  /** `ws(s)://…/dialer` of the hubs that take them; none: they are told all the same, and not waited for. */
+  /** `ws(s)://…/dialer` of the hubs that take them, as far as those have addresses of their own. */
   readonly dataPlaneUris: readonly string[];
+  /** Whether there are any: else the clients are told all the same, and not waited for. */
+  readonly hasOthers: boolean;
 }
 
 /** So many are told at once, so that the other hubs are not asked by thousands in one instant … */
@@ -21,7 +23,7 @@ const EVERY_MS = 20;
 const WAIT_MS = 5_000;
 
 /** Tells all of them. Resolves when none holds a name here any more, or in time. */
-export async function handOver({ clients, deadlineMs, dataPlaneUris }: HandOverOptions): Promise<void> {
+export async function handOver({ clients, deadlineMs, dataPlaneUris, hasOthers }: HandOverOptions): Promise<void> {
   const all = clients();
   const size = Math.max(BATCH, Math.ceil((all.length * EVERY_MS * 2) / Math.max(1, deadlineMs)));
   for (let at = 0; at < all.length; at += size) {
@@ -32,7 +34,7 @@ export async function handOver({ clients, deadlineMs, dataPlaneUris }: HandOverO
       client.link?.goAway(deadlineMs);
     }
   }
-  if (dataPlaneUris.length === 0) return;
+  if (!hasOthers) return;
   const until = performance.now() + Math.min(WAIT_MS, deadlineMs);
   const isHere = (client: ClientRecord): boolean => client.ended === null && client.isPresent && client.held.length > 0;
   while (all.some(isHere) && performance.now() < until) await delay(EVERY_MS, undefined, { ref: false });

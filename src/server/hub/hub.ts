@@ -230,8 +230,10 @@ export class Hub {
    */
   drain(deadlineMs: number): Promise<void> {
     this.#isDraining = true;
-    const dataPlaneUris = this.#options.cluster?.alternatives() ?? [];
-    return handOver({ clients: () => this.#clients.all(), deadlineMs, dataPlaneUris });
+    const { cluster } = this.#options;
+    const dataPlaneUris = cluster?.alternatives() ?? [];
+    const hasOthers = cluster !== null && cluster !== undefined && cluster.nodeIds().length > 0;
+    return handOver({ clients: () => this.#clients.all(), deadlineMs, dataPlaneUris, hasOthers });
   }
 
   /** Ends all sessions and sockets now. Safe to call twice. */
