@@ -7,6 +7,7 @@ import {
   type ClosePipesRequest,
   type ControlMessage,
   closeReason,
+  Deadline,
   type DiscoveryRequest,
   type DiscoveryResponse,
   type DrainRequest,
@@ -24,7 +25,6 @@ import {
   type PipesAreRegisteredResponse,
   SUBPROTOCOL,
 } from "../protocol/index.ts";
-import { Deadline } from "./deadline.ts";
 import { dialFailure, readRefusal } from "./dial-errors.ts";
 import { ProxyAgent } from "./proxy-agent.ts";
 import { proxyFor } from "./proxy-settings.ts";

@@ -4,6 +4,7 @@
 import type { Socket } from "node:net";
 import {
   createPacketLink,
+  Deadline,
   type DialRequest,
   DuplexityError,
   dialUpgrade,
@@ -14,7 +15,6 @@ import {
   TICKET_HEADER,
   WebSocketConnection,
 } from "../protocol/index.ts";
-import { Deadline } from "./deadline.ts";
 import { dialFailure, readRefusal } from "./dial-errors.ts";
 import { ProxyAgent } from "./proxy-agent.ts";
 import { proxyFor } from "./proxy-settings.ts";

@@ -2,6 +2,7 @@
 
 export type { Carried, Carrier } from "./carrier.ts";
 export { closeReason, errorOfClose } from "./close-reason.ts";
+export { Deadline } from "./deadline.ts";
 export * from "./errors.ts";
 export { disconnectError, FOREVER } from "./force-disconnect.ts";
 export * from "./gate.ts";

@@ -1,8 +1,9 @@
 // A node's way to the backend, whichever of its nodes answers: calls, tried at another address where that is safe, and
 // the stream of what the backend tells unasked, begun anew when it ends. Knows no registry and no store.
 
+import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
-import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
+import { asDuplexityError, Deadline, DuplexityError } from "../../protocol/index.ts";
 import { CallClient, type CallClientOptions, CallFailure } from "./call-client.ts";
 import { readEvents } from "./event-lines.ts";
 import { ANSWER_TIMEOUT_MS, CALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, MAX_PENDING_CALLS, SILENCE_MS } from "./limits.ts";
@@ -42,6 +43,8 @@ export class BackendLink {
 
   private constructor(options: BackendLinkOptions) {
     this.#options = options;
+    // One for each call, and one for the stream.
+    setMaxListeners(MAX_PENDING_CALLS + 1, this.#life.signal);
     const { origins, ...own } = options;
     this.#clients = shuffled(origins).map((origin) => new CallClient({ ...own, origin }));
   }
@@ -124,9 +127,9 @@ export class BackendLink {
       const [client] = this.#clients;
       const leftMs = Math.ceil(Math.min(ATTEMPT_MS, endsAt - performance.now()));
       if (client === undefined || leftMs <= 0) break;
+      const deadline = new Deadline(leftMs, this.#life.signal, () => unreachable(`no answer within ${leftMs} ms`));
       try {
-        const signal = AbortSignal.any([this.#life.signal, AbortSignal.timeout(leftMs)]);
-        return await client.call(path, body, signal);
+        return await client.call(path, body, deadline.signal);
       } catch (error) {
         this.#putBack(client);
         const isDone = error instanceof DuplexityError && error.code !== "DPX_DRAINING";
@@ -134,6 +137,8 @@ export class BackendLink {
         failure = unreachable(`${client.origin}: ${asDuplexityError(error).message}`, error);
         if (error instanceof CallFailure && error.isSent === "maybe" && !isRepeatable) break;
         if (this.#life.signal.aborted) break;
+      } finally {
+        deadline.clear();
       }
     }
     throw failure;
@@ -165,19 +170,19 @@ export class BackendLink {
 
   /** Hears one backend node until it ends or falls silent. */
   async #hear(client: CallClient, onHeard: () => void): Promise<void> {
-    const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(unreachable(`${client.origin} has fallen silent`)), SILENCE_MS);
-    const signal = AbortSignal.any([this.#life.signal, silence.signal]);
+    const silence = new Deadline(SILENCE_MS, this.#life.signal, () =>
+      unreachable(`${client.origin} has fallen silent`),
+    );
     try {
-      const { body } = await client.open(EVENTS_PATH, signal);
-      for await (const event of readEvents(body, () => timer.refresh())) {
+      const { body } = await client.open(EVENTS_PATH, silence.signal);
+      for await (const event of readEvents(body, () => silence.refresh())) {
         if (event === null) {
           if (!this.#isUp) this.#heard(onHeard);
         } else if (event.type === "gap") this.#tellGap();
         else for (const listener of [...this.#listeners]) listener(event);
       }
     } finally {
-      clearTimeout(timer);
+      silence.clear();
     }
   }
 
@@ -208,7 +213,8 @@ export class BackendLink {
 }
 
 function outOfReach(error: unknown): DuplexityError {
-  return error instanceof DuplexityError ? error : unreachable(asDuplexityError(error).message, error);
+  const why = error instanceof CallFailure ? error.cause : error;
+  return why instanceof DuplexityError ? why : unreachable(asDuplexityError(why).message, error);
 }
 
 function unreachable(why: string, cause?: unknown): DuplexityError {

@@ -20,7 +20,7 @@ export interface CallClientOptions {
   readonly tls?: NodeTls | null;
 }
 
-/** The call was not answered: nobody knows what a `maybe` has done. */
+/** No backend node that proves itself has answered: nobody knows what a `maybe` has done. */
 export class CallFailure extends Error {
   readonly isSent: "maybe" | "no";
 
@@ -69,8 +69,9 @@ export class CallClient {
   /**
    * What the backend node answers.
    *
-   * @throws {CallFailure} when it does not answer.
-   * @throws {DuplexityError} what it refuses the call with; `DPX_AUTH_INVALID` if either side does not know the other's secret.
+   * @throws {CallFailure} when it does not answer; with a `DuplexityError` as its cause when whoever answers does not prove
+   * to be one, `DPX_AUTH_INVALID` if either side does not know the other's secret.
+   * @throws {DuplexityError} what it refuses the call with.
    */
   async call(path: string, body: unknown, signal: AbortSignal): Promise<unknown> {
     const text = JSON.stringify(body);
@@ -103,7 +104,8 @@ export class CallClient {
         throw refusalIn(body, this.#isProven(session, answer.headers, { number, status, body }), this.origin);
       }
       if (this.#isProven(session, answer.headers, { number, status, body: "" })) return answer;
-      answer.body.destroy();
+      // Its end is an error, which Node throws where nobody listens.
+      answer.body.on("error", () => {}).destroy();
       throw unproven(this.origin);
     });
   }
@@ -118,7 +120,7 @@ export class CallClient {
     try {
       return await work(await begun);
     } catch (error) {
-      if (!(error instanceof DuplexityError) || error.code !== "DPX_SESSION_UNKNOWN") throw error;
+      if (!isForgotten(error)) throw error;
       if (this.#session === begun) this.#session = null;
       return work(await this.#begun());
     }
@@ -207,13 +209,20 @@ function readOpened(text: string, nodeId: string, nodeNonce: string): { exchange
 }
 
 /** What a backend node says no with. Without a proof it is only believed that the call was not taken. */
-function refusalIn(text: string, isProven: boolean, origin: string): DuplexityError {
+function refusalIn(text: string, isProven: boolean, origin: string): CallFailure | DuplexityError {
   const { code, message, hint } = readError(text);
   if (isProven) return new DuplexityError(code, message, { hint });
-  if (UNPROVEN.has(code)) return new DuplexityError(code, message, { hint });
-  return new DuplexityError("DPX_STORE", `Cannot call the backend at ${origin}: ${message}`, {
+  if (UNPROVEN.has(code)) return new CallFailure(new DuplexityError(code, message, { hint }), "no");
+  const failure = new DuplexityError("DPX_STORE", `Cannot call the backend at ${origin}: ${message}`, {
     hint: "Is that the --internal-listen address of a node with --roles backend, and of this version?",
   });
+  return new CallFailure(failure, "no");
+}
+
+/** The other side was started anew. */
+function isForgotten(error: unknown): boolean {
+  const cause = error instanceof CallFailure ? error.cause : null;
+  return cause instanceof DuplexityError && cause.code === "DPX_SESSION_UNKNOWN";
 }
 
 function readError(text: string): {
@@ -233,10 +242,10 @@ function readError(text: string): {
   }
 }
 
-function unproven(origin: string): DuplexityError {
-  return new DuplexityError("DPX_AUTH_INVALID", `Cannot trust the backend at ${origin}: it does not prove its answer`, {
-    hint: "Give all nodes the same --cluster-secret-file.",
-  });
+function unproven(origin: string): CallFailure {
+  const message = `Cannot trust the backend at ${origin}: it does not prove its answer`;
+  const hint = "Give all nodes the same --cluster-secret-file.";
+  return new CallFailure(new DuplexityError("DPX_AUTH_INVALID", message, { hint }), "maybe");
 }
 
 function codeOf(error: unknown): string {

@@ -88,6 +88,23 @@ describe("BackendLink", () => {
     });
   });
 
+  it("takes no answer of somebody who does not know the secret for the backend's, and asks the next one", async () => {
+    const [first, second] = [await startBackend(stage, counting()), await startBackend(stage, counting())];
+    const link = await openLink(stage, [first.origin, second.origin]);
+    for (const { server, calls, origin } of [first, second]) {
+      await link.call("locate", {});
+      calls.close();
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+      const port = Number(new URL(origin).port);
+      await startBackend(stage, { ...counting(), secrets: [OTHER], port });
+      const calling = Promise.all(Array.from({ length: 4 }, () => link.call("locate", {})));
+      if (server === first.server) expect(await calling).toHaveLength(4);
+      // To a client it is an outage, and no refusal of its own proof.
+      else await expect(calling).rejects.toMatchObject({ code: "DPX_STORE" });
+    }
+  });
+
   it("tells what the backend refuses a call with, and asks no other one then", async () => {
     let calls = 0;
     const handlers: CallHandlers = new Map([

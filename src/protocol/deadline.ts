@@ -13,9 +13,14 @@ export class Deadline {
     this.signal = this.#controller.signal;
     this.#parent = parent;
     this.#timer = setTimeout(() => this.#controller.abort(why()), ms);
-    // Not AbortSignal.any: on a signal that lives as long as the tunnel, it keeps something of each attempt (Node 20).
+    // Not AbortSignal.any: on a signal that lives as long as the process, it keeps something of each attempt (Node 20).
     if (parent.aborted) this.#abort();
     else parent.addEventListener("abort", this.#abort);
+  }
+
+  /** Counts anew from now on. */
+  refresh(): void {
+    this.#timer.refresh();
   }
 
   clear(): void {
