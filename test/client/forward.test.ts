@@ -131,7 +131,7 @@ describe("forward", () => {
 
   it("tells of each request when it is asked to", async () => {
     const tunnel = await up({ reports: true });
-    expect(hub.lastDial?.wants).toEqual(["requests"]);
+    expect(hub.lastDial?.wants).toEqual(["requests", "pause"]);
     const report: RequestReport = {
       ...{ hostname: "cat1.localhost", method: "GET", path: "/", status: 200, durationMs: 1 },
       ...{ responseBytes: 3, requestBytes: 0, visitor: "127.0.0.1:1" },
