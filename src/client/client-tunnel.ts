@@ -14,6 +14,7 @@ import { HandOver } from "./hand-over.ts";
 import { SecondLink } from "./second-link.ts";
 import { Servers } from "./servers.ts";
 import { SessionSet } from "./session-set.ts";
+import { SlowLinks } from "./slow-links.ts";
 import { TokenRenewal } from "./token-renewal.ts";
 import type { Tunnel, TunnelEvents, TunnelPipe, TunnelStatistics, TunnelStatus } from "./tunnel.ts";
 import { type Registered, Uplink, type UplinkOptions } from "./uplink.ts";
@@ -67,6 +68,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   /** Ends the dials of the attempt that runs. */
   #attempt = new AbortController();
   #wakeWatch: WakeWatch | null = null;
+  #slowLinks: SlowLinks | null = null;
   /** It waits though there is no first link, since the second one serves. */
   #isLinkedWait = false;
   /** Cuts the wait before the next attempt short. */
@@ -164,6 +166,11 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     }
     this.#connectedAt = new Date();
     this.#wakeWatch = new WakeWatch(() => this.#woke());
+    this.#slowLinks = new SlowLinks({
+      first: () => this.#uplink.pace,
+      second: () => this.#second.pace,
+      onSlow: (which, latencyMs) => this.#leaveSlow(which, latencyMs),
+    });
     this.#connected();
   }
 
@@ -216,10 +223,29 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     // Control and link may go one after the other.
     this.#freeRetries = 2;
     if (this.#servers.alternatives.length > 0) this.#handOver.hurry();
+    void this.#handOn();
+  }
+
+  /** Makes another first link over another hub, if there may be one and nobody is at it already. */
+  async #handOn(): Promise<void> {
     const isBusy = this.#isConnecting || this.#closing !== null || this.#life.signal.aborted;
     if (isBusy || !this.#uplink.isInCluster) return;
     this.#isConnecting = true;
-    void this.#handOver.run(this.#life.signal).then(() => this.#connected());
+    await this.#handOver.run(this.#life.signal);
+    this.#connected();
+  }
+
+  /** The other link is well: what runs over the slow one goes on there, or over a new one. */
+  #leaveSlow(which: "first" | "second", latencyMs: number): void {
+    const error = new DuplexityError("DPX_LINK_DEAD", `The link is slow: ${Math.round(latencyMs)} ms for a round trip`);
+    if (which === "second") {
+      this.#second.abort(error);
+      return;
+    }
+    const slow = this.#uplink;
+    void this.#handOn().then(() => {
+      if (this.#uplink !== slow) slow.abort(error);
+    });
   }
 
   /** Nobody is at it any more; what was lost meanwhile was passed over. */
@@ -435,6 +461,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     this.#attempt.abort(reason);
     this.#hurry?.abort();
     this.#wakeWatch?.stop();
+    this.#slowLinks?.stop();
     this.#renewal.stop();
     // First, so that nobody who is told of the end below finds it open.
     const status: TunnelStatus = { state: "closed", error };

@@ -8,6 +8,7 @@ import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import { isFinal, longestWaitAfter } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
 import { Servers } from "./servers.ts";
+import type { PacedLink } from "./slow-links.ts";
 import { Uplink, type UplinkOptions } from "./uplink.ts";
 import { anyWithin, retryAfterMs, SECOND_SPREAD_MS } from "./waits.ts";
 
@@ -43,6 +44,10 @@ export class SecondLink {
 
   get hasLink(): boolean {
     return this.#isUp && this.#uplink?.hasLink === true;
+  }
+
+  get pace(): PacedLink | null {
+    return this.hasLink ? (this.#uplink?.pace ?? null) : null;
   }
 
   get rttMs(): number | null {

@@ -24,6 +24,7 @@ import { Reply } from "./reply.ts";
 import { dialerUrl } from "./server-url.ts";
 import type { Servers } from "./servers.ts";
 import type { SessionSet } from "./session-set.ts";
+import type { PacedLink } from "./slow-links.ts";
 import { SOFTWARE } from "./software.ts";
 import type { Target } from "./target.ts";
 
@@ -101,6 +102,11 @@ export class Uplink {
   /** Whether there may be other hubs. */
   get isInCluster(): boolean {
     return this.#isInCluster;
+  }
+
+  /** The link, as far as its pace is concerned; null while there is none. */
+  get pace(): PacedLink | null {
+    return this.#link;
   }
 
   get rttMs(): number | null {

@@ -41,6 +41,8 @@ export class SessionLink implements Carrier {
   /** Smoothed round trip; null until the first PONG. */
   rttMs: number | null = null;
   isOpen = true;
+  /** Bytes of sessions' packets, sent and received. */
+  movedBytes = 0;
 
   readonly #link: Link;
   readonly #options: SessionLinkOptions;
@@ -49,6 +51,7 @@ export class SessionLink implements Carrier {
   readonly #header: PacketHeader = { kind: PacketKind.link, session: 0, seq: 0, ack: 0 };
   readonly #liveness: Liveness;
   #pingedAt = 0;
+  #lastRttMs = 0;
   #isPongDue = false;
   #pingCount = 0;
 
@@ -82,6 +85,16 @@ export class SessionLink implements Carrier {
   /** Bytes that wait in it. */
   get bufferedBytes(): number {
     return this.#link.bufferedBytes;
+  }
+
+  /** The last round trip, or how long a PONG is outstanding, whichever is more; in ms. */
+  get latencyMs(): number {
+    return Math.max(this.#lastRttMs, this.#isPongDue ? performance.now() - this.#pingedAt : 0);
+  }
+
+  /** Measures the round trip now, unless a PONG is outstanding. */
+  probe(): void {
+    if (this.isOpen && !this.#isPongDue) this.#liveness.ping();
   }
 
   /** Announces that this side will close the link within `deadlineMs`. */
@@ -129,7 +142,9 @@ export class SessionLink implements Carrier {
   }
 
   send(packet: OutgoingPacket): void {
-    if (this.isOpen) this.#link.send(packet);
+    if (!this.isOpen) return;
+    this.movedBytes += packet.byteLength;
+    this.#link.send(packet);
   }
 
   // ── What the link calls ────────────────────────────────────────────────
@@ -176,6 +191,7 @@ export class SessionLink implements Carrier {
     const header = this.#header;
     readPacketHeader(first, header);
     if (header.kind === PacketKind.data) {
+      this.movedBytes += byteLength;
       // Without a session here, it is of one that has left this link: what was under way when it did.
       this.#sessions.get(header.session)?.receive(this, header, first, rest);
       return;
@@ -253,6 +269,7 @@ export class SessionLink implements Carrier {
     if (!this.#isPongDue || payload.readUInt32BE(4) !== this.#pingCount) return;
     const sample = performance.now() - this.#pingedAt;
     this.#isPongDue = false;
+    this.#lastRttMs = sample;
     this.rttMs = this.rttMs === null ? sample : this.rttMs + (sample - this.rttMs) * RTT_GAIN;
   }
 
@@ -260,6 +277,6 @@ export class SessionLink implements Carrier {
     const body = Buffer.allocUnsafe(FRAME_HEADER_BYTES + payload.length);
     writeFrameHeader(body, 0, type, payload.length, 0);
     payload.copy(body, FRAME_HEADER_BYTES);
-    this.send(barePacket({ kind: PacketKind.link, session: 0, seq: 0, ack: 0 }, body));
+    if (this.isOpen) this.#link.send(barePacket({ kind: PacketKind.link, session: 0, seq: 0, ack: 0 }, body));
   }
 }

@@ -210,6 +210,21 @@ describe("SessionLink", () => {
     expect(leftLink.rttMs).toBe(before);
   });
 
+  it("says how long a pong is outstanding, before it comes, and probes when it is told to", () => {
+    const { left, right, leftLink } = double(5);
+    pass(100);
+    expect(Math.round(leftLink.latencyMs / 10)).toBe(1);
+    left.delayMs = 1_500;
+    right.delayMs = 1_500;
+    leftLink.probe();
+    leftLink.probe();
+    pass(2_000);
+    expect(Math.round(leftLink.latencyMs / 100)).toBe(20);
+    pass(1_500);
+    expect(Math.round(leftLink.latencyMs / 100)).toBe(30);
+    expect(leftLink.movedBytes).toBe(0);
+  });
+
   it("measures the round trip also while the link is busy", () => {
     const { left, right, leftLink } = double(5);
     pass(100);

@@ -342,6 +342,24 @@ describe("Hub in a cluster", () => {
     expect([...a.log, ...b.log].filter((line) => line.includes("is gone"))).toEqual([]);
   });
 
+  it("moves what runs over a link that is slow beyond reason to another hub, and loses nothing by it", async () => {
+    const { nodes, a } = await cluster({ nodes: 3 });
+    const size = 8 * MIB;
+    const origin = await sender(size);
+    const tunnel = await clientAt(a, origin.port, 2);
+    const states: string[] = [];
+    tunnel.on("status", ({ state }) => states.push(state));
+    await poll(() => nodes.filter(hasLink).length === 2, 5_000, "both links", 5);
+    const made = download(() => {
+      // At this pace it would take ten minutes.
+      a.clientProxy.delayMs = 1_500;
+      a.clientProxy.bytesPerSecond = 16_384;
+    });
+    await visit(a, made);
+    expect(await within(made.done, 25_000, "the download")).toBe(seededSha256(7, size));
+    expect([states, tunnel.status.state]).toEqual([[], "up"]);
+  }, 30_000);
+
   it("frees a name at both hubs when the client says goodbye", async () => {
     const { registry, a, b } = await cluster();
     const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
