@@ -10,12 +10,13 @@ import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
 import type { DialerSocket } from "./dialer-socket.ts";
 import { type Lives, lost } from "./lives.ts";
+import { OwnerLists } from "./owner-lists.ts";
 import { checkClusterPipes, checkOwnerPipes, hostnamesOf } from "./owner-pipes.ts";
 import { type RegisterOutcome, type Registrar, refusalOf } from "./registrar.ts";
 import { type SecondLinkOptions, see } from "./second-links.ts";
 
 export interface DialsOptions extends SecondLinkOptions {
-  readonly registry: Pick<Registry, "locate" | "list">;
+  readonly registry: Pick<Registry, "list" | "locate">;
   /** Whether there are no other nodes. */
   readonly isAlone: boolean;
   readonly clients: ClientTable;
@@ -28,9 +29,11 @@ export interface DialsOptions extends SecondLinkOptions {
 
 export class Dials {
   readonly #options: DialsOptions;
+  readonly #lists: OwnerLists;
 
   constructor(options: DialsOptions) {
     this.#options = options;
+    this.#lists = new OwnerLists(options.registry);
   }
 
   /** Registers the client's pipes and, when all are its own, goes on over the dialer. The outcome is told on control. */
@@ -115,12 +118,12 @@ export class Dials {
 
   /** What the owner has at other nodes counts as well. */
   async #overLimit(client: ClientRecord, pipes: readonly HeldPipe[]): Promise<PipeResult | null> {
-    const { isAlone, registry, limits } = this.#options;
+    const { isAlone, limits } = this.#options;
     // A client that comes back with what it has adds nothing.
     const isNew = ({ hostname }: HeldPipe): boolean => !client.held.some((held) => held.hostname === hostname);
     if (isAlone || !pipes.some(isNew)) return null;
     try {
-      await checkClusterPipes(client, pipes, registry, limits.maxPipesPerOwner);
+      await checkClusterPipes(client, pipes, this.#lists, limits.maxPipesPerOwner);
       return null;
     } catch (error) {
       return refusalOf(pipes[0]?.name ?? "", asDuplexityError(error));

@@ -2,12 +2,9 @@
 // takes a name over from a sister has one, not two.
 
 import { DuplexityError, hostnameOf, type PipeRequest } from "../../protocol/index.ts";
-import type { Registry } from "../backend/registry.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
-
-/** Records of one owner that are looked at, those in grace included. */
-const MAX_LISTED = 10_000;
+import type { OwnerLists } from "./owner-lists.ts";
 
 /** The hostnames that `pipes` would get on `domain`; those that cannot be any are left out. */
 export function hostnamesOf(pipes: readonly PipeRequest[], domain: string): readonly string[] {
@@ -42,11 +39,11 @@ export function checkOwnerPipes(client: ClientRecord, clients: ClientTable, maxP
 export async function checkClusterPipes(
   { clientId, identity: { ownerId, ownerName } }: ClientRecord,
   pipes: readonly HeldPipe[],
-  registry: Pick<Registry, "list">,
+  lists: OwnerLists,
   maxPipes: number,
 ): Promise<void> {
   const hostnames = new Set(pipes.map(({ hostname }) => hostname));
-  for (const record of await registry.list(ownerId, MAX_LISTED)) {
+  for (const record of await lists.of(ownerId)) {
     // What the client holds and has not asked for is given up in the same step.
     if (record.state === "up" && record.clientId !== clientId) hostnames.add(record.hostname);
   }
