@@ -10,6 +10,10 @@ const stage = useStage();
 const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
 const STREAMS = IS_FULL ? 50 : 5;
 const LINKS = [1, 2] as const;
+/** Within this a name is served on. */
+const SERVED_MS = 1_000;
+/** A client whose only link died with the node waits up to half a second by chance before it dials another hub. */
+const ONLY_LINK_MS = 2_000;
 
 describe("kill -9 of the hub with a client's link", () => {
   it.each(LINKS)("leaves a download and an upload intact, and no POST comes twice, with links: %i", async (links) => {
@@ -46,7 +50,7 @@ describe("kill -9 of the node that visitors are at", () => {
     for (const { failures } of [requests, posts]) {
       expect(failures.filter(({ sentAt }) => sentAt >= downAt)).toEqual([]);
     }
-    expect(firstAt - killedAt).toBeLessThan(1_000);
+    expect(firstAt - killedAt).toBeLessThan(options.links === 1 && options.hasLink ? ONLY_LINK_MS : SERVED_MS);
     expect(mostArrivals).toBe(1);
     expect(through.length).toBeGreaterThan(0);
     expect(through.filter(({ endedAt }) => endedAt === null)).toEqual([]);
