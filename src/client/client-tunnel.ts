@@ -322,8 +322,9 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       if (!this.#hasLink) this.#setStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#wait(delayMs);
       if (this.#life.signal.aborted) return;
-      // It was not the link alone: the node is gone.
-      if (hasControl && !this.#uplink.hasControl && this.#freeRetries === 0) continue;
+      // It was not the link alone: the node may be gone, and where there are others its clients move to them spread in time.
+      const mustMove: boolean = hasControl && !this.#uplink.hasControl && this.#uplink.isInCluster && !hasMoved;
+      if (mustMove && this.#freeRetries === 0) continue;
       try {
         await this.#establish();
         if (this.#uplink.hasControl && this.#uplink.hasLink) break;

@@ -143,6 +143,10 @@ describe("forward, with the real server", () => {
   it("loses no request while the link is cut again and again", async () => {
     const wire = await FaultProxy.start(stage, Number(new URL(server.publicUrl).port));
     const tunnel = await up({ server: wire.url });
+    const attempts: number[] = [];
+    tunnel.on("status", (status) => {
+      if (status.state === "reconnecting") attempts.push(status.attempt);
+    });
     for (let round = 0; round < 3; round += 1) {
       const reconnected = once(tunnel, "reconnect");
       const visits = Array.from({ length: 10 }, (_, index) => visit("cat1.localhost", `${round}.${index}`));
@@ -152,6 +156,8 @@ describe("forward, with the real server", () => {
       expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200));
       await reconnected;
     }
+    // The server was there all the time: nobody waits a second time for one cut.
+    expect(new Set(attempts)).toEqual(new Set([1]));
   });
 
   it("serves again after the server was started anew, and holds its names", async () => {
