@@ -8,7 +8,7 @@ import { HttpRefusal, readFields, refusal } from "../json-body.ts";
 import { proofOfAnswer } from "./call-proof.ts";
 import { type Caller, CallSessions, type CallSessionsOptions } from "./call-sessions.ts";
 import { EventStreams } from "./event-streams.ts";
-import { MAX_CALL_BYTES } from "./limits.ts";
+import { MAX_CALL_BYTES, MAX_SESSION_BYTES, MAX_UNPROVEN_BYTES } from "./limits.ts";
 import { type CallHandlers, EVENTS_PATH, type EventSource, HEADERS, SESSION_PATH } from "./names.ts";
 
 export interface CallServerOptions extends CallSessionsOptions {
@@ -28,6 +28,8 @@ export class CallServer {
   readonly #options: CallServerOptions;
   readonly #sessions: CallSessions;
   readonly #streams: EventStreams;
+  /** Bodies of calls that nobody has proved yet. */
+  #unprovenBytes = 0;
   /** Calls that are being done. */
   #running = 0;
   #isDraining = false;
@@ -69,7 +71,7 @@ export class CallServer {
   }
 
   async #open({ request, response }: Asked): Promise<void> {
-    const wanted = readFields(jsonOf(await readBody(request)), (body) => ({
+    const wanted = readFields(jsonOf(await readBody(request, MAX_SESSION_BYTES)), (body) => ({
       nodeId: fields.field(body, "nodeId", fields.readWord),
       nonce: fields.field(body, "nonce", fields.readWord),
     }));
@@ -86,7 +88,8 @@ export class CallServer {
       throw new DuplexityError("DPX_SESSION_UNKNOWN", "Cannot take the call: its session is unknown here");
     }
     if (!Number.isSafeInteger(number) || number < 1) throw refusal(400, "it has no number");
-    const body = await readBody(request);
+    const isProven = this.#sessions.isProven(session);
+    const body = await (isProven ? readBody(request, MAX_CALL_BYTES) : this.#readUnproven(request));
     const caller = this.#sessions.check({ session, proof, number, path, body });
     const proofs = { ...caller, number };
     if (this.#isDraining) {
@@ -98,6 +101,23 @@ export class CallServer {
       return;
     }
     await this.#run(path, { body, response, proofs });
+  }
+
+  async #readUnproven(request: IncomingMessage): Promise<string> {
+    let ownBytes = 0;
+    try {
+      return await readBody(request, MAX_CALL_BYTES, (bytes) => {
+        ownBytes += bytes;
+        this.#unprovenBytes += bytes;
+        if (this.#unprovenBytes <= MAX_UNPROVEN_BYTES) return;
+        throw new DuplexityError(
+          "DPX_LIMIT",
+          `Cannot take the call: ${MAX_UNPROVEN_BYTES} bytes without a proof are here`,
+        );
+      });
+    } finally {
+      this.#unprovenBytes -= ownBytes;
+    }
   }
 
   async #run(path: string, to: { body: string; response: ServerResponse; proofs: Proofs }): Promise<void> {
@@ -151,13 +171,19 @@ function send(response: ServerResponse, { status, body }: Answer): void {
   response.end(body);
 }
 
-async function readBody(request: IncomingMessage): Promise<string> {
+/** @param onBytes Told of each piece; what it throws ends the request. */
+async function readBody(
+  request: IncomingMessage,
+  maxBytes: number,
+  onBytes: (bytes: number) => void = () => {},
+): Promise<string> {
   const chunks: Buffer[] = [];
   let bytes = 0;
   for await (const chunk of request) {
     if (!Buffer.isBuffer(chunk)) continue;
     bytes += chunk.length;
-    if (bytes > MAX_CALL_BYTES) throw refusal(413, `its body has more than ${MAX_CALL_BYTES} bytes`);
+    if (bytes > maxBytes) throw refusal(413, `its body has more than ${maxBytes} bytes`);
+    onBytes(chunk.length);
     chunks.push(chunk);
   }
   return Buffer.concat(chunks).toString("utf8");

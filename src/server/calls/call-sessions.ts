@@ -63,6 +63,11 @@ export class CallSessions {
     return this.#proven.has(session) || this.#new.has(session);
   }
 
+  /** Whether somebody has shown in it that they know the secret. */
+  isProven(session: string): boolean {
+    return this.#proven.has(session);
+  }
+
   /**
    * Who makes the call, if it is proved and came for the first time.
    *

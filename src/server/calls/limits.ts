@@ -12,6 +12,10 @@ export const MAX_PENDING_CALLS = 2_000;
 export const MAX_CONNECTIONS = 5;
 /** A call, and its answer to anything but a list: two of the largest values of the store fit. */
 export const MAX_CALL_BYTES = 1_048_576;
+/** What opens a session: two words. */
+export const MAX_SESSION_BYTES = 4_096;
+/** Bytes of calls, all together, whose session nobody has proved yet: anybody can send them. Further ones are refused. */
+export const MAX_UNPROVEN_BYTES = 16_777_216;
 /** An answer: all accounts, tokens or bans of a large server. */
 export const MAX_ANSWER_BYTES = 67_108_864;
 /** How often a backend node says that its stream of events still lives. */

@@ -263,7 +263,7 @@ describe("A backend's stream of events", () => {
     expect(server.listening).toBe(true);
   });
 
-  it("is one for each node: the newest", async () => {
+  it("is over when its node goes", async () => {
     let open = 0;
     const events: EventSource = {
       listen: async () => {
@@ -350,6 +350,33 @@ describe("CallServer", () => {
     expect(await send(origin, "/node/locate", proven(key, session, 1, "{}"), "{}")).toContain("HTTP/1.1 200");
     for (let index = 0; index < 300; index += 1) await openSession(origin);
     expect(await send(origin, "/node/locate", proven(key, session, 2, "{}"), "{}")).toContain("HTTP/1.1 200");
+  });
+
+  it("keeps no more than 16 MiB of those who have proved nothing, and serves the others meanwhile", async () => {
+    const { handlers } = counting();
+    const { origin } = await startBackend(stage, { handlers });
+    const [known, unknown] = [await openSession(origin), await openSession(origin)];
+    const isServed = async (number: number, { session, key }: typeof known): Promise<boolean> =>
+      (await send(origin, "/node/locate", proven(key, session, number, "{}"), "{}")).includes("HTTP/1.1 200");
+    expect(await isServed(1, known)).toBe(true);
+    let refused = 0;
+    const sockets = Array.from({ length: 20 }, () => {
+      const socket = connect(Number(new URL(origin).port), "127.0.0.1");
+      socket.on("error", () => {});
+      socket.on("data", (chunk) => {
+        if (chunk.includes("DPX_LIMIT")) refused += 1;
+      });
+      const head = ["POST /node/locate HTTP/1.1", "Host: a", "Content-Length: 1048576"];
+      const shown = Object.entries(proven(unknown.key, unknown.session, 1, "")).map((pair) => pair.join(": "));
+      // All but the last byte.
+      socket.write(`${[...head, ...shown].join("\r\n")}\r\n\r\n${"x".repeat(1_048_575)}`);
+      return socket;
+    });
+    await poll(() => refused >= 4, 5_000, "the refusals", 5);
+    expect(refused).toBe(4);
+    expect(await isServed(2, known)).toBe(true);
+    for (const socket of sockets) socket.destroy();
+    await poll(() => isServed(1, unknown), 5_000, "room for others");
   });
 
   it("refuses other methods, bodies without an end, and what is no JSON", async () => {
