@@ -65,9 +65,10 @@ describe("Three nodes whose wires are cut again and again", () => {
   );
 });
 
-function shown({ what, first, last, grown }: Growth): string {
+function shown({ what, first, last, quarters, grown }: Growth): string {
   const round = (value: number): number => Math.round(value * 10) / 10;
-  return `${what}: ${round(first)} -> ${round(last)}, trend ${round(grown)}`;
+  const way = [first, ...quarters, last].map(round).join(" ");
+  return `${what}: ${way}, trend ${round(grown)}`;
 }
 
 function toleratedOf(what: string): number {

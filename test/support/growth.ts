@@ -12,6 +12,8 @@ export interface Growth {
   readonly what: string;
   readonly first: number;
   readonly last: number;
+  /** The median of each quarter of the time: whether it still grows at the end. */
+  readonly quarters: readonly number[];
   /** The trend times the measured time: one sample that was taken at a bad moment changes it little. */
   readonly grown: number;
 }
@@ -35,7 +37,11 @@ export class GrowthWatch {
       const points = all.filter(({ atMs }) => atMs >= fromMs);
       const [first, last] = [points.at(0), points.at(-1)];
       const lastedMs = (last?.atMs ?? 0) - (first?.atMs ?? 0);
-      return { what, first: first?.value ?? 0, last: last?.value ?? 0, grown: trend(points) * lastedMs };
+      const quarters = [0, 1, 2, 3].map((quarter) => {
+        const part = points.slice((points.length * quarter) / 4, (points.length * (quarter + 1)) / 4);
+        return medianOf(part.map(({ value }) => value));
+      });
+      return { what, first: first?.value ?? 0, last: last?.value ?? 0, quarters, grown: trend(points) * lastedMs };
     });
   }
 }
@@ -48,6 +54,10 @@ function trend(points: readonly Point[]): number {
       if (other.atMs > one.atMs) slopes.push((other.value - one.value) / (other.atMs - one.atMs));
     }
   }
-  slopes.sort((one, other) => one - other);
-  return slopes[Math.floor(slopes.length / 2)] ?? 0;
+  return medianOf(slopes);
+}
+
+function medianOf(values: number[]): number {
+  values.sort((one, other) => one - other);
+  return values[Math.floor(values.length / 2)] ?? 0;
 }

@@ -96,7 +96,11 @@ export class SoakVisitors {
   async #request(number: number): Promise<void> {
     const { port, hostname } = this.#choose();
     const agent = number % 2 === 0 ? { agent: this.#options.agent } : {};
-    const answer = await visit(port, hostname, "/hello", agent);
+    const answer = await visit(port, hostname, "/hello", agent).catch((error: unknown) => {
+      // As every client of HTTP does (RFC 9112 §9.3.1): the idle connection was being closed.
+      if (!String(error).includes("On a reused connection")) throw error;
+      return visit(port, hostname, "/hello");
+    });
     if (answer.status !== 200) throw new Error(`${answer.status} ${answer.body}`);
     this.counts.requests += 1;
   }

@@ -186,8 +186,8 @@ export class SoakWorld {
       await this.nodes.admin("/api/kick", { who: name }, node);
       this.kicks += 1;
     } catch (error) {
-      // Without Redis, or when it has left meanwhile, a kick is refused: that is no failure.
-      if (!/DPX_STORE|DPX_NOT_FOUND/.test(String(error))) throw error;
+      // Without Redis, or when it has left meanwhile, a kick is refused, or has no answer in the time of a request.
+      if (!/DPX_STORE|DPX_NOT_FOUND|fetch failed/.test(String(error))) throw error;
       this.refusedKicks += 1;
     }
   }

@@ -57,7 +57,11 @@ export async function openVisit(
   if (body === undefined || typeof body === "string" || Buffer.isBuffer(body)) request.end(body);
   else body.pipe(request);
   const answered = once(request, "response") as Promise<[IncomingMessage]>;
-  const [response] = await within(answered, options.limitMs ?? 30_000, `an answer to ${hostname}${path}`);
+  const waited = within(answered, options.limitMs ?? 30_000, `an answer to ${hostname}${path}`);
+  const [response] = await waited.catch((error: unknown) => {
+    // The other side may close an idle connection at the very moment at which it is used again (RFC 9112 §9.3.1).
+    throw request.reusedSocket ? new Error(`On a reused connection: ${error}`, { cause: error }) : error;
+  });
   return response;
 }
 

@@ -1,0 +1,183 @@
+// Hundreds of clients at a node that is killed (thousands with DUPLEXITY_TEST_FULL=1): they come to the other nodes spread over
+// time, and visitors of their names and of others are served meanwhile.
+
+import { setTimeout as delay } from "node:timers/promises";
+import { describe, expect, it } from "vitest";
+import { type Crowd, startCrowd } from "../support/crowd.ts";
+import { startUp } from "../support/duplexity.ts";
+import { startHttpOrigin } from "../support/http-origin.ts";
+import { readMetrics } from "../support/metrics.ts";
+import { type Nodes, startNodes } from "../support/nodes.ts";
+import { ADMIN_TOKEN } from "../support/people.ts";
+import { useStage } from "../support/stage.ts";
+import { IS_FULL } from "../support/tunnel.ts";
+import { visit } from "../support/visitor.ts";
+import { poll } from "../support/wait.ts";
+
+const stage = useStage();
+const CLIENTS = IS_FULL ? 5_000 : 200;
+/** Names that are visited at the moment of the death. */
+const HELD = 20;
+/** A visitor comes so often to a name whose client is at another node. */
+const VISIT_EVERY_MS = 20;
+const CALM_MS = IS_FULL ? 10_000 : 2_000;
+const BACK_LIMIT_MS = IS_FULL ? 180_000 : 60_000;
+const BUCKET_MS = 100;
+/** Of a second's tenths each gets a tenth of them: with so few, some get more. */
+const MAX_SHARE = 0.2;
+const ROOM = ["--max-clients-per-owner", "20000", "--max-pipes-per-owner", "20000", "--max-clients", "20000"];
+
+interface Storm {
+  readonly nodes: Nodes;
+  readonly crowd: Crowd;
+  readonly visitors: Visitors;
+}
+
+async function start(links: 1 | 2): Promise<Storm> {
+  const nodes = await startNodes(stage, { args: ROOM });
+  const origin = await startHttpOrigin(stage);
+  const env = { DUPLEXITY_TOKEN: ADMIN_TOKEN };
+  const other = { url: nodes.servers[1]?.url ?? "", port: nodes.servers[1]?.port ?? 0 };
+  await startUp(stage, other.url, [`dog:${origin.target}`], { env, args: ["--links", "1"] });
+  const server = nodes.servers[0]?.url ?? "";
+  const limitMs = 300_000;
+  const crowd = await startCrowd(stage, {
+    ...{ server, target: origin.target, prefix: "cat", count: CLIENTS, token: ADMIN_TOKEN, links, limitMs },
+  });
+  return { nodes, crowd, visitors: new Visitors(other.port) };
+}
+
+/** Of a name that has nothing to do with the node that dies. */
+class Visitors {
+  readonly #port: number;
+  #lasted: number[] = [];
+  failures: string[] = [];
+  #isOver = false;
+  readonly #loop: Promise<void>;
+
+  constructor(port: number) {
+    this.#port = port;
+    this.#loop = this.#run();
+  }
+
+  /** The 99th percentile since it was asked last, in ms. */
+  p99(): number {
+    const lasted = this.#lasted.sort((one, other) => one - other);
+    this.#lasted = [];
+    return lasted[Math.floor(lasted.length * 0.99)] ?? Number.NaN;
+  }
+
+  async stop(): Promise<void> {
+    this.#isOver = true;
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const under = new Set<Promise<void>>();
+    while (!this.#isOver) {
+      const one = this.#visit();
+      under.add(one);
+      void one.finally(() => under.delete(one));
+      await delay(VISIT_EVERY_MS);
+    }
+    await Promise.all(under);
+  }
+
+  async #visit(): Promise<void> {
+    const begunAt = performance.now();
+    const answer = await visit(this.#port, "dog.localhost", "/hello").catch((error: unknown) => String(error));
+    if (typeof answer === "string" || answer.status !== 200) this.failures.push(JSON.stringify(answer));
+    this.#lasted.push(performance.now() - begunAt);
+  }
+}
+
+/** All links that there are at the nodes that live. */
+async function linksOf(nodes: Nodes): Promise<number> {
+  const both = nodes.servers.slice(1).map(({ internalPort }) => readMetrics(internalPort));
+  return (await Promise.all(both)).reduce((sum, metrics) => sum + (metrics.get("duplexity_links") ?? 0), 0);
+}
+
+/** The largest share of `times` that falls into one bucket. */
+function largestShare(times: readonly number[]): number {
+  const buckets = new Map<number, number>();
+  for (const at of times) {
+    const bucket = Math.floor(at / BUCKET_MS);
+    buckets.set(bucket, (buckets.get(bucket) ?? 0) + 1);
+  }
+  return Math.max(0, ...buckets.values()) / times.length;
+}
+
+describe(`The death of a node with ${CLIENTS} clients`, () => {
+  it("brings those with one link to the others at any time of a second, and every request waits for them", async () => {
+    const { nodes, crowd, visitors } = await start(1);
+    visitors.p99();
+    await delay(CALM_MS);
+    const calmMs = visitors.p99();
+    const killedAt = Date.now();
+    nodes.servers[0]?.process.kill("SIGKILL");
+    const port = nodes.servers[2]?.port ?? 0;
+    const held = crowd.names.slice(0, HELD).map((name) => visit(port, `${name}.localhost`, "/hello"));
+    const backs = await poll(
+      () => {
+        const all = new Map(crowd.news.filter(({ type }) => type === "up").map(({ name, at }) => [name, at]));
+        return all.size === CLIENTS ? [...all.values()] : null;
+      },
+      BACK_LIMIT_MS,
+      "all clients to be back",
+    );
+    const stormMs = visitors.p99();
+    await visitors.stop();
+    // When each is due to dial for the first time after it has lost its node.
+    const dials = new Map(
+      crowd.news.filter(({ type, delayMs }) => type === "reconnecting" && delayMs > 0).map((one) => [one.name, one]),
+    );
+    const due = [...dials.values()].map(({ at, delayMs }) => at + delayMs - killedAt);
+    const codes = new Map<string, number>();
+    for (const { type, code } of crowd.news) if (type === "reconnecting") codes.set(code, (codes.get(code) ?? 0) + 1);
+    const sorted = backs.map((at) => at - killedAt).sort((one, other) => one - other);
+    console.log("storm, one link:", {
+      ...{ clients: CLIENTS, due: largestShare(due), arrivals: largestShare(sorted) },
+      ...{ medianMs: sorted[Math.floor(sorted.length / 2)], lastMs: sorted.at(-1), calmMs, stormMs },
+      codes: Object.fromEntries(codes),
+    });
+    expect((await Promise.all(held)).map(({ status }) => status)).toEqual(Array(HELD).fill(200));
+    expect(visitors.failures).toEqual([]);
+    expect(largestShare(due)).toBeLessThan(MAX_SHARE);
+  }, 600_000);
+
+  it("is not known to those with a second link, who come back over seconds", async () => {
+    const { nodes, crowd, visitors } = await start(2);
+    // Each has its second link.
+    await poll(async () => (await linksOf(nodes)) >= CLIENTS + 1, BACK_LIMIT_MS, "the second links", 500);
+    visitors.p99();
+    await delay(CALM_MS);
+    const calmMs = visitors.p99();
+    const before = crowd.news.length;
+    const killedAt = performance.now();
+    nodes.servers[0]?.process.kill("SIGKILL");
+    const port = nodes.servers[2]?.port ?? 0;
+    const held = crowd.names.slice(0, HELD).map((name) => visit(port, `${name}.localhost`, "/hello"));
+    const links: number[] = [];
+    await poll(
+      async () => {
+        links.push(await linksOf(nodes));
+        return (links.at(-1) ?? 0) >= 2 * CLIENTS + 1;
+      },
+      BACK_LIMIT_MS,
+      "two links of each client",
+      BUCKET_MS,
+    );
+    const stormMs = visitors.p99();
+    await visitors.stop();
+    const lost = new Set(crowd.news.slice(before).map(({ name }) => name)).size;
+    const steps = links.map((count, index) => count - (links[index - 1] ?? count));
+    console.log("storm, two links:", {
+      ...{ clients: CLIENTS, lost, arrivals: Math.max(...steps) / CLIENTS, calmMs, stormMs },
+      lastMs: Math.round(performance.now() - killedAt),
+    });
+    expect((await Promise.all(held)).map(({ status }) => status)).toEqual(Array(HELD).fill(200));
+    expect(visitors.failures).toEqual([]);
+    expect(lost).toBe(0);
+    expect(Math.max(...steps)).toBeLessThan(MAX_SHARE * CLIENTS);
+  }, 600_000);
+});
