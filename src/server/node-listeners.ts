@@ -26,6 +26,8 @@ const MAX_INTERNAL_CONNECTIONS = 256;
 const MAX_CALL_CONNECTIONS = 4_096;
 /** How long a request on the internal listener may take to arrive. */
 const INTERNAL_REQUEST_MS = 10_000;
+/** What another node adds to the head of what it passes on is less. */
+const PASSED_ON_BYTES = 4_096;
 /** A TLS handshake that takes longer is cut. */
 const TLS_HANDSHAKE_MS = 10_000;
 
@@ -99,11 +101,14 @@ export function createInternalListener(
     else if (isPassedOn(request)) own.takeForwarded(request, response);
     else void calls?.handle(request, response, path);
   };
-  const timeouts = { requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS };
+  const bounds = {
+    ...{ requestTimeout: INTERNAL_REQUEST_MS, headersTimeout: INTERNAL_REQUEST_MS },
+    maxHeaderSize: limits.maxHeadBytes + PASSED_ON_BYTES,
+  };
   const server =
     internalTls === null
-      ? createHttpServer(timeouts, answer)
-      : createHttpsServer({ ...timeouts, ...internalTls, ...CERTIFICATES }, answer);
+      ? createHttpServer(bounds, answer)
+      : createHttpsServer({ ...bounds, ...internalTls, ...CERTIFICATES }, answer);
   // Clients that come to other nodes are passed on to here.
   const ofClients = places === null ? 0 : 2 * limits.maxClients + limits.maxUnauthenticated;
   server.maxConnections = (calls === null ? MAX_INTERNAL_CONNECTIONS : MAX_CALL_CONNECTIONS) + ofClients;

@@ -5,6 +5,7 @@ import { connect, Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { forwardedField } from "../../src/server/forwarded-proof.ts";
 import { type NodeRole, type ServeOptions, type Server, serve } from "../../src/server/index.ts";
+import { DEFAULT_LIMITS } from "../../src/server/serve-options.ts";
 import { startRedis } from "../support/redis.ts";
 import { useStage } from "../support/stage.ts";
 import { poll } from "../support/wait.ts";
@@ -86,6 +87,12 @@ describe("A request for another node's role", () => {
     const stranger = await ask(proxy.publicUrl, { path: "/api/users" });
     expect(stranger.status).toBe(401);
     expect(stranger.headers["www-authenticate"]).toBeDefined();
+  });
+
+  it("may have a head as large as any", async () => {
+    const { proxy } = await startTwo();
+    const headers = { ...ADMIN, cookie: `a=${"x".repeat(DEFAULT_LIMITS.maxHeadBytes - 1_024)}` };
+    expect((await ask(proxy.publicUrl, { path: "/api/users", headers })).status).toBe(200);
   });
 
   it("comes from whom it came to the first node, as its proxy said, and from nobody whom a visitor names", async () => {
