@@ -5,7 +5,15 @@ import { asDuplexityError } from "../../protocol/index.ts";
 import { decodeEnvelope, type Envelope, encodeEnvelope, readMessage, readOutcome } from "./topic-codec.ts";
 import { TopicHandlers } from "./topic-handlers.ts";
 import { TopicRequests } from "./topic-requests.ts";
-import type { Handler, MessageOf, Outcome, RequestOptions, RequestResult, TopicName } from "./topics.ts";
+import {
+  type Handler,
+  MAX_TOPIC_REQUESTS,
+  type MessageOf,
+  type Outcome,
+  type RequestOptions,
+  type RequestResult,
+  type TopicName,
+} from "./topics.ts";
 
 /** Where an envelope goes: to all that hear a topic, or to one node. */
 export type Addressee = { readonly topic: TopicName } | { readonly nodeId: string };
@@ -22,8 +30,8 @@ export interface NodeTopicsOptions {
 const MAX_RUNNING = 1_000;
 /** Whoever has not replied by then is asked again: a message to it, or its reply, was lost. */
 const RESEND_MS = 300;
-/** Requests whose outcome is kept for those that come again; the oldest is forgotten. */
-const MAX_REMEMBERED = 256;
+/** Requests whose outcome is kept for those that come again, as many as may wait at a node; the oldest is forgotten. */
+const MAX_REMEMBERED = MAX_TOPIC_REQUESTS;
 
 export class NodeTopics {
   readonly #options: NodeTopicsOptions;

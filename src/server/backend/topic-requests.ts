@@ -53,7 +53,8 @@ export class TopicRequests {
       resolve();
     };
     const reply = (nodeId: string, outcome: Outcome<T>): void => {
-      if (replies.size < MAX_REPLIES) replies.set(nodeId, { nodeId, outcome });
+      // Whoever is asked again and has forgotten that it did it finds nothing more to do: the first reply says what it did.
+      if (replies.size < MAX_REPLIES && !replies.has(nodeId)) replies.set(nodeId, { nodeId, outcome });
       missing.delete(nodeId);
       if (missing.size === 0) end();
     };
