@@ -10,8 +10,9 @@ import { useStage } from "../support/stage.ts";
 import { poll } from "../support/wait.ts";
 
 const stage = useStage();
-const SEED = Number(process.env.DUPLEXITY_FAULT_SEED ?? 1);
-const SCHEDULES = Number(process.env.DUPLEXITY_FAULT_SCHEDULES ?? 3);
+/** The short form: two that have eleven of the faults between them, and are over in well under a minute. */
+const SEED = Number(process.env.DUPLEXITY_FAULT_SEED ?? 2);
+const SCHEDULES = Number(process.env.DUPLEXITY_FAULT_SCHEDULES ?? 2);
 const SCHEDULE_LIMIT_MS = 240_000;
 
 describe("A cluster of which everything fails", () => {
