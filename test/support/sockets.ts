@@ -1,5 +1,6 @@
 // Small things that every test with sockets needs: a free port, a way to hurry a server's end.
 
+import { randomInt } from "node:crypto";
 import type { AddressInfo, Server, Socket } from "node:net";
 import { createServer } from "node:net";
 import type { Stage } from "./stage.ts";
@@ -26,10 +27,30 @@ export function closeWithSockets(stage: Stage, server: Server): void {
   });
 }
 
-/** A port on which nothing listened a moment ago, and most likely nothing listens now. */
+/**
+ * Below what systems give out by themselves (Linux from 32,768, others from 49,152): neither a listener on port 0 nor a
+ * connection of somebody else takes one by chance, also not while a server that had it is down.
+ */
+const FREE_PORTS = { from: 20_000, count: 12_000 } as const;
+const givenPorts = new Set<number>();
+
+/** A port on which nothing listened a moment ago, and most likely nothing listens now. Another one each time. */
 export async function freePort(): Promise<number> {
+  for (;;) {
+    const port = FREE_PORTS.from + randomInt(FREE_PORTS.count);
+    if (givenPorts.has(port)) continue;
+    givenPorts.add(port);
+    if (await isFree(port)) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
   const server = createServer();
-  const port = await listen(server);
+  try {
+    await listen(server, port);
+  } catch {
+    return false;
+  }
   await new Promise((resolve) => server.close(resolve));
-  return port;
+  return true;
 }
