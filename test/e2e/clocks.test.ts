@@ -39,6 +39,12 @@ async function setAll(nodes: Nodes, clocks: readonly FakeClock[], aheadS: readon
   }
 }
 
+async function untilKnown(nodes: Nodes, name: string, number: number): Promise<void> {
+  const isKnown = async (): Promise<boolean> =>
+    JSON.stringify(await nodes.admin("/api/users", undefined, number)).includes(`"${name}"`);
+  await poll(isKnown, 5_000, `${name} at node ${number}`);
+}
+
 /** `up` at each node in turn: it comes up. */
 async function comesUpEverywhere(nodes: Nodes, token: string): Promise<void> {
   const origin = await startHttpOrigin(stage);
@@ -52,13 +58,14 @@ describe("A cluster whose nodes' clocks are ten minutes apart", () => {
   it("ends bans and tokens of five minutes by one time, whichever node made them", async () => {
     const { nodes } = await startApart(CLOCKS_S);
     await nodes.admin("/api/users", { name: "ben" });
+    for (const number of NUMBERS) await untilKnown(nodes, "ben", number);
     for (const maker of NUMBERS) {
       const made = await nodes.admin("/api/tokens", { name: `ci${maker}`, user: "ben", ttlMs: SHORT_MS }, maker);
       await comesUpEverywhere(nodes, String(made.secret));
     }
     for (const maker of NUMBERS) {
       const name = `eve${maker}`;
-      await nodes.admin("/api/users", { name });
+      await nodes.admin("/api/users", { name }, maker);
       const { until } = await nodes.admin("/api/kick", { who: name, banMs: SHORT_MS }, maker);
       expect(Math.abs(Date.parse(String(until)) - Date.now() - SHORT_MS), name).toBeLessThan(SLACK_MS);
       for (const number of NUMBERS) {

@@ -72,8 +72,9 @@ describe("A cluster whose Redis fails over and loses writes", () => {
     const nodes = await startNodes(stage, { watched });
     const tokens = new Map<string, { env: { DUPLEXITY_TOKEN: string } }>();
     for (const name of OWNERS) {
-      await nodes.admin("/api/users", { name });
-      const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: name });
+      // Of one node: another one hears of the user a moment later.
+      await nodes.admin("/api/users", { name }, 0);
+      const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: name }, 0);
       tokens.set(name, { env: { DUPLEXITY_TOKEN: String(secret) } });
     }
     const [old, next] = [await startHttpOrigin(stage, "old"), await startHttpOrigin(stage, "next")];

@@ -86,8 +86,9 @@ export class FaultWorld {
     const nodes = await startNodes(stage, { hasWires: true, args: SERVER_ARGS, redisArgs, clocks });
     const tokens = new Map<string, string>();
     for (const name of OWNERS) {
-      await nodes.admin("/api/users", { name });
-      const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: name });
+      // Of one node: another one hears of the user a moment later.
+      await nodes.admin("/api/users", { name }, 0);
+      const { secret } = await nodes.admin("/api/tokens", { name: "ci", user: name }, 0);
       tokens.set(name, String(secret));
     }
     return new FaultWorld(stage, { nodes, tokens, redisArgs, clocks });
