@@ -12,8 +12,22 @@ const MINUTES = Number(process.env.DUPLEXITY_SOAK_MINUTES ?? 0);
 const SEED = Number(process.env.DUPLEXITY_SOAK_SEED ?? 1);
 const IS_LONG = MINUTES > 0;
 const PACE: SoakPace = IS_LONG
-  ? { seed: SEED, cutEveryMs: 20_000, sampleEveryMs: 10_000, comeAndGoEveryMs: 5_000, heartbeatSeconds: 5 }
-  : { seed: SEED, cutEveryMs: 500, sampleEveryMs: 1_000, comeAndGoEveryMs: 250, heartbeatSeconds: 1 };
+  ? {
+      seed: SEED,
+      cutEveryMs: 20_000,
+      sampleEveryMs: 10_000,
+      comeAndGoEveryMs: 5_000,
+      heartbeatSeconds: 5,
+      resumeSeconds: 30,
+    }
+  : {
+      seed: SEED,
+      cutEveryMs: 500,
+      sampleEveryMs: 1_000,
+      comeAndGoEveryMs: 250,
+      heartbeatSeconds: 1,
+      resumeSeconds: 15,
+    };
 const LAST_MS = IS_LONG ? MINUTES * 60_000 : 12_000;
 /** Code is compiled, caches are filled, V8 makes its young generation larger. */
 const WARM_UP_MS = IS_LONG ? Math.min(300_000, LAST_MS / 4) : 4_000;

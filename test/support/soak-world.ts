@@ -30,6 +30,8 @@ export interface SoakPace {
   readonly comeAndGoEveryMs: number;
   /** Twice this, and a link that is swallowed is found dead. */
   readonly heartbeatSeconds: number;
+  /** What a client leaves at a hub that it does not come back to is kept for so long. */
+  readonly resumeSeconds: number;
 }
 
 const STAYING = ["cat1", "cat2", "cat3"] as const;
@@ -75,7 +77,16 @@ export class SoakWorld {
 
   static async start(stage: Stage, pace: SoakPace): Promise<SoakWorld> {
     const heartbeat = `${pace.heartbeatSeconds}s`;
-    const args = ["--heartbeat-idle", heartbeat, "--heartbeat-timeout", heartbeat, "--log-level", "warn"];
+    const args = [
+      "--heartbeat-idle",
+      heartbeat,
+      "--heartbeat-timeout",
+      heartbeat,
+      "--resume-window",
+      `${pace.resumeSeconds}s`,
+      "--log-level",
+      "warn",
+    ];
     const nodes = await startNodes(stage, { hasWires: true, args, nodeArgs: INSPECT_ARGS });
     const origin = await startHttpOrigin(stage);
     const env = { DUPLEXITY_TOKEN: ADMIN_TOKEN };
