@@ -425,11 +425,16 @@ describe("Hub in a cluster", () => {
     await poll(() => a.hub.statistics.clients === 0, 5_000, "the client's end", 5);
   });
 
-  it("says so when the node that a dialer's ticket is of is gone", async () => {
+  it("sends a dialer away while the node that its ticket is of is gone, and takes it once that is back", async () => {
     const { a, b } = await cluster({ dialersAt: "node-2", alternative: "none" });
     a.peerProxy.isRefusing = true;
     const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
-    await expect(clientAt(a, origin.port)).rejects.toMatchObject({ code: "DPX_DRAINING" });
+    const coming = clientAt(a, origin.port);
+    await poll(() => a.peerProxy.accepted > 0, 5_000, "the dialer to be passed on", 5);
     await poll(() => b.own.unauthenticated === 0, 5_000, "its place in the lobby to be free", 5);
+    a.peerProxy.isRefusing = false;
+    // It has been told when to come back: else it would not for the first time.
+    await coming;
+    expect(hasLink(a)).toBe(true);
   });
 });
