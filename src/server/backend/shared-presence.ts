@@ -81,6 +81,8 @@ export class SharedPresence implements Presence {
   async join(node: NodeRecord): Promise<void> {
     const isHereAlready = this.#own !== null;
     this.#own = node;
+    // One that is under way says what was before: it must not come last.
+    await this.#beating;
     try {
       await this.#ask(node);
     } catch (error) {

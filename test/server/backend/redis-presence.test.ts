@@ -5,10 +5,11 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { MemoryPresence } from "../../../src/server/backend/memory-presence.ts";
 import type { NodeRecord, PresenceChange } from "../../../src/server/backend/presence.ts";
 import { RedisPresence, type RedisPresenceOptions } from "../../../src/server/backend/redis-presence.ts";
+import { SharedPresence } from "../../../src/server/backend/shared-presence.ts";
 import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";
-import { poll } from "../../support/wait.ts";
+import { deferred, poll } from "../../support/wait.ts";
 import { connectTo, freshPrefix } from "./redis-stage.ts";
 
 const stage = useStage();
@@ -134,6 +135,36 @@ describe("RedisPresence", () => {
     await poll(() => one.changes.some(({ went }) => went.length > 0), 10_000, "the end of who does not come back", 5);
     expect(one.ids()).toEqual(["node-1", "node-2"]);
     expect(one.changes.flatMap(({ went }) => went)).toEqual([nodeRecord(3)]);
+  });
+
+  it("says a change of itself last, also while it says what was before", async () => {
+    const written: string[] = [];
+    const [begun, held] = [deferred<void>(), deferred<void>()];
+    let calls = 0;
+    const board = {
+      write: async (_nodeId: string, line: string) => {
+        calls += 1;
+        // As on one of several connections to a backend.
+        if (calls === 2) {
+          begun.resolve();
+          await held.promise;
+        }
+        written.push(line);
+        return { there: [line], left: [] };
+      },
+    };
+    const presence = new SharedPresence({ board, beatMs: 1_000_000 });
+    stage.defer(() => presence.close());
+    await presence.join(nodeRecord(1));
+    const beat = presence.look();
+    await begun.promise;
+    const told = presence.join({ ...nodeRecord(1), isDraining: true });
+    // Time to overtake it.
+    await Promise.race([told, new Promise(setImmediate)]);
+    held.resolve();
+    await Promise.all([beat, told]);
+    expect(written.map((line) => JSON.parse(line).isDraining)).toEqual([false, false, true]);
+    expect(presence.nodes()[0]?.isDraining).toBe(true);
   });
 
   it("goes on saying that it is there when it could not say a change of itself at once", async () => {
