@@ -87,6 +87,15 @@ export class AccountBook {
     return account?.name === name ? account : null;
   }
 
+  /** Has the mirror look at the account of that name in the store first. */
+  async lookUpByName(name: string): Promise<Account | null> {
+    const holder = holderOf(await this.#store.get(nameKey(name)));
+    // Or whoever had it: they may be gone.
+    const userId = holder ?? this.byName(name)?.userId ?? null;
+    if (userId !== null) await this.#mirror.refresh(accountKey(userId));
+    return this.byName(name);
+  }
+
   /** Whoever is an admin, in the store now, except those whom somebody is removing. */
   async admins(): Promise<readonly StoredAccount[]> {
     const inTime = this.#now() - ABANDONED_MS;

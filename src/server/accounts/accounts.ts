@@ -80,6 +80,12 @@ export class Accounts {
     return this.#book.byName(canonicalAccountName(name));
   }
 
+  /** The same as the store has it now: another node may have made it a moment ago. @throws {DuplexityError} `DPX_STORE` */
+  async lookUpByName(name: string): Promise<Account | null> {
+    const canonical = canonicalAccountName(name);
+    return isAccountName(canonical) ? this.#book.lookUpByName(canonical) : null;
+  }
+
   /** Whoever has signed in by the outside provider as `subject`. */
   byOutside(issuer: string, subject: string): Account | null {
     return this.#book.byOutside({ issuer, subject });

@@ -83,7 +83,7 @@ class Kicking {
   /** Whom a ban would be for: what the clients were found by, else a known user, else a name that a pipe could have. */
   async #subjectOf(who: string, found: Found, { identity }: ApiCall): Promise<BanSubject> {
     const { accounts, domain } = this.#options;
-    const account = accounts.byName(userNameOf(who));
+    const account = await accounts.lookUpByName(userNameOf(who));
     if (found.kind === "client") return { kind: "client", clientId: who };
     if (found.kind === "hostname") return { kind: "hostname", hostname: hostnameOf(who, domain) };
     if (account !== null && userIdOf(identity) === account.userId) {

@@ -22,7 +22,7 @@ export interface ApiHub {
 export interface ApiOptions {
   readonly hub: ApiHub;
   readonly authenticator: Authenticator;
-  readonly accounts: Pick<Accounts, "all" | "byId" | "byName" | "create" | "invite" | "remove">;
+  readonly accounts: Pick<Accounts, "all" | "byId" | "lookUpByName" | "create" | "invite" | "remove">;
   readonly tokens: Pick<MachineTokens, "all" | "create" | "ofUser" | "revoke">;
   readonly bans: Pick<Bans, "add" | "all" | "lift">;
   readonly audit: Pick<AuditLog, "read" | "record">;

@@ -20,10 +20,10 @@ export function tokenEndpoints(options: ApiOptions): ApiEndpoints {
     return userId === null ? [] : tokens.ofUser(userId);
   }
 
-  function ownerOf(identity: Identity, user: string | undefined): Account {
+  async function ownerOf(identity: Identity, user: string | undefined): Promise<Account> {
     const userId = userIdOf(identity);
     const own = userId === null ? null : accounts.byId(userId);
-    const account = user === undefined ? own : accounts.byName(userNameOf(user));
+    const account = user === undefined ? own : await accounts.lookUpByName(userNameOf(user));
     // Who is no admin is not told which users there are.
     if (!identity.isAdmin && (account === null || account.userId !== userId)) {
       throw new DuplexityError("DPX_FORBIDDEN", `Cannot make a token for "${user ?? ""}": only an admin may`, {
@@ -45,7 +45,7 @@ export function tokenEndpoints(options: ApiOptions): ApiEndpoints {
       user: optional(body, "user", readWho),
     }));
     const { name, namePatterns, ttlMs, user } = wanted;
-    const account = ownerOf(identity, user);
+    const account = await ownerOf(identity, user);
     const expiresAt = ttlMs === undefined ? null : now() + ttlMs;
     const { token, secret } = await tokens.create(account.userId, { name, namePatterns, expiresAt });
     const names = token.namePatterns === null ? "any name" : token.namePatterns.join(", ");

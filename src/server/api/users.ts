@@ -28,7 +28,7 @@ export function userEndpoints(options: ApiOptions): ApiEndpoints {
   /** Another one, or one for a lost password: the old password holds until the link is used, then every sign-in ends. */
   async function invite({ identity, from, asked }: ApiCall): Promise<object> {
     const name = readAsked(asked, ["name"], (body) => fields.field(body, "name", readWho));
-    const account = accounts.byName(userNameOf(name));
+    const account = await accounts.lookUpByName(userNameOf(name));
     if (account === null) throw unknownUser(options, name, "invite");
     if (account.outside !== null) {
       throw new DuplexityError("DPX_USAGE", `Cannot invite "${account.name}": they sign in at the other provider`, {
@@ -44,7 +44,7 @@ export function userEndpoints(options: ApiOptions): ApiEndpoints {
 
   async function remove({ identity, from, asked }: ApiCall): Promise<object> {
     const name = readAsked(asked, ["name"], (body) => fields.field(body, "name", readWho));
-    const account = accounts.byName(userNameOf(name));
+    const account = await accounts.lookUpByName(userNameOf(name));
     if (account === null) throw unknownUser(options, name, "remove");
     if (account.userId === userIdOf(identity)) {
       throw new DuplexityError("DPX_USAGE", `Cannot remove "${account.name}": that is you`, {

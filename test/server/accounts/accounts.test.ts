@@ -122,6 +122,21 @@ describe("Accounts.create", () => {
   });
 });
 
+describe("Accounts.lookUpByName", () => {
+  it("finds an account of which no word has come from the node that made it, and has it found by its id from then on", async () => {
+    const { accounts, store, now } = await openWorld(stage);
+    vi.spyOn(store, "watch").mockReturnValueOnce(() => {});
+    const deaf = await openAccounts(stage, store, now);
+    const { userId } = await accounts.create({ name: "ben", isAdmin: false, namePatterns: null });
+    expect(deaf.byName("ben")).toBeNull();
+    expect(await deaf.lookUpByName("Ben")).toMatchObject({ userId });
+    expect(deaf.byId(userId)).toMatchObject({ name: "ben" });
+    await accounts.remove(userId);
+    expect(await deaf.lookUpByName("ben")).toBeNull();
+    expect(await deaf.lookUpByName("ben/\u00e9")).toBeNull();
+  });
+});
+
 describe("Accounts.remove", () => {
   it("takes invites, tokens and the name along, and a new account of that name has nothing of it", async () => {
     const { accounts, tokens, store } = await openWorld(stage);

@@ -10,7 +10,7 @@ export const NO_PEOPLE: Pick<ApiOptions, "accounts" | "tokens" | "audit"> & {
   accounts: {
     all: () => [],
     byId: () => null,
-    byName: () => null,
+    lookUpByName: async () => null,
     create: () => Promise.reject(none()),
     invite: () => Promise.reject(none()),
     remove: () => Promise.reject(none()),
