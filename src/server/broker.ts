@@ -33,6 +33,8 @@ const FIND_TIMEOUT_MS = 2_000;
 const KICK_TIMEOUT_MS = 10_000;
 /** Clients in one message, which has a limit. */
 const BANISH_BATCH = 500;
+/** Clients of one hub that are told to whoever has mistyped one: a reply has room for some more. */
+const MAX_TOLD = 1_000;
 /** Names that a list shows of clients at other hubs. */
 const MAX_LISTED_NAMES = 10_000;
 
@@ -73,9 +75,13 @@ export class Broker {
     return united(result);
   }
 
-  /** All clients that `find` could find. */
+  /** Clients that `find` could find, some of each hub: for whoever has mistyped one. Never rejects. */
   async everybody(): Promise<readonly KickedClient[]> {
-    return united(await this.#ask({ type: "find", who: null }, FIND_TIMEOUT_MS)).clients;
+    try {
+      return united(await this.#ask({ type: "find", who: null }, FIND_TIMEOUT_MS)).clients;
+    } catch {
+      return [];
+    }
   }
 
   /**
@@ -133,7 +139,8 @@ export class Broker {
         await hub.banish(message);
         return NOBODY;
       case "find":
-        return message.who === null ? { kind: null, clients: hub.everybody() } : hub.find(message.who);
+        if (message.who !== null) return hub.find(message.who);
+        return { kind: null, clients: hub.everybody().slice(0, MAX_TOLD) };
       case "judge":
         hub.judgeAll();
         return NOBODY;

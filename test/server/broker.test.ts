@@ -4,6 +4,7 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { DuplexityError } from "../../src/protocol/index.ts";
 import type { NodeRecord, Presence } from "../../src/server/backend/index.ts";
 import { MemoryTopics } from "../../src/server/backend/memory-topics.ts";
+import { MAX_TOPIC_MESSAGE_BYTES } from "../../src/server/backend/topics.ts";
 import { Broker } from "../../src/server/broker.ts";
 import { useStage } from "../support/stage.ts";
 import { register, registration } from "./backend/registration.ts";
@@ -89,6 +90,19 @@ describe("Broker", () => {
     });
     replies.mockResolvedValue({ replies: [found("user", "client-a"), found("user", "client-b")], missing: [] });
     expect((await broker.find("ben")).clients).toHaveLength(2);
+  });
+
+  it("tells whoever has mistyped a name of some clients, as many as a reply has room for, or of none", async () => {
+    const row = { clientId: "c".repeat(21), user: "ben@example", hub: "node-1", pipes: ["cat1.tunnel.example.com"] };
+    const [node] = cluster.nodes;
+    if (node === undefined) throw new Error("there is no node");
+    const rows = Array.from({ length: 9_000 }, (_, index) => ({ ...row, clientId: `client-${index}` }));
+    vi.spyOn(node.hub, "everybody").mockReturnValue(rows);
+    const told = await broker.everybody();
+    expect(told).toHaveLength(1_000);
+    expect(JSON.stringify(told).length).toBeLessThan(MAX_TOPIC_MESSAGE_BYTES);
+    vi.spyOn(topics, "request").mockRejectedValue(new DuplexityError("DPX_STORE", "The topics do not answer"));
+    expect(await broker.everybody()).toEqual([]);
   });
 
   it("says it once the name is registered at another hub, or nobody's", async () => {
