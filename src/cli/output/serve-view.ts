@@ -75,7 +75,7 @@ export function createServeView(options: ServeViewOptions): ServeView {
         const path = leave();
         const where =
           path === null
-            ? "Start on a terminal for the link, or use --admin-token-file."
+            ? "Start on a terminal for the link, or make one by an admin token: duplexity user add NAME --admin."
             : `The link to become it, until ${until}, is in ${path}`;
         const text = `There is no admin yet. ${where}`;
         if (options.logFormat === "json") options.log("warn", text);
