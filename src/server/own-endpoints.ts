@@ -39,6 +39,9 @@ export interface OwnEndpointsOptions {
   readonly maxHeadBytes: number;
 }
 
+/** How long the server may take for its answer: a kick waits for every hub. */
+const ANSWER_MS = 30_000;
+
 const ignore = (): void => {};
 
 export class OwnEndpoints {
@@ -137,6 +140,10 @@ export class OwnEndpoints {
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
+    const place = this.#places.get(request.socket);
+    // What is here in full waits for us, and not we for it.
+    if (hasBody(request)) request.once("end", () => place?.restart(ANSWER_MS));
+    else place?.restart(ANSWER_MS);
     try {
       const { places } = this.#options;
       const nodes = places?.elsewhere({ path: pathOf(request), nodeId: null }) ?? null;
@@ -253,6 +260,11 @@ export class OwnEndpoints {
 
 function outside(): DuplexityError {
   return new DuplexityError("DPX_FORBIDDEN", "Cannot take the request: this node is in no cluster");
+}
+
+/** RFC 9112 §6.3: a request without either header has none. */
+function hasBody({ headers }: IncomingMessage): boolean {
+  return headers["transfer-encoding"] !== undefined || Number(headers["content-length"] ?? 0) > 0;
 }
 
 function isBelow(path: string, folder: string): boolean {

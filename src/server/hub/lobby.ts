@@ -16,8 +16,8 @@ export interface LobbyOptions {
 export interface LobbyPlace {
   /** What to do with the socket when its time is over. At first: destroy it. */
   onExpire: (error: DuplexityError) => void;
-  /** The socket did its step: its time starts anew. */
-  restart(): void;
+  /** The socket did its step: its time starts anew. @param deadlineMs For the next one. @default the lobby's */
+  restart(deadlineMs?: number): void;
   /** The socket has said who it is, or is gone. Safe to call twice. */
   leave(): void;
 }
@@ -79,15 +79,19 @@ export class Lobby {
         { hint: "Try again in a few seconds.", retryAfterMs: SHARE_RETRY_MS },
       );
     }
-    const timer = setTimeout(() => {
-      const { onExpire } = place;
-      place.leave();
-      onExpire(new DuplexityError("DPX_IDLE_SOCKET", `Nothing came within ${this.#deadlineMs / 1_000} s`));
-    }, this.#deadlineMs);
+    const startTimer = (deadlineMs: number): NodeJS.Timeout =>
+      setTimeout(() => {
+        const { onExpire } = place;
+        place.leave();
+        onExpire(new DuplexityError("DPX_IDLE_SOCKET", `Nothing came within ${deadlineMs / 1_000} s`));
+      }, deadlineMs);
+    let timer = startTimer(this.#deadlineMs);
     const place: LobbyPlace = {
       onExpire: () => socket.destroy(),
-      restart: () => {
-        if (this.#places.has(place)) timer.refresh();
+      restart: (deadlineMs = this.#deadlineMs) => {
+        if (!this.#places.has(place)) return;
+        clearTimeout(timer);
+        timer = startTimer(deadlineMs);
       },
       leave: () => {
         if (!this.#places.delete(place)) return;

@@ -3,14 +3,17 @@
 import { once } from "node:events";
 import { get, type IncomingMessage } from "node:http";
 import { connect } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import type { WebSocket } from "ws";
 import { newClientKey } from "../../../src/client/index.ts";
 import { encodeMessage } from "../../../src/protocol/index.ts";
 import { MemoryRegistry } from "../../../src/server/backend/index.ts";
+import { type Authenticator, KeyProofAuthenticator } from "../../../src/server/identity/index.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { useStage } from "../../support/stage.ts";
 import { poll, within } from "../../support/wait.ts";
+import { NO_PEOPLE } from "./no-people.ts";
 import { SlowRegistry } from "./slow-registry.ts";
 import { type HandClient, type HubStage, startHub } from "./stage.ts";
 import { HANDLER, openRequest, reach, routeTo, upAndLive } from "./steps.ts";
@@ -720,6 +723,24 @@ describe("Sockets that do not say who they are", () => {
     expect(await closed).toContain("DPX_IDLE_SOCKET");
     // The control socket that said who it is stays.
     expect(hub.hub.statistics.controls).toBe(1);
+  });
+
+  it("are not closed while the server itself takes longer for its answer", async () => {
+    const keys = new KeyProofAuthenticator();
+    const authenticator: Authenticator = {
+      challenge: keys.challenge,
+      current: (identity) => keys.current(identity),
+      authenticateToken: () => keys.authenticateToken(),
+      authenticate: async (claim) => ({ ...(await keys.authenticate(claim)), isAdmin: true }),
+    };
+    const lookUpByName = () => delay(300, null);
+    const people = { ...NO_PEOPLE, accounts: { ...NO_PEOPLE.accounts, lookUpByName } };
+    const hub = await startHub(stage, { idleSocketMs: 100, authenticator, people });
+    const authorization = await hub.client().authorization("/api/users/invite", "POST");
+    const headers = { authorization, "content-type": "application/json" };
+    const answer = await fetch(`${hub.url}/api/users/invite`, { method: "POST", body: '{"name":"ben"}', headers });
+    expect(answer.status).toBe(404);
+    await hub.settled();
   });
 
   it.each([

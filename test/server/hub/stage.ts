@@ -220,9 +220,9 @@ export class HandClient {
   }
 
   /** `Authorization` for one request to `path`. */
-  async authorization(path: string): Promise<string> {
+  async authorization(path: string, method = "GET"): Promise<string> {
     if (this.token !== null) return `Bearer ${this.token}`;
-    return authorizationFor({ url: new URL(path, this.#url), key: this.key });
+    return authorizationFor({ url: new URL(path, this.#url), method, key: this.key });
   }
 
   async openControl(): Promise<HandControl> {
