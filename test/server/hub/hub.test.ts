@@ -731,7 +731,11 @@ describe("Sockets that do not say who they are", () => {
       challenge: keys.challenge,
       current: (identity) => keys.current(identity),
       authenticateToken: () => keys.authenticateToken(),
-      authenticate: async (claim) => ({ ...(await keys.authenticate(claim)), isAdmin: true }),
+      authenticate: async (claim) => ({
+        ...(await keys.authenticate(claim)),
+        isAdmin: true,
+        proof: { kind: "admin-token" },
+      }),
     };
     const lookUpByName = () => delay(300, null);
     const people = { ...NO_PEOPLE, accounts: { ...NO_PEOPLE.accounts, lookUpByName } };
