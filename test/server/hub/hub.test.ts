@@ -737,9 +737,9 @@ describe("Sockets that do not say who they are", () => {
         proof: { kind: "admin-token" },
       }),
     };
-    const lookUpByName = () => delay(300, null);
+    const lookUpByName = () => delay(1_500, null);
     const people = { ...NO_PEOPLE, accounts: { ...NO_PEOPLE.accounts, lookUpByName } };
-    const hub = await startHub(stage, { idleSocketMs: 100, authenticator, people });
+    const hub = await startHub(stage, { idleSocketMs: 700, authenticator, people });
     const authorization = await hub.client().authorization("/api/users/invite", "POST");
     const headers = { authorization, "content-type": "application/json" };
     const answer = await fetch(`${hub.url}/api/users/invite`, { method: "POST", body: '{"name":"ben"}', headers });
