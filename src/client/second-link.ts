@@ -2,19 +2,18 @@
 // is cut or its hub goes, the other is there already. Never the only one at the
 // start, and given up quietly wherever there is no other hub.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import { isFinal, longestWaitAfter } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
+import { Pause } from "./pause.ts";
 import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
-import { Uplink, type UplinkOptions } from "./uplink.ts";
+import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
 import { anyWithin, retryAfterMs, SECOND_SPREAD_MS } from "./waits.ts";
 
 export interface SecondLinkOptions {
-  /** What the first link is made with. */
-  readonly uplink: Omit<UplinkOptions, "servers" | "pipes" | "isSecond" | "onLost" | "onDrain">;
+  readonly uplink: TunnelUplinkOptions;
   /** Those that are not closed. */
   pipes(): readonly SealedPipe[];
   /** Addresses of other hubs, without the one that has the first link. */
@@ -31,12 +30,12 @@ const LOOK_AGAIN_MS = 60_000;
 export class SecondLink {
   readonly #options: SecondLinkOptions;
   readonly #life = new AbortController();
+  /** For the present link's end, or for the time of the next attempt. */
+  readonly #pause = new Pause({ signal: this.#life.signal, ref: false });
   readonly #backoff = new Backoff();
   #uplink: Uplink | null = null;
   #isStarted = false;
   #isUp = false;
-  /** Resolves the wait for the present link's end, or for the time of the next attempt. */
-  #wake: () => void = () => {};
 
   constructor(options: SecondLinkOptions) {
     this.#options = options;
@@ -73,12 +72,12 @@ export class SecondLink {
 
   /** The first link leads to the same hub now: this one is to lead to another. */
   move(): void {
-    this.#drop(new DuplexityError("DPX_LINK_LOST", "The first link leads to the same hub"));
+    this.abort(new DuplexityError("DPX_LINK_LOST", "The first link leads to the same hub"));
   }
 
   /** Drops its sockets without a word: they are believed to be dead. */
   abort(error: DuplexityError): void {
-    this.#drop(error);
+    this.#uplink?.abort(error);
   }
 
   async closePipes(names: readonly string[]): Promise<void> {
@@ -97,7 +96,7 @@ export class SecondLink {
   async close(error: DuplexityError): Promise<void> {
     const uplink = this.#uplink;
     this.#life.abort(error);
-    this.#wake();
+    this.#pause.end();
     await uplink?.close(error);
   }
 
@@ -106,13 +105,13 @@ export class SecondLink {
     while (!signal.aborted) {
       const url = this.#pick();
       if (url === null) {
-        await this.#wait(LOOK_AGAIN_MS * (0.5 + Math.random()));
+        await this.#pause.wait(LOOK_AGAIN_MS * (0.5 + Math.random()));
         if (!signal.aborted) await this.#options.refresh();
         continue;
       }
       const error = await this.#hold(url);
       if (signal.aborted) return;
-      await this.#wait(this.#delayAfter(error));
+      await this.#pause.wait(this.#delayAfter(error));
     }
   }
 
@@ -141,7 +140,7 @@ export class SecondLink {
       isSecond: true,
       onLost: (error) => {
         lost = error;
-        this.#wake();
+        this.#pause.end();
       },
       onDrain: () => {},
     });
@@ -152,7 +151,7 @@ export class SecondLink {
       this.#isUp = true;
       onUp();
       // Its control socket may be lost alone: then all of it is made anew, while the first link serves.
-      while (lost === null && !signal.aborted) await this.#wait(LOOK_AGAIN_MS);
+      while (lost === null && !signal.aborted) await this.#pause.wait(LOOK_AGAIN_MS);
       if (performance.now() - upAt >= BACKOFF_HEALTHY_MS) this.#backoff.reset();
       return null;
     } catch (error) {
@@ -167,16 +166,5 @@ export class SecondLink {
         if (wasUp) onLost(reason);
       }
     }
-  }
-
-  #drop(error: DuplexityError): void {
-    this.#uplink?.abort(error);
-  }
-
-  async #wait(ms: number): Promise<void> {
-    const hurry = new AbortController();
-    this.#wake = () => hurry.abort();
-    if (this.#life.signal.aborted) return;
-    await delay(ms, undefined, { signal: hurry.signal, ref: false }).catch(() => {});
   }
 }

@@ -3,57 +3,53 @@
 // again is not its business.
 
 import {
-  type DiscoveryRequest,
+  asDuplexityError,
   type DiscoveryResponse,
   DuplexityError,
   disconnectError,
-  GATES_FEATURE,
-  hostnameOf,
-  type PipeRequest,
-  type PipeResult,
   type PipesAreRegisteredResponse,
-  PROTOCOL_VERSIONS,
-  RELAY_FEATURE,
   SessionLink,
 } from "../protocol/index.ts";
 import { type Control, dialControl } from "./control.ts";
 import type { Credential } from "./credential.ts";
 import { dialLink } from "./dialer.ts";
+import { checkGates, discover, isInCluster } from "./discovery.ts";
 import type { SealedPipe } from "./gate.ts";
+import { PipeList } from "./pipe-list.ts";
+import { followRedirects } from "./redirects.ts";
+import { dialRequest, type Registered, registeredOf, targetsOf, targetsWanted } from "./registration.ts";
 import { Reply } from "./reply.ts";
 import { dialerUrl } from "./server-url.ts";
 import type { Servers } from "./servers.ts";
 import type { SessionSet } from "./session-set.ts";
 import type { PacedLink } from "./slow-links.ts";
-import { SOFTWARE } from "./software.ts";
-import type { Target } from "./target.ts";
 
-export interface UplinkOptions {
-  readonly servers: Servers;
+/** What all uplinks of a tunnel have in common. */
+export interface TunnelUplinkOptions {
   readonly clientId: string;
-  readonly pipes: readonly SealedPipe[];
   readonly wantsReports: boolean;
-  /** The pipes are registered over another hub: this is another way only. */
-  readonly isSecond: boolean;
-  /** A node that is of no use, because it will go. @default none */
-  readonly avoids?: string | null;
   readonly sessions: SessionSet;
   readonly credential: Credential;
-  /** The control socket or the link is gone. Also while `establish` runs, which then rejects or makes a new one. */
-  onLost(error: DuplexityError): void;
   /** The session of the hub that has the link is over: only a new dial gets a new one. */
   onSessionEnd(uplink: Uplink, error: DuplexityError): void;
-  /** The server has said that it will close the sockets. */
-  onDrain(): void;
   /** An admin or the owner elsewhere ended this client. */
   onForceDisconnect(error: DuplexityError): void;
 }
 
-export type Registered = Extract<PipeResult, { status: "registered" }>;
+export interface UplinkOptions extends TunnelUplinkOptions {
+  readonly servers: Servers;
+  readonly pipes: readonly SealedPipe[];
+  /** The pipes are registered over another hub: this is another way only. */
+  readonly isSecond: boolean;
+  /** A node that is of no use, because it will go. @default none */
+  readonly avoids?: string | null;
+  /** The control socket or the link is gone. Also while `establish` runs, which then rejects or makes a new one. */
+  onLost(error: DuplexityError): void;
+  /** The server has said that it will close the sockets. */
+  onDrain(): void;
+}
 
 const DIAL_TIMEOUT_MS = 10_000;
-/** So often a client goes where it is sent before it waits. */
-const MAX_REDIRECTS = 3;
 /** How long the hub may take to register the pipes. */
 const REGISTER_TIMEOUT_MS = 15_000;
 /** When it refuses them it closes the dialer, too: its reason may come a little later, on the control socket. */
@@ -61,24 +57,22 @@ const REASON_TIMEOUT_MS = 1_000;
 
 export class Uplink {
   readonly #options: UplinkOptions;
+  readonly #pipes: PipeList;
   #control: Control | null = null;
   #link: SessionLink | null = null;
   #url: URL | null = null;
   #nodeId: string | null = null;
   #isInCluster = false;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
-  #pipes: readonly SealedPipe[];
-  /** Names of pipes that were closed, and of which the server may still think that they are open. */
-  #untold: ReadonlySet<string> = new Set();
 
   constructor(options: UplinkOptions) {
     this.#options = options;
-    this.#pipes = options.pipes;
+    this.#pipes = new PipeList(options.clientId, options.pipes);
   }
 
   /** Those that are dialled with. */
   get pipes(): readonly SealedPipe[] {
-    return this.#pipes;
+    return this.#pipes.open;
   }
 
   get hasControl(): boolean {
@@ -119,29 +113,15 @@ export class Uplink {
    *
    * @throws {DuplexityError} `DPX_SERVER_UNREACHABLE`, or with what the server refused it.
    */
-  async establish(signal: AbortSignal): Promise<readonly Registered[] | null> {
-    const { servers } = this.#options;
-    const first = servers.current;
-    for (let redirects = 0; ; redirects += 1) {
-      try {
-        return await this.#establish(redirects, signal);
-      } catch (error) {
-        const failure = asError(error);
-        if (redirects < MAX_REDIRECTS && servers.redirect(failure.elsewhere)) continue;
-        // Where it was sent to there is nobody any more: who sent it has to take it, or to say when it does.
-        const isLost = redirects > 0 && redirects <= MAX_REDIRECTS && failure.code === "DPX_SERVER_UNREACHABLE";
-        if (!isLost || signal.aborted) throw error;
-        servers.use(first);
-        redirects = MAX_REDIRECTS;
-      }
-    }
+  establish(signal: AbortSignal): Promise<readonly Registered[] | null> {
+    return followRedirects(this.#options.servers, signal, (redirects) => this.#establish(redirects, signal));
   }
 
   async #establish(redirects: number, signal: AbortSignal): Promise<readonly Registered[] | null> {
     const control = this.#control ?? (await this.#openControl(signal));
     const discovery = await this.#discover(control, redirects);
     const registered = this.#link === null ? await this.#openLink(control, discovery, signal) : null;
-    void this.#tellClosed();
+    void this.#pipes.tell(this.#control);
     return registered;
   }
 
@@ -150,9 +130,8 @@ export class Uplink {
    * cannot be told now: then it is told as soon as it can be.
    */
   async closePipes(names: readonly string[]): Promise<void> {
-    this.#pipes = this.#pipes.filter(({ name }) => !names.includes(name));
-    this.#untold = new Set([...this.#untold, ...names]);
-    await this.#tellClosed();
+    this.#pipes.close(names);
+    await this.#pipes.tell(this.#control);
   }
 
   /** Asks the hub anew which others there are. Never rejects. */
@@ -196,18 +175,6 @@ export class Uplink {
     if (control !== null) this.#options.onLost(error);
   }
 
-  async #tellClosed(): Promise<void> {
-    const control = this.#control;
-    const names = [...this.#untold];
-    if (control?.isKnown !== true || names.length === 0) return;
-    try {
-      await control.closePipes({ type: "closePipesRequest", clientId: this.#options.clientId, names });
-      this.#untold = new Set([...this.#untold].filter((name) => !names.includes(name)));
-    } catch {
-      // The control socket is gone. The next one tells it, or the next dial, which is without them.
-    }
-  }
-
   async #openControl(signal: AbortSignal): Promise<Control> {
     const { servers, credential } = this.#options;
     const url = servers.current;
@@ -235,40 +202,29 @@ export class Uplink {
   }
 
   async #discover(control: Control, redirects: number): Promise<DiscoveryResponse> {
-    const request: DiscoveryRequest = {
-      type: "discoveryRequest",
-      clientId: this.#options.clientId,
-      protocolVersions: PROTOCOL_VERSIONS,
-      software: SOFTWARE,
-      features: [],
-      // A second link is for another hub than the first one's: not for any.
-      ...(this.#options.isSecond ? {} : { redirects }),
-    };
+    const { clientId, isSecond, avoids, servers } = this.#options;
     try {
-      const discovery = await control.discover(request);
-      checkVersion(discovery);
-      if (discovery.nodeId === this.#options.avoids) {
-        throw new DuplexityError("DPX_DRAINING", `${discovery.nodeId} is shutting down, and another node is wanted`);
-      }
-      this.#options.servers.learn(discovery.alternatives);
+      // A second link is for another hub than the first one's: not for any.
+      const discovery = await discover(control, { clientId, avoids, ...(isSecond ? {} : { redirects }) });
+      servers.learn(discovery.alternatives);
       this.#nodeId = discovery.nodeId;
-      this.#isInCluster = discovery.features?.includes(RELAY_FEATURE) === true;
+      this.#isInCluster = isInCluster(discovery);
       return discovery;
     } catch (error) {
       // Refused, silent or of another version: nothing more is to be had from this socket.
       if (this.#control === control) this.#control = null;
-      control.terminate(asError(error));
+      control.terminate(asDuplexityError(error));
       throw error;
     }
   }
 
   async #openLink(control: Control, discovery: DiscoveryResponse, signal: AbortSignal): Promise<readonly Registered[]> {
-    const { clientId, wantsReports, isSecond, sessions, credential } = this.#options;
-    const pipes = this.#pipes;
+    const { sessions, credential } = this.#options;
+    const pipes = this.#pipes.open;
     checkGates(pipes, discovery);
     const url = dialerUrl(this.#url ?? this.#options.servers.current, discovery.dataPlaneUri);
     // Before the answer comes on the other socket, visitors may come on this one.
-    sessions.setTargets(targetsOf(pipes, discovery.domain));
+    sessions.setTargets(targetsWanted(pipes, discovery.domain));
     const { resumeWindowMs, limits } = discovery;
     sessions.setTerms({ resumeWindowMs, maxStreams: limits.maxStreams, hasOtherNodes: this.#isInCluster });
     const late = (): DuplexityError =>
@@ -281,16 +237,7 @@ export class Uplink {
         url,
         authorization: await credential.authorize(url),
         ticket: discovery.ticket,
-        request: {
-          type: "dialRequest",
-          clientId,
-          pipes: pipes.map(requestOf),
-          wants: [
-            "pause",
-            ...(wantsReports ? ["requests" as const] : []),
-            ...(isSecond ? ["second-link" as const] : []),
-          ],
-        },
+        request: dialRequest(pipes, this.#options),
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,
       });
@@ -309,14 +256,12 @@ export class Uplink {
       this.#link = opened;
       const { pipes: results } = await registration.promise;
       const registered = registeredOf(results);
-      sessions.setTargets(targetsByResult(pipes, registered));
-      // A dial leaves out what was closed before it, and brings back what was closed while it was under way.
-      const closed = pipes.filter((pipe) => !this.#pipes.includes(pipe));
-      this.#untold = new Set(closed.map(({ name }) => name));
+      sessions.setTargets(targetsOf(pipes, registered));
+      this.#pipes.dialled(pipes);
       return registered;
     } catch (error) {
       if (this.#link === sessionLink) this.#link = null;
-      const { code, message } = asError(error);
+      const { code, message } = asDuplexityError(error);
       sessionLink?.close(code, message);
       throw error;
     } finally {
@@ -349,59 +294,4 @@ export class Uplink {
     }
     this.#options.onLost(error);
   }
-}
-
-function checkVersion({ protocolVersion, software }: DiscoveryResponse): void {
-  if (PROTOCOL_VERSIONS.includes(protocolVersion)) return;
-  const highest = Math.max(...PROTOCOL_VERSIONS);
-  const older = protocolVersion > highest ? "this client" : "the server";
-  throw new DuplexityError(
-    "DPX_PROTOCOL_VERSION",
-    `The server (${software}) speaks version ${protocolVersion} of the protocol, this client ${PROTOCOL_VERSIONS.join(", ")}`,
-    { hint: `Upgrade ${older}: npm install -g duplexity@latest` },
-  );
-}
-
-function requestOf({ name, target: { protocol }, gate }: SealedPipe): PipeRequest {
-  return gate === undefined ? { name, protocol } : { name, protocol, gate };
-}
-
-/** A server that doesn't know of gates would open the pipes to everybody. */
-function checkGates(pipes: readonly SealedPipe[], { features = [], software }: DiscoveryResponse): void {
-  const gated = pipes.find(({ gate }) => gate !== undefined);
-  if (gated === undefined || features.includes(GATES_FEATURE)) return;
-  throw new DuplexityError(
-    "DPX_PROTOCOL_VERSION",
-    `Cannot open "${gated.name}": the server (${software}) is too old to keep visitors out`,
-    { hint: "Upgrade the server: npm install -g duplexity@latest" },
-  );
-}
-
-function targetsOf(pipes: readonly SealedPipe[], domain: string): ReadonlyMap<string, Target> {
-  return new Map(pipes.map(({ name, target }) => [hostnameOf(name, domain), target]));
-}
-
-/** All registered, or the first refusal as an error. */
-function registeredOf(results: readonly PipeResult[]): readonly Registered[] {
-  const registered: Registered[] = [];
-  for (const result of results) {
-    if (result.status === "refused") throw new DuplexityError(result.code, result.message, { hint: result.hint });
-    registered.push(result);
-  }
-  return registered;
-}
-
-/** The hub answers in the order in which it was asked, with the names as they were sent. */
-function targetsByResult(pipes: readonly SealedPipe[], results: readonly Registered[]): ReadonlyMap<string, Target> {
-  const targets = new Map<string, Target>();
-  for (const { name, hostname } of results) {
-    const pipe = pipes.find((candidate) => candidate.name === name);
-    if (pipe !== undefined) targets.set(hostname, pipe.target);
-  }
-  if (targets.size === pipes.length) return targets;
-  throw new DuplexityError("DPX_PROTOCOL", `The server registered ${targets.size} of ${pipes.length} pipes`);
-}
-
-function asError(error: unknown): DuplexityError {
-  return error instanceof DuplexityError ? error : new DuplexityError("DPX_INTERNAL", String(error), { cause: error });
 }

@@ -1,0 +1,293 @@
+// The link over which a tunnel's pipes are registered: makes it, makes another before its hub goes, and comes back to a
+// server for ever when it is lost. What that means for the tunnel, and its end, are not its business: it tells.
+
+import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
+import { isFinal } from "./dial-errors.ts";
+import type { SealedPipe } from "./gate.ts";
+import { HandOver } from "./hand-over.ts";
+import { Pause } from "./pause.ts";
+import type { Registered } from "./registration.ts";
+import { Retries } from "./retries.ts";
+import type { SecondLink } from "./second-link.ts";
+import { Servers } from "./servers.ts";
+import type { PacedLink } from "./slow-links.ts";
+import type { TunnelStatus } from "./tunnel.ts";
+import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
+import { anyWithin, MOVE_SPREAD_LINKED_MS, retryAfterMs } from "./waits.ts";
+
+export interface FirstLinkOptions {
+  /** The control socket's address as the user gave it. */
+  readonly url: URL;
+  readonly pipes: readonly SealedPipe[];
+  readonly uplink: TunnelUplinkOptions;
+  readonly second: Pick<SecondLink, "hasLink" | "url">;
+  /** Aborts when the tunnel has ended: nothing is tried any more. */
+  readonly signal: AbortSignal;
+  onStatus(status: TunnelStatus): void;
+  /** It is up. `registered` is null when only control was missing. */
+  onUp(registered: readonly Registered[] | null): void;
+  /** Something of it is gone. Before it is made anew, unless the tunnel ends in this call. */
+  onLost(error: DuplexityError): void;
+  /** It will not come back. */
+  onRefused(error: DuplexityError): void;
+}
+
+/** A first connect that the server puts off is tried again within this. */
+const FIRST_WAIT_MS = 15_000;
+
+export class FirstLink {
+  readonly #options: FirstLinkOptions;
+  readonly #servers: Servers;
+  readonly #handOver: HandOver;
+  readonly #retries = new Retries();
+  /** Before the next attempt. */
+  readonly #pause: Pause;
+  #uplink: Uplink;
+  /** Somebody is at it: `connect`, `#reconnect` or `#handOn`. */
+  #isConnecting = true;
+  /** It waits though there is no first link, since the second one serves. */
+  #isLinkedWait = false;
+  /** Ends the dials of the attempt that runs. */
+  #attempt = new AbortController();
+  /** Why the tunnel closes, once it does. */
+  #goodbye: string | null = null;
+
+  constructor(options: FirstLinkOptions) {
+    this.#options = options;
+    this.#servers = new Servers(options.url);
+    this.#pause = new Pause({ signal: options.signal, ref: true });
+    this.#uplink = this.#makeUplink(options.pipes);
+    this.#handOver = new HandOver({
+      servers: this.#servers,
+      taken: () => options.second.url,
+      make: () => this.#makeUplink(this.#uplink.pipes, this.#uplink.nodeId),
+      establish: (uplink) => this.#establish(uplink),
+    });
+  }
+
+  /** Those that are not closed. */
+  get pipes(): readonly SealedPipe[] {
+    return this.#uplink.pipes;
+  }
+
+  /** Addresses of other hubs, as far as they are known. */
+  get alternatives(): readonly URL[] {
+    return this.#servers.alternatives;
+  }
+
+  get hasLink(): boolean {
+    return this.#uplink.hasLink;
+  }
+
+  get isConnecting(): boolean {
+    return this.#isConnecting;
+  }
+
+  get isInCluster(): boolean {
+    return this.#uplink.isInCluster;
+  }
+
+  get nodeId(): string | null {
+    return this.#uplink.nodeId;
+  }
+
+  get pace(): PacedLink | null {
+    return this.#uplink.pace;
+  }
+
+  get rttMs(): number | null {
+    return this.#uplink.rttMs;
+  }
+
+  /**
+   * For the first time: again only when the server says itself that it takes this client in a moment. What is lost until
+   * `connected` is called is told, and not made anew.
+   *
+   * @throws {DuplexityError} As `Uplink.establish`.
+   */
+  async connect(): Promise<void> {
+    const { signal, onStatus } = this.#options;
+    const until = performance.now() + FIRST_WAIT_MS;
+    for (let attempt = 2; ; attempt += 1) {
+      try {
+        return await this.#establish();
+      } catch (error) {
+        const waitMs = retryAfterMs(asDuplexityError(error));
+        if (waitMs === 0 || performance.now() + waitMs > until || signal.aborted) throw error;
+        onStatus({ state: "connecting", attempt });
+        await this.#pause.wait(waitMs);
+        if (signal.aborted) throw error;
+      }
+    }
+  }
+
+  /** Nobody is at it any more; what was lost meanwhile was passed over. */
+  connected(): void {
+    this.#isConnecting = false;
+    if (this.#uplink.hasControl && this.#uplink.hasLink) return;
+    this.lost(new DuplexityError("DPX_LINK_LOST", "Lost at once"));
+  }
+
+  /** Something of it is gone, or the second link is while this one is not there: comes back. */
+  lost(error: DuplexityError): void {
+    const { signal, onLost, onRefused } = this.#options;
+    if (signal.aborted) return;
+    onLost(error);
+    // To come back would take the names again.
+    if (signal.aborted || this.#goodbye !== null) return;
+    if (this.#isConnecting) {
+      if (!this.#hasAnyLink && this.#isLinkedWait) this.#pause.end();
+      return;
+    }
+    this.#retries.lost(this.#movedBytes, this.#uplink.hasControl);
+    this.#isConnecting = true;
+    this.#reconnect(error).catch((cause: unknown) => onRefused(asDuplexityError(cause)));
+  }
+
+  /** Makes another one over another hub, if there may be one, and only then drops this one. */
+  leave(error: DuplexityError): void {
+    const before = this.#uplink;
+    void this.#handOn().then(() => {
+      if (this.#uplink !== before) before.abort(error);
+    });
+  }
+
+  /** Drops all of its sockets, old ones too, without a word: they are believed to be dead. It comes back at once. */
+  abort(error: DuplexityError): void {
+    this.#retries.grant(1);
+    this.#pause.end();
+    this.#attempt.abort(error);
+    this.#handOver.abort(error);
+    this.#uplink.abort(error);
+  }
+
+  closePipes(names: readonly string[]): Promise<void> {
+    return this.#uplink.closePipes(names);
+  }
+
+  /** Asks the hub anew which others there are. Never rejects. */
+  refreshAlternatives(): Promise<void> {
+    return this.#uplink.refreshAlternatives();
+  }
+
+  refreshToken(token: string): void {
+    this.#uplink.refreshToken(token);
+  }
+
+  /** Says goodbye, so that the names are free at once. From now on it does not come back. */
+  sayGoodbye(reason: string): void {
+    this.#goodbye = reason;
+    this.#uplink.sayGoodbye(reason);
+    this.#handOver.sayGoodbye(reason);
+  }
+
+  /** Closes it for good and resolves when that is done. */
+  async close(error: DuplexityError): Promise<void> {
+    this.#attempt.abort(error);
+    this.#pause.end();
+    await Promise.all([this.#uplink.close(error), this.#handOver.close(error)]);
+  }
+
+  get #hasAnyLink(): boolean {
+    return this.#uplink.hasLink || this.#options.second.hasLink;
+  }
+
+  get #movedBytes(): number {
+    const { sessions } = this.#options.uplink;
+    return sessions.bytesIn + sessions.bytesOut;
+  }
+
+  /** Before it is dialled. Once another one has taken its place nobody waits for it. */
+  #makeUplink(pipes: readonly SealedPipe[], avoids: string | null = null): Uplink {
+    const uplink: Uplink = new Uplink({
+      ...this.#options.uplink,
+      ...{ servers: this.#servers, pipes, avoids, isSecond: false },
+      onLost: (error) => {
+        if (uplink !== this.#uplink) return this.#handOver.lost(uplink);
+        this.#handOver.hurry();
+        return this.lost(error);
+      },
+      onDrain: () => {
+        if (uplink === this.#uplink) this.#moveOn();
+      },
+    });
+    return uplink;
+  }
+
+  /** The hub will close the link: another one is made before that. */
+  #moveOn(): void {
+    // Control and link may go one after the other.
+    this.#retries.grant(2);
+    if (this.#servers.alternatives.length > 0) this.#handOver.hurry();
+    void this.#handOn();
+  }
+
+  /** Makes another one over another hub, if there may be one and nobody is at it already. */
+  async #handOn(): Promise<void> {
+    const { signal } = this.#options;
+    const isBusy = this.#isConnecting || this.#goodbye !== null || signal.aborted;
+    if (isBusy || !this.#uplink.isInCluster) return;
+    this.#isConnecting = true;
+    await this.#handOver.run(signal);
+    this.connected();
+  }
+
+  /** Tries for ever, until it is up, the tunnel ends, or the server does not want it any more. */
+  async #reconnect(cause: DuplexityError): Promise<void> {
+    const { second, signal, onStatus, onRefused } = this.#options;
+    let error = cause;
+    let hasMoved = false;
+    for (let attempt = 1; !signal.aborted; attempt += 1) {
+      const { hasControl } = this.#uplink;
+      // Whatever became of the server there: another one may be well.
+      if (!hasControl) this.#servers.turn(second.url);
+      // All clients of that node do the same now.
+      const isMoving: boolean = !this.#retries.areFree && !hasMoved && !hasControl && this.#uplink.isInCluster;
+      hasMoved ||= isMoving;
+      if (isMoving && this.#hasAnyLink) await this.#waitLinked();
+      const delayMs = this.#retries.next(error, isMoving);
+      if (!this.#hasAnyLink) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
+      if (delayMs > 0) await this.#pause.wait(delayMs);
+      if (signal.aborted) return;
+      // It was not the link alone: the node may be gone, and where there are others its clients move to them spread in time.
+      const mustMove: boolean = hasControl && !this.#uplink.hasControl && this.#uplink.isInCluster && !hasMoved;
+      if (mustMove && !this.#retries.areFree) continue;
+      try {
+        await this.#establish();
+        if (this.#uplink.hasControl && this.#uplink.hasLink) break;
+      } catch (failure) {
+        error = asDuplexityError(failure);
+        if (isFinal(error.code)) return onRefused(error);
+      }
+    }
+    this.#isConnecting = false;
+  }
+
+  async #establish(uplink = this.#uplink): Promise<void> {
+    const attempt = new AbortController();
+    this.#attempt = attempt;
+    const registered = await uplink.establish(attempt.signal);
+    if (uplink !== this.#uplink) this.#replaceUplink(uplink);
+    // There may have been no way to say it before.
+    if (this.#goodbye !== null) this.#uplink.sayGoodbye(this.#goodbye);
+    this.#retries.up(this.#movedBytes);
+    this.#options.onUp(registered);
+  }
+
+  #replaceUplink(uplink: Uplink): void {
+    const before = this.#uplink;
+    this.#uplink = uplink;
+    this.#handOver.leave(before);
+    this.#retries.grant(0);
+    // Pipes that were closed while it was dialled.
+    const closed = uplink.pipes.filter((pipe) => !before.pipes.includes(pipe));
+    if (closed.length > 0) void uplink.closePipes(closed.map(({ name }) => name));
+  }
+
+  /** Until it is this client's turn to move, or the other link is gone as well. */
+  async #waitLinked(): Promise<void> {
+    this.#isLinkedWait = true;
+    await this.#pause.wait(anyWithin(MOVE_SPREAD_LINKED_MS));
+    this.#isLinkedWait = false;
+  }
+}
