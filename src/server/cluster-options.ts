@@ -3,6 +3,7 @@
 import { DuplexityError } from "../protocol/index.ts";
 import { NODE_ROLES, type NodeRole } from "./backend/index.ts";
 import type { ClusterServeOptions, IdentityOptions, ListenAddress } from "./index.ts";
+import { checkSecrets } from "./peer/index.ts";
 
 /** Nodes that act as one, as this one knows them. */
 export interface ResolvedCluster {
@@ -51,6 +52,7 @@ export function checkCluster(cluster: ClusterServeOptions | null, around: Surrou
     if (missing === undefined) return null;
     throw usage(`Cannot start without the role ${missing}: no other node is there to have it`, SECRET_HINT);
   }
+  checkSecrets(cluster.secrets);
   checkOwnUrl(cluster, around);
   const { secrets, nodeUrl, nodePublicUrl } = cluster;
   const isBackend = roles.includes("backend");

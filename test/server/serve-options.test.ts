@@ -63,6 +63,11 @@ describe("Roles", () => {
       { cluster: { secrets: SECRETS, redisUrl: "redis://10.0.0.9", nodeUrl: "https://10.0.0.1:7071" } },
       "Cannot be reached at https://10.0.0.1:7071: --internal-listen speaks http",
     ],
+    [
+      "a secret that could be guessed",
+      { cluster: { secrets: ["changeit"], redisUrl: "redis://10.0.0.9" } },
+      "Cannot use the cluster secrets: expected one or 2 of at least 16 characters",
+    ],
     ["none", { roles: [] }, "Cannot start without a role"],
     ["one twice", { roles: ["hub", "hub"] }, 'Cannot take the role "hub" twice'],
     ["one missing alone", { roles: ["hub", "proxy"] }, "Cannot start without the role auth"],

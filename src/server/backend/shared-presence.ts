@@ -67,6 +67,8 @@ export class SharedPresence implements Presence {
   #lastBeatAt = Number.NEGATIVE_INFINITY;
   /** Whether the board has not answered last. */
   #isBlind = false;
+  /** Why lines of the last beat were ignored: each reason is told once, not with every beat. */
+  #ignored: ReadonlySet<string> = new Set();
 
   constructor(options: SharedPresenceOptions) {
     this.#options = options;
@@ -171,11 +173,20 @@ export class SharedPresence implements Presence {
     // Nobody could renew its line meanwhile: each has a lease's time to do so.
     if (wasBlind) for (const [nodeId, { node }] of known) known.set(nodeId, { node, endsAt });
     for (const nodeId of left) known.delete(nodeId);
+    const ignored = new Set<string>();
     for (const line of there.slice(0, MAX_NODES)) {
-      const node = this.#read(line);
-      if (node !== null) known.set(node.nodeId, { node, endsAt });
+      const read = this.#read(line);
+      if (typeof read === "string") ignored.add(read);
+      else known.set(read.nodeId, { node: read, endsAt });
     }
+    this.#tellIgnored(ignored);
     this.#update(known, left);
+  }
+
+  #tellIgnored(ignored: ReadonlySet<string>): void {
+    const before = this.#ignored;
+    this.#ignored = ignored;
+    for (const why of ignored) if (!before.has(why)) this.#options.warn?.(`A node is ignored: ${why}`);
   }
 
   /**
@@ -203,7 +214,8 @@ export class SharedPresence implements Presence {
     return this.#isBlind && now - this.#lastBeatAt < MAX_UNHEARD_MS ? this.#lastBeatAt : now;
   }
 
-  #read(line: string): NodeRecord | null {
+  /** Answers why it is ignored, if it is. */
+  #read(line: string): NodeRecord | string {
     try {
       if (line.length > MAX_LINE_CHARS) return checked.invalid("node", "a node's record");
       const entry = checked.readObject(JSON.parse(line), "node");
@@ -221,8 +233,7 @@ export class SharedPresence implements Presence {
       if (isSealed(node, seal, this.#options.secrets ?? [])) return node;
       throw new DuplexityError("DPX_FORBIDDEN", `${node.nodeId} does not know the cluster's secret`);
     } catch (error) {
-      this.#options.warn?.(`A node is ignored: ${asDuplexityError(error).message}`);
-      return null;
+      return asDuplexityError(error).message;
     }
   }
 }

@@ -25,6 +25,9 @@ export interface CallOptions {
 
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
+/** What TLS says to a listener that does not speak it. */
+const NO_TLS = /^ERR_SSL_(WRONG_VERSION_NUMBER|PACKET_LENGTH_TOO_LONG)$/;
+const ADDRESS_HINT = "Is that the --internal-listen of a node with --roles backend, with http or https as it has it?";
 /** A frozen backend node is given up after this, and the next one is asked. */
 const ATTEMPT_MS = CONNECT_TIMEOUT_MS + ANSWER_TIMEOUT_MS;
 
@@ -156,9 +159,9 @@ export class BackendLink {
           o.onHeard();
         });
       } catch (error) {
-        o.onFailed(outOfReach(error));
+        o.onFailed(outOfReach(error, client.origin));
         // The next address may answer at once: only what goes on is worth a word.
-        if (failures === 1 && this.#hasHeard && !signal.aborted) this.#warn(outOfReach(error).message);
+        if (failures === 1 && this.#hasHeard && !signal.aborted) this.#warn(outOfReach(error, client.origin).message);
       }
       if (this.#isUp) this.#lostAt = performance.now();
       this.#isUp = false;
@@ -212,13 +215,18 @@ export class BackendLink {
   }
 }
 
-function outOfReach(error: unknown): DuplexityError {
+function outOfReach(error: unknown, origin: string): DuplexityError {
   const why = error instanceof CallFailure ? error.cause : error;
-  return why instanceof DuplexityError ? why : unreachable(asDuplexityError(why).message, error);
+  return why instanceof DuplexityError ? why : unreachable(`${origin}: ${wordsOf(why)}`, error);
+}
+
+function wordsOf(error: unknown): string {
+  const isPlain = error instanceof Error && "code" in error && NO_TLS.test(String(error.code));
+  return isPlain ? "what listens there does not speak https" : asDuplexityError(error).message;
 }
 
 function unreachable(why: string, cause?: unknown): DuplexityError {
-  return new DuplexityError("DPX_STORE", `Cannot reach the backend: ${why}`, { cause });
+  return new DuplexityError("DPX_STORE", `Cannot reach the backend: ${why}`, { cause, hint: ADDRESS_HINT });
 }
 
 /** So that nodes spread over the backend's. */

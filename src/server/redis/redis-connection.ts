@@ -64,7 +64,7 @@ export class RedisConnection {
 
   /**
    * @throws {DuplexityError} `DPX_STORE` if none of the hosts answers within 5 s, `DPX_USAGE` if there are several and
-   * they are no Redis Cluster, or if Redis refuses user and password.
+   * they are no Redis Cluster, if Redis refuses user and password, or if it has no such database.
    */
   static async open(address: RedisAddress): Promise<RedisConnection> {
     const deadline = performance.now() + OPEN_TIMEOUT_MS;
@@ -74,6 +74,7 @@ export class RedisConnection {
       const client = new Redis(optionsFor(address, seed));
       try {
         await connected(client, address, deadline);
+        await checkDatabase(client, address, deadline);
         const info = await within(client.call("INFO"), deadline, () => unavailable(address, "no answer"));
         const facts = typeof info === "string" ? info : "";
         if (!facts.includes("cluster_enabled:1")) {
@@ -214,6 +215,23 @@ export async function connected(client: Client, address: RedisAddress, deadline:
     client.disconnect();
     throw error instanceof DuplexityError ? error : unusable(address, reason);
   }
+}
+
+/**
+ * The client goes on in database 0 where it could not select another one: among the keys of somebody else.
+ *
+ * @throws {DuplexityError} `DPX_USAGE` if Redis has no such database, `DPX_STORE` if it does not answer.
+ */
+async function checkDatabase(client: Redis, address: RedisAddress, deadline: number): Promise<void> {
+  const { database, shown } = address;
+  if (database === 0) return;
+  const selected = client.select(database).catch((error: unknown) => {
+    if (!(error instanceof Error) || error.name !== "ReplyError") throw error;
+    throw new DuplexityError("DPX_USAGE", `Cannot use database ${database} of Redis at "${shown}": ${error.message}`, {
+      hint: "Name one that there is: 0 to 15 unless Redis was set up otherwise, 0 in a Redis Cluster.",
+    });
+  });
+  await within(selected, deadline, () => unavailable(address, "no answer"));
 }
 
 async function within<T>(work: Promise<T>, deadline: number, late: () => DuplexityError): Promise<T> {

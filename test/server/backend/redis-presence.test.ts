@@ -197,6 +197,29 @@ describe("RedisPresence", () => {
     expect(stranger.ids()).toEqual(["node-4"]);
   });
 
+  it("tells once why it takes no node for one, and again when that node comes back", async () => {
+    const prefix = freshPrefix();
+    const warnings: string[] = [];
+    const { presence } = presenceOn({
+      prefix,
+      secrets: ["right"],
+      beatMs: 60_000,
+      warn: (text) => warnings.push(text),
+    });
+    const stranger = presenceOn({ prefix, secrets: ["wrong"], leaseMs: 60_000, beatMs: 60_000 }).presence;
+    await stranger.join(nodeRecord(2));
+    await presence.join(nodeRecord(1));
+    await presence.look();
+    await presence.look();
+    const said = "A node is ignored: node-2 does not know the cluster's secret";
+    expect(warnings).toEqual([said]);
+    await stranger.leave();
+    await presence.look();
+    await stranger.join(nodeRecord(2));
+    await presence.look();
+    expect(warnings).toEqual([said, said]);
+  });
+
   it.each([
     ["{"],
     [JSON.stringify({ ...nodeRecord(9), internalUrl: "http://user@127.0.0.1:1" })],

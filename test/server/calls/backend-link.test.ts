@@ -88,6 +88,16 @@ describe("BackendLink", () => {
     });
   });
 
+  it("says which address does not answer, and when it does not speak https", async () => {
+    const { origin } = await startBackend(stage, counting());
+    const secure = origin.replace("http:", "https:");
+    await expect(openLink(stage, [secure])).rejects.toMatchObject({
+      code: "DPX_STORE",
+      message: `Cannot reach the backend: ${secure}: what listens there does not speak https`,
+      hint: expect.stringContaining("with http or https as it has it"),
+    });
+  });
+
   it("takes no answer of somebody who does not know the secret for the backend's, and asks the next one", async () => {
     const [first, second] = [await startBackend(stage, counting()), await startBackend(stage, counting())];
     const link = await openLink(stage, [first.origin, second.origin]);

@@ -89,6 +89,20 @@ describe("RedisConnection", () => {
     });
   });
 
+  it("is not opened for a database that Redis does not have: it would go on in another one", async () => {
+    const port = await startRedis(stage);
+    const url = `redis://127.0.0.1:${port}`;
+    const refused = RedisConnection.open(parseRedisUrl(`${url}/16`));
+    expect(await failureOf(refused)).toMatchObject({
+      code: "DPX_USAGE",
+      message: `Cannot use database 16 of Redis at "${url}/16": ERR DB index is out of range`,
+    });
+    const connection = await RedisConnection.open(parseRedisUrl(`${url}/15`));
+    stage.defer(() => connection.close());
+    await connection.call("set", ["key", "text"]);
+    expect(await redisCli(port, ["-n", "15", "GET", "key"])).toBe("text");
+  });
+
   it("shows the password in no error, right or wrong", async () => {
     const password = "open-sesame";
     const redis = await startRedisServer(stage, { args: ["--requirepass", password], password });
