@@ -31,16 +31,32 @@ export function closeWithSockets(stage: Stage, server: Server): void {
  * Below what systems give out by themselves (Linux from 32,768, others from 49,152): neither a listener on port 0 nor a
  * connection of somebody else takes one by chance, also not while a server that had it is down.
  */
-const FREE_PORTS = { from: 20_000, count: 12_000 } as const;
-const givenPorts = new Set<number>();
+const FIRST_PORT = 20_000;
+const BLOCKS = 240;
+const BLOCK_PORTS = 50;
+/** Of the block that is this process's as long as it lives. */
+const ownPorts: number[] = [];
 
-/** A port on which nothing listened a moment ago, and most likely nothing listens now. Another one each time. */
+/** A port on which nothing listens, and that no other test takes. Another one each time. */
 export async function freePort(): Promise<number> {
   for (;;) {
-    const port = FREE_PORTS.from + randomInt(FREE_PORTS.count);
-    if (givenPorts.has(port)) continue;
-    givenPorts.add(port);
-    if (await isFree(port)) return port;
+    const port = ownPorts.shift();
+    if (port === undefined) ownPorts.push(...(await claimBlock()));
+    else if (await isFree(port)) return port;
+  }
+}
+
+/** Whoever listens on the first port of a block has the others. */
+async function claimBlock(): Promise<readonly number[]> {
+  for (;;) {
+    const first = FIRST_PORT + randomInt(BLOCKS) * BLOCK_PORTS;
+    const guard = createServer().unref();
+    try {
+      await listen(guard, first);
+    } catch {
+      continue;
+    }
+    return Array.from({ length: BLOCK_PORTS - 1 }, (_, index) => first + 1 + index);
   }
 }
 
