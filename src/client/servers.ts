@@ -31,10 +31,13 @@ export class Servers {
     return this.#current;
   }
 
-  /** What the server at the other end of `current` has said of others, as `ws(s)://…/dialer`. One that is less protected is left out. */
+  /**
+   * What the server at the other end of `current` has said of others, as `ws(s)://…/dialer`. One that is less protected is
+   * left out. It is kept itself, too: when it refuses this client, and the others are gone, it is the only one to come back to.
+   */
   learn(dataPlaneUris: readonly string[]): void {
     this.#hasTurned = false;
-    this.#alternatives = this.#controlUrls(dataPlaneUris).slice(0, MAX_ALTERNATIVES);
+    this.#alternatives = [this.#current, ...this.#controlUrls(dataPlaneUris).slice(0, MAX_ALTERNATIVES)];
   }
 
   /** The server at the other end of `current` sends this client elsewhere: any of these is next. Answers false if none can be. */

@@ -1,0 +1,33 @@
+// Which server a client dials next.
+
+import { expect, it } from "vitest";
+import { Servers } from "../../src/client/servers.ts";
+
+const FIRST = "ws://node-1.test/control";
+const SECOND = "ws://node-2.test/control";
+
+it("comes back to a server that has refused, when the one that the user gave is gone", () => {
+  const servers = new Servers(new URL(FIRST));
+  servers.learn(["ws://node-2.test/dialer"]);
+  servers.turn(null);
+  expect(servers.current.href).toBe(SECOND);
+  // The first one has gone for good, so the second one names nobody; and it takes no client just now.
+  servers.learn([]);
+  servers.turn(null);
+  expect(servers.current.href).toBe(FIRST);
+  servers.turn(null);
+  expect(servers.current.href).toBe(SECOND);
+});
+
+it("keeps another hub in mind that could not take it over from one that drains", () => {
+  const given = new URL(FIRST);
+  const servers = new Servers(given);
+  servers.learn(["ws://node-2.test/dialer"]);
+  const [other] = servers.alternatives;
+  if (other === undefined) throw new Error("No other hub");
+  servers.use(other);
+  servers.learn([]);
+  expect(servers.alternatives).toEqual([]);
+  servers.use(given);
+  expect(servers.alternatives.map(({ href }) => href)).toEqual([SECOND]);
+});
