@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { Cluster, Redis } from "ioredis";
 import { DuplexityError } from "../../protocol/index.ts";
 import { ClusterNodes } from "./cluster-nodes.ts";
+import { factsOf } from "./redis-facts.ts";
 import { CALL_TIMEOUT_MS, clusterOptionsFor, optionsFor, optionsForSubscriber } from "./redis-options.ts";
 import { slotOf } from "./redis-slot.ts";
 import type { RedisAddress } from "./redis-url.ts";
@@ -64,7 +65,7 @@ export class RedisConnection {
 
   /**
    * @throws {DuplexityError} `DPX_STORE` if none of the hosts answers within 5 s, `DPX_USAGE` if there are several and
-   * they are no Redis Cluster, if Redis refuses user and password, or if it has no such database.
+   * they are no Redis Cluster, if Redis refuses user and password, if it has no such database, is too old or drops keys.
    */
   static async open(address: RedisAddress): Promise<RedisConnection> {
     const deadline = performance.now() + OPEN_TIMEOUT_MS;
@@ -76,15 +77,15 @@ export class RedisConnection {
         await connected(client, address, deadline);
         await checkDatabase(client, address, deadline);
         const info = await within(client.call("INFO"), deadline, () => unavailable(address, "no answer"));
-        const facts = typeof info === "string" ? info : "";
-        if (!facts.includes("cluster_enabled:1")) {
+        const facts = factsOf(typeof info === "string" ? info : "", address.shown);
+        if (!facts.isCluster) {
           if (seeds.length > 1) throw new DuplexityError("DPX_USAGE", `Cannot use "${address.shown}": ${NO_CLUSTER}`);
           return new RedisConnection(client, address, false);
         }
         client.disconnect();
         const cluster = new Cluster([...address.hosts], clusterOptionsFor(address));
         await connected(cluster, address, deadline);
-        return new RedisConnection(cluster, address, Number(/redis_version:(\d+)/.exec(facts)?.[1] ?? 0) >= 7);
+        return new RedisConnection(cluster, address, facts.hasShardedTopics);
       } catch (error) {
         client.disconnect();
         failure = error instanceof DuplexityError ? error : unusable(address, error);
