@@ -143,6 +143,8 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   async open(): Promise<void> {
     try {
       await this.#first.connect();
+      // In the turn in which it came up it may have been ended again: nothing is to be begun then.
+      this.#life.signal.throwIfAborted();
     } catch (error) {
       const { status } = this.#state;
       const failure = status.state === "closed" ? (status.error ?? asDuplexityError(error)) : error;

@@ -59,6 +59,7 @@ export class FirstLink {
     this.#uplink = this.#makeUplink(options.pipes);
     this.#handOver = new HandOver({
       servers: this.#servers,
+      signal: options.signal,
       taken: () => options.second.url,
       make: () => this.#makeUplink(this.#uplink.pipes, this.#uplink.nodeId),
       establish: (uplink) => this.#establish(uplink),
@@ -228,7 +229,7 @@ export class FirstLink {
     const isBusy = this.#isConnecting || this.#goodbye !== null || signal.aborted;
     if (isBusy || !this.#uplink.isInCluster) return;
     this.#isConnecting = true;
-    await this.#handOver.run(signal);
+    await this.#handOver.run();
     this.connected();
   }
 

@@ -1,12 +1,14 @@
 // Moves the first link away from a hub that will go: another hub has registered the pipes before the old link goes, which
 // stays for what still runs over it until its hub closes it. Does not reconnect: what has no other hub is lost as ever.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
+import { Pause } from "./pause.ts";
 import type { Servers } from "./servers.ts";
 import type { Uplink } from "./uplink.ts";
 
 export interface HandOverOptions {
+  /** Aborts when the tunnel has ended, before `close` is called. */
+  readonly signal: AbortSignal;
   readonly servers: Servers;
   /** Where the second link leads: it is left alone if there is a third hub. */
   taken(): URL | null;
@@ -29,18 +31,19 @@ const MAX_LEAVING = 4;
 export class HandOver {
   readonly #options: HandOverOptions;
   readonly #leaving = new Set<Uplink>();
-  /** Cuts the wait for the given address short. */
-  #wait = new AbortController();
+  /** Before the given address is dialled. */
+  readonly #pause: Pause;
 
   constructor(options: HandOverOptions) {
     this.#options = options;
+    this.#pause = new Pause({ signal: options.signal, ref: false });
   }
 
   /** Resolves when it is done, or when no other hub takes this client. Never rejects. */
-  async run(signal: AbortSignal): Promise<void> {
-    const { servers, make, establish } = this.#options;
+  async run(): Promise<void> {
+    const { servers, signal, make, establish } = this.#options;
     const before = servers.current;
-    for (const url of await this.#places(signal)) {
+    for (const url of await this.#places()) {
       if (signal.aborted) return;
       servers.use(url);
       const uplink = make();
@@ -56,7 +59,7 @@ export class HandOver {
 
   /** The old link is lost already, or other hubs are known now. */
   hurry(): void {
-    this.#wait.abort();
+    this.#pause.end();
   }
 
   /** Another one has taken its place. */
@@ -85,17 +88,13 @@ export class HandOver {
   /** Closes them for good and resolves when that is done. */
   async close(error: DuplexityError): Promise<void> {
     const uplinks = [...this.#leaving];
+    this.#pause.end();
     this.#leaving.clear();
     await Promise.all(uplinks.map((uplink) => uplink.close(error)));
   }
 
-  async #places(signal: AbortSignal): Promise<readonly URL[]> {
-    if (this.#others().length === 0) {
-      this.#wait = new AbortController();
-      const either = AbortSignal.any([signal, this.#wait.signal]);
-      const waitMs = GIVEN_AFTER_MS * (1 + Math.random() / 2);
-      await delay(waitMs, undefined, { signal: either, ref: false }).catch(() => {});
-    }
+  async #places(): Promise<readonly URL[]> {
+    if (this.#others().length === 0) await this.#pause.wait(GIVEN_AFTER_MS * (1 + Math.random() / 2));
     const others = this.#others();
     return others.length > 0 ? others : [this.#options.servers.given];
   }

@@ -105,6 +105,19 @@ describe("forward", () => {
     await tunnel.close();
   });
 
+  it("begins nothing when it was ended in the turn in which it came up", async () => {
+    const watches = vi.spyOn(globalThis, "setInterval");
+    stage.defer(() => watches.mockRestore());
+    hub.registers = false;
+    const opening = forward(target, { server: hub.url, name: "cat1" });
+    await hub.next("dial");
+    watches.mockClear();
+    hub.registerNow();
+    hub.send({ type: "forceDisconnectRequest", code: "DPX_KICKED", by: "ana", reason: "tests", until: null });
+    await expect(opening).rejects.toMatchObject({ code: "DPX_KICKED" });
+    expect(watches).not.toHaveBeenCalled();
+  });
+
   it("opens several pipes in one tunnel, each to its own target and nowhere else", async () => {
     const other = createServer((socket) => socket.on("error", () => {}).end("other"));
     const port = await listen(other);
