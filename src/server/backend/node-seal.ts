@@ -20,8 +20,9 @@ export function isSealed(node: NodeRecord, text: string, secrets: readonly strin
   });
 }
 
+/** Of a node that drains not the same as of one of an older version, which does not say whether it does. */
 function seal({ nodeId, internalUrl, dialerUri, roles, isDraining }: NodeRecord, secret: string): Buffer {
   return createHmac("sha256", secret)
-    .update(JSON.stringify(["duplexity node", nodeId, internalUrl, dialerUri, roles, isDraining]))
+    .update(JSON.stringify(["duplexity node", nodeId, internalUrl, dialerUri, roles, ...(isDraining ? [true] : [])]))
     .digest();
 }

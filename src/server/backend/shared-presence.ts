@@ -226,7 +226,9 @@ export class SharedPresence implements Presence {
           value === null ? null : readDialer(value, path),
         ),
         roles: checked.field(entry, "roles", checked.knownWordsReader(NODE_ROLES)),
-        isDraining: checked.field(entry, "isDraining", checked.readBoolean),
+        // A node of an older version does not say it.
+        isDraining: false,
+        ...checked.optionalField(entry, "isDraining", checked.readBoolean),
         ...checked.optionalField(entry, "load", readLoad),
       };
       const seal = checked.field(entry, "seal", (value) => (typeof value === "string" ? value : ""));

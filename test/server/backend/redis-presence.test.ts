@@ -197,6 +197,18 @@ describe("RedisPresence", () => {
     expect(stranger.ids()).toEqual(["node-4"]);
   });
 
+  it("takes a node of an older version, which does not say whether it drains, for one that does not", async () => {
+    const prefix = freshPrefix();
+    const presence = presenceOn({ prefix, secrets: ["right"], beatMs: 60_000, leaseMs: 60_000 });
+    const older = presenceOn({ prefix, secrets: ["right"], beatMs: 60_000, leaseMs: 60_000 }).presence;
+    const { isDraining: _, ...unsaid } = nodeRecord(2);
+    await older.join(unsaid as NodeRecord);
+    await presence.presence.join(nodeRecord(1));
+    expect(presence.presence.nodes()).toEqual(
+      [nodeRecord(1), nodeRecord(2)].map((node) => expect.objectContaining(node)),
+    );
+  });
+
   it("tells once why it takes no node for one, and again when that node comes back", async () => {
     const prefix = freshPrefix();
     const warnings: string[] = [];
