@@ -41,7 +41,10 @@ export async function readAccess(
 ): Promise<ServerAccess> {
   const named = readServer(values);
   const { env, cwd } = context;
-  const given = readSecret(values, { fileKey: "tokenFile", variable: "DUPLEXITY_TOKEN", env, cwd });
+  const given = readSecret(values, {
+    ...{ what: "token", fileKey: "tokenFile", variable: "DUPLEXITY_TOKEN", env, cwd },
+    warn: (message) => warn(context, message),
+  });
   if (given !== undefined && named !== undefined) checkTokenMayGo(context, values, named);
   const signIns = await user.signIns();
   const asked = named ?? signIns.current ?? DEFAULT_SERVER;

@@ -5,8 +5,8 @@ import { isAbsolute, join, resolve } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
 import type { AccountsOptions, ClusterServeOptions, IdentityOptions, OutsideProviderOptions } from "../server/index.ts";
 import { parseRedisUrl } from "../server/redis/redis-url.ts";
-import type { CommandContext } from "./context.ts";
-import { readSecret, readSecrets } from "./credentials.ts";
+import { type CommandContext, warn } from "./context.ts";
+import { readSecret, readSecrets, type SecretOptions } from "./credentials.ts";
 import type { SettingsValues } from "./settings-values.ts";
 import { parseServerUrl } from "./units.ts";
 
@@ -15,8 +15,8 @@ const MAX_CLUSTER_SECRETS = 2;
 
 /** @throws {DuplexityError} `DPX_USAGE` if the flags exclude each other, or a secret's file cannot be read. */
 export function readIdentity(context: CommandContext, values: SettingsValues): IdentityOptions {
-  const { env, cwd } = context;
-  const adminToken = readSecret(values, { fileKey: "adminTokenFile", variable: "DUPLEXITY_ADMIN_TOKEN", env, cwd });
+  const place = { what: "admin token", fileKey: "adminTokenFile", variable: "DUPLEXITY_ADMIN_TOKEN" };
+  const adminToken = readSecret(values, secretFrom(context, place));
   const outside = readOutside(context, values);
   if (!values.isOn("noAuth")) {
     if (values.isOn("oidcOnly") && outside === undefined) {
@@ -65,9 +65,8 @@ function readRedis(values: SettingsValues): string | undefined {
  * @throws {DuplexityError} `DPX_USAGE` if half of it is missing.
  */
 export function readCluster(context: CommandContext, values: SettingsValues): ClusterServeOptions | undefined {
-  const { env, cwd } = context;
-  const place = { fileKey: "clusterSecretFile", variable: "DUPLEXITY_CLUSTER_SECRET", env, cwd };
-  const secrets = readSecrets(values, place, MAX_CLUSTER_SECRETS);
+  const place = { what: "cluster secret", fileKey: "clusterSecretFile", variable: "DUPLEXITY_CLUSTER_SECRET" };
+  const secrets = readSecrets(values, secretFrom(context, place), MAX_CLUSTER_SECRETS);
   const url = "an http:// or https:// address without a path";
   const nodeUrl = values.parse("nodeUrl", url, parseServerUrl);
   const nodePublicUrl = values.parse("nodePublicUrl", url, parseServerUrl);
@@ -98,12 +97,19 @@ export function defaultDataFolder(env: NodeJS.ProcessEnv): string {
   return join(isAbsolute(data) ? data : join(home, ".local", "share"), "duplexity-server");
 }
 
-function readOutside(context: CommandContext, values: SettingsValues): OutsideProviderOptions | undefined {
+function secretFrom(
+  context: CommandContext,
+  place: Pick<SecretOptions, "what" | "fileKey" | "variable">,
+): SecretOptions {
   const { env, cwd } = context;
+  return { ...place, env, cwd, warn: (message) => warn(context, message) };
+}
+
+function readOutside(context: CommandContext, values: SettingsValues): OutsideProviderOptions | undefined {
   const issuer = values.parse("oidcIssuer", "an https:// address", parseIssuer);
   const clientId = values.text("oidcClientId");
-  const secret = { fileKey: "oidcClientSecretFile", variable: "DUPLEXITY_OIDC_CLIENT_SECRET", env, cwd };
-  const clientSecret = readSecret(values, secret) ?? null;
+  const place = { what: "client secret", fileKey: "oidcClientSecretFile", variable: "DUPLEXITY_OIDC_CLIENT_SECRET" };
+  const clientSecret = readSecret(values, secretFrom(context, place)) ?? null;
   if (issuer === undefined && clientId === undefined) return undefined;
   if (issuer === undefined || clientId === undefined) {
     const missing = issuer === undefined ? "--oidc-issuer" : "--oidc-client-id";

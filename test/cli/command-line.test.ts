@@ -114,12 +114,12 @@ describe("usage errors", () => {
     {
       what: "a token file that is not there",
       args: ["up", "9090", "--token-file", "none"],
-      message: 'Cannot read the token file "none"',
+      message: 'Cannot read the token in "none"',
     },
     {
       what: "a token file without an end",
       args: ["up", "9090", "--token-file", "/dev/zero"],
-      message: "it has characters that no token has",
+      message: "it has characters that none has",
     },
     {
       what: "a file of visitors that is not there",
