@@ -68,11 +68,7 @@ export class Broker {
    * @throws {DuplexityError} `DPX_USAGE` if a user and a pipe of another are.
    */
   async find(who: string): Promise<Found> {
-    const result = await this.#ask({ type: "find", who }, FIND_TIMEOUT_MS);
-    const kinds = kindsOf(result);
-    // A hub where nobody of that user is takes the word for a pipe's.
-    if (kinds.has("user") && kinds.has("hostname")) throw this.#options.hub.ambiguous(who);
-    return united(result);
+    return this.#found(who, await this.#ask({ type: "find", who }, FIND_TIMEOUT_MS));
   }
 
   /** Clients that `find` could find, some of each hub: for whoever has mistyped one. Never rejects. */
@@ -87,13 +83,20 @@ export class Broker {
   /**
    * Ends who is meant, at all hubs. Resolves when each hub has confirmed.
    *
+   * Without a ban, those who are meant are found first and ended by their clientId: a request that is repeated, because a
+   * reply to it was lost, must not end the client with which the owner has come back meanwhile. With a ban it may.
+   *
    * @throws {DuplexityError} `DPX_STORE` if a hub did not, though it is there, or has vanished with a name of theirs: who
    * is banned is ended by the next renewal of its lease all the same.
    */
   async kick({ who, by, reason, until }: Kick): Promise<readonly KickedClient[]> {
-    const result = await this.#ask({ type: "disconnect", who, by, reason, until }, KICK_TIMEOUT_MS);
-    const { clients } = united(result);
-    if (result.replies.length > 1) await this.#banish(clients, { by, reason, until });
+    const isBan = until !== null;
+    const result = await this.#ask(
+      isBan ? { type: "disconnect", who, by, reason, until } : { type: "find", who },
+      KICK_TIMEOUT_MS,
+    );
+    const { clients } = isBan ? united(result) : this.#found(who, result);
+    if (!isBan || result.replies.length > 1) await this.#banish(clients, { by, reason, until });
     checkWhole(result);
     await this.#checkVanished(who);
     return clients;
@@ -150,6 +153,13 @@ export class Broker {
       case "pipesAreRegistered":
         return NOBODY;
     }
+  }
+
+  #found(who: string, result: RequestResult<"websockets">): Found {
+    const kinds = kindsOf(result);
+    // A hub where nobody of that user is takes the word for a pipe's.
+    if (kinds.has("user") && kinds.has("hostname")) throw this.#options.hub.ambiguous(who);
+    return united(result);
   }
 
   /** Also ends those that were on their way to another hub meanwhile; keeps out whoever wakes up later. */

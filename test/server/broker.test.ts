@@ -9,6 +9,7 @@ import { Broker } from "../../src/server/broker.ts";
 import { useStage } from "../support/stage.ts";
 import { register, registration } from "./backend/registration.ts";
 import { type Cluster, startCluster } from "./hub/cluster.ts";
+import { HandClient } from "./hub/stage.ts";
 
 const stage = useStage();
 const WHY = { by: "ana", reason: "tests", until: null };
@@ -73,6 +74,31 @@ describe("Broker", () => {
     const kick = broker.kick({ who: "cat1", ...WHY, until: "forever" });
     await expect(kick).rejects.toMatchObject({ code: "DPX_STORE" });
   });
+
+  it.each(["name", "owner"])(
+    "ends who was there by that %s, and not who came back before a reply that was lost",
+    async (by) => {
+      vanished = [];
+      const url = cluster.nodes[0]?.url ?? "";
+      const before = new HandClient(stage, url, {});
+      const { owner } = await before.discover();
+      await before.up("cat2");
+      const after = new HandClient(stage, url, { key: before.key });
+      const request = topics.request.bind(topics);
+      vi.spyOn(topics, "request").mockImplementation(async (topic, message, options) => {
+        const result = await request(topic, message, options);
+        const isOver = "type" in message && message.type !== "find";
+        if (!isOver || after.control !== null) return result;
+        // The reply is lost, and the hub is asked once more.
+        await after.up("cat2");
+        return request(topic, message, options);
+      });
+      const kicked = await broker.kick({ who: by === "name" ? "cat2" : owner, ...WHY });
+      expect(kicked.map(({ clientId }) => clientId)).toEqual([before.clientId]);
+      expect(await cluster.registry.locate("cat2.test")).toMatchObject({ clientId: after.clientId, state: "up" });
+      expect(after.control?.messages).toEqual([]);
+    },
+  );
 
   it("finds nobody by a word that is a user's at one hub and another's pipe at the next", async () => {
     const found = (kind: "hostname" | "user", clientId: string) => ({
