@@ -8,12 +8,14 @@ import type {
   Registry,
   RegistryRecord,
   RequestResult,
+  RoundTrip,
   Topics,
   WebSocketsMessage,
   WebSocketsReply,
 } from "./backend/index.ts";
 import type { ClientRow, Found, Hub, Kick, KickedClient } from "./hub/index.ts";
 import type { Identity } from "./identity/index.ts";
+import { withRoundTrips } from "./round-trips.ts";
 
 export interface BrokerOptions {
   readonly hub: Hub;
@@ -31,6 +33,8 @@ export interface BrokerOptions {
 const FIND_TIMEOUT_MS = 2_000;
 /** How long they may take to end clients: each gives its names back first. */
 const KICK_TIMEOUT_MS = 10_000;
+/** A list is shown without the round trips that other hubs have not told by then. */
+const ROUND_TRIP_TIMEOUT_MS = 500;
 /** Clients in one message, which has a limit. */
 const BANISH_BATCH = 500;
 /** Clients of one hub that are told to whoever has mistyped one: a reply has room for some more. */
@@ -59,7 +63,8 @@ export class Broker {
       const { clientId, state } = record;
       if (state === "up" && !known.has(clientId)) others.set(clientId, [...(others.get(clientId) ?? []), record]);
     }
-    return [...own, ...[...others.values()].map((of) => this.#rowOf(of))];
+    const rows = [...own, ...[...others.values()].map((of) => this.#rowOf(of))];
+    return withRoundTrips(rows, (message) => this.#ask(message, ROUND_TRIP_TIMEOUT_MS));
   }
 
   /**
@@ -144,6 +149,8 @@ export class Broker {
       case "find":
         if (message.who !== null) return hub.find(message.who);
         return { kind: null, clients: hub.everybody().slice(0, MAX_TOLD) };
+      case "roundTrips":
+        return { ...NOBODY, roundTrips: message.clientIds.flatMap((clientId) => this.#roundTripOf(clientId)) };
       case "judge":
         hub.judgeAll();
         return NOBODY;
@@ -203,6 +210,12 @@ export class Broker {
       if (outcome.status === "failed") throw new DuplexityError(outcome.code, outcome.message);
     }
     return { replies, missing: missing.filter(isThere) };
+  }
+
+  /** One, or none. */
+  #roundTripOf(clientId: string): readonly RoundTrip[] {
+    const rttMs = this.#options.hub.rttOf(clientId);
+    return rttMs === null ? [] : [{ clientId, rttMs }];
   }
 
   #rowOf(records: readonly RegistryRecord[]): ClientRow {

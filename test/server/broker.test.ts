@@ -6,6 +6,7 @@ import type { NodeRecord, Presence } from "../../src/server/backend/index.ts";
 import { MemoryTopics } from "../../src/server/backend/memory-topics.ts";
 import { MAX_TOPIC_MESSAGE_BYTES } from "../../src/server/backend/topics.ts";
 import { Broker } from "../../src/server/broker.ts";
+import type { Identity } from "../../src/server/identity/index.ts";
 import { useStage } from "../support/stage.ts";
 import { register, registration } from "./backend/registration.ts";
 import { type Cluster, startCluster } from "./hub/cluster.ts";
@@ -16,6 +17,7 @@ const WHY = { by: "ana", reason: "tests", until: null };
 let cluster: Cluster;
 let broker: Broker;
 let topics: MemoryTopics;
+let others: readonly NodeRecord[];
 let vanished: readonly string[];
 let looks: number;
 let looksFail: boolean;
@@ -31,7 +33,7 @@ beforeEach(async () => {
     look: async () => {},
     tell: async () => {},
     leave: async () => {},
-    nodes: () => [own],
+    nodes: () => [own, ...others],
     urlOf: () => null,
     vanished: () => vanished,
     onChange: () => () => {},
@@ -45,7 +47,7 @@ beforeEach(async () => {
   const urlOf = (hostname: string): string => `http://${hostname}`;
   broker = new Broker({ hub, registry: cluster.registry, topics, presence, nodeId, urlOf, lookAtBans });
   stage.defer(() => broker.close());
-  [vanished, looks, looksFail] = [["node-9"], 0, false];
+  [others, vanished, looks, looksFail] = [[], ["node-9"], 0, false];
   await registered("node-9");
 });
 
@@ -129,6 +131,36 @@ describe("Broker", () => {
     expect(JSON.stringify(told).length).toBeLessThan(MAX_TOPIC_MESSAGE_BYTES);
     vi.spyOn(topics, "request").mockRejectedValue(new DuplexityError("DPX_STORE", "The topics do not answer"));
     expect(await broker.everybody()).toEqual([]);
+  });
+
+  it("lists clients of other hubs with the round trip that whoever has a link of theirs tells", async () => {
+    const everybody = { isAdmin: true } as Identity;
+    others = [{ nodeId: "node-9", internalUrl: "http://10.0.0.9", dialerUri: null, roles: ["hub"], isDraining: false }];
+    const here = new HandClient(stage, cluster.nodes[0]?.url ?? "", {});
+    await here.up("cat2");
+    const request = topics.request.bind(topics);
+    const trips = [{ clientId: "client-a", rttMs: 12.5 }];
+    const reply = { status: "done", reply: { kind: null, clients: [], roundTrips: trips } } as const;
+    const asked = vi.spyOn(topics, "request").mockImplementation(async (topic, message, options) => {
+      const { replies } = await request(topic, message, { ...options, nodes: ["node-1"] });
+      return { replies: [...replies, { nodeId: "node-9", outcome: reply as never }], missing: [] };
+    });
+    const row = (clientId: string) => async () =>
+      (await broker.list(everybody)).find((one) => one.clientId === clientId);
+    expect(await row("client-a")()).toMatchObject({ rttMs: 12.5, pipes: [{ hostname: "cat1.test" }] });
+    await vi.waitUntil(async () => typeof (await row(here.clientId)())?.rttMs === "number", { timeout: 5_000 });
+    const { replies } = await request(
+      "websockets",
+      { type: "roundTrips", clientIds: ["client-a", here.clientId] },
+      {
+        ...{ timeoutMs: 5_000, nodes: ["node-1"] },
+      },
+    );
+    expect(replies[0]?.outcome).toMatchObject({
+      reply: { roundTrips: [{ clientId: here.clientId, rttMs: expect.any(Number) }] },
+    });
+    asked.mockRejectedValue(new DuplexityError("DPX_STORE", "The topics do not answer"));
+    expect(await row("client-a")()).toMatchObject({ rttMs: null });
   });
 
   it("says it once the name is registered at another hub, or nobody's", async () => {

@@ -16,6 +16,7 @@ import {
   type Outcome,
   type ReachedClient,
   type ReplyOf,
+  type RoundTrip,
   type RoutesMessage,
   type TopicName,
   type WebSocketsMessage,
@@ -101,7 +102,7 @@ function readWebSocketsMessage(body: unknown): WebSocketsMessage {
   const type = field(
     message,
     "type",
-    oneOfReader(["disconnect", "banish", "find", "judge", "nodesChanged", "pipesAreRegistered"]),
+    oneOfReader(["disconnect", "banish", "find", "roundTrips", "judge", "nodesChanged", "pipesAreRegistered"]),
   );
   switch (type) {
     case "disconnect":
@@ -122,6 +123,8 @@ function readWebSocketsMessage(body: unknown): WebSocketsMessage {
       };
     case "find":
       return { type, who: field(message, "who", (value, path) => (value === null ? null : readName(value, path))) };
+    case "roundTrips":
+      return { type, clientIds: field(message, "clientIds", arrayReader(readClientId, 0, MAX_REACHED)) };
     case "judge":
     case "nodesChanged":
       return { type };
@@ -145,7 +148,18 @@ function readWebSocketsReply(body: unknown): WebSocketsReply {
   return {
     kind: field(reply, "kind", (value, path) => (value === null ? null : readKind(value, path))),
     clients: field(reply, "clients", arrayReader(readReachedClient, 0, MAX_REACHED)),
+    ...checked.optionalField(reply, "roundTrips", arrayReader(readRoundTrip, 0, MAX_REACHED)),
   };
+}
+
+function readRoundTrip(value: unknown, path: string): RoundTrip {
+  const trip = readObject(value, path);
+  return { clientId: field(trip, "clientId", readClientId), rttMs: field(trip, "rttMs", readMs) };
+}
+
+function readMs(value: unknown, path: string): number {
+  const isTime = typeof value === "number" && Number.isFinite(value) && value >= 0;
+  return isTime ? value : checked.invalid(path, "a time in ms");
 }
 
 function readReachedClient(value: unknown, path: string): ReachedClient {

@@ -28,6 +28,8 @@ export type WebSocketsMessage =
     }
   /** Say whom `who` means, or (null) which clients there are. */
   | { readonly type: "find"; readonly who: string | null }
+  /** Say how long the round trip to those of `clientIds` is that have a link here. */
+  | { readonly type: "roundTrips"; readonly clientIds: readonly string[] }
   /** A ban, an account or a token has changed: look who may not stay. */
   | { readonly type: "judge" }
   /** A node came or goes: look which there are. */
@@ -46,11 +48,18 @@ export interface ReachedClient {
   readonly pipes: readonly string[];
 }
 
+export interface RoundTrip {
+  readonly clientId: string;
+  readonly rttMs: number;
+}
+
 /** Whom a hub found and did as it was told to. */
 export interface WebSocketsReply {
   /** What `who` is there; null: nobody, or nobody was named. */
   readonly kind: "client" | "hostname" | "user" | null;
   readonly clients: readonly ReachedClient[];
+  /** What `roundTrips` asks for. */
+  readonly roundTrips?: readonly RoundTrip[];
 }
 
 /** A route came, changed or (null) went. */

@@ -154,6 +154,11 @@ export class Hub {
     return this.#clients.all().filter(mayBeSeen).map(rowOf);
   }
 
+  /** How long the round trip over the client's link here is, in ms; null where it has none, or none was measured yet. */
+  rttOf(clientId: string): number | null {
+    return this.#clients.get(clientId)?.link?.rttMs ?? null;
+  }
+
   /**
    * Upgrades a request for `/control`.
    *

@@ -18,7 +18,8 @@ const KICK = { type: "disconnect", who: "cat1", by: "ann", reason: "tests", unti
 export const NOBODY: WebSocketsReply = { kind: null, clients: [] };
 
 function reached(hub: string): WebSocketsReply {
-  return { kind: "hostname", clients: [{ clientId: "client-a", user: "ben", hub, pipes: ["cat1.test"] }] };
+  const roundTrips = [{ clientId: "client-a", rttMs: 0.4 }];
+  return { kind: "hostname", clients: [{ clientId: "client-a", user: "ben", hub, pipes: ["cat1.test"] }], roundTrips };
 }
 
 /** @param make Topics of `node-1`, and of the others that hear each other, if there can be any. */
@@ -63,6 +64,7 @@ export function describeTopics(name: string, make: () => Promise<readonly [Topic
         },
         { type: "find", who: "cat1" },
         { type: "find", who: null },
+        { type: "roundTrips", clientIds: ["client-a", "client-b"] },
         { type: "judge" },
         {
           type: "pipesAreRegistered",
