@@ -10,7 +10,9 @@ import { describe, expect, it } from "vitest";
 import { parseAllDocuments } from "yaml";
 import { SERVE_FLAGS, variableOf } from "../../src/cli/flags.ts";
 import { parseDuration } from "../../src/cli/units.ts";
+import { NODE_ROLES } from "../../src/server/backend/index.ts";
 import { serve } from "../../src/server/index.ts";
+import { runDuplexity } from "../support/duplexity.ts";
 import { useStage } from "../support/stage.ts";
 
 const execute = promisify(execFile);
@@ -75,11 +77,40 @@ describe("deploy/Dockerfile", () => {
   });
 });
 
+/** Each of a file's objects, as kubectl would read it. */
+async function manifests(file: string) {
+  const documents = parseAllDocuments(await read(`deploy/kubernetes/${file}`));
+  expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
+  return documents.map((document) => document.toJS());
+}
+
+type Variables = readonly { readonly name: string; readonly value?: string; readonly valueFrom?: unknown }[];
+
+/** Without rights, with probes, known settings and secrets from elsewhere, and ended after its drain. */
+function expectPod(pod: Awaited<ReturnType<typeof manifests>>[number], shared: Variables): void {
+  expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: expect.any(Number) });
+  const [container] = pod.containers;
+  expect(container.securityContext).toEqual({
+    allowPrivilegeEscalation: false,
+    readOnlyRootFilesystem: true,
+    capabilities: { drop: ["ALL"] },
+  });
+  expect(container.readinessProbe.httpGet).toEqual({ path: "/readyz?exclude=store", port: "internal" });
+  expect(container.livenessProbe.httpGet).toEqual({ path: "/healthz", port: "internal" });
+  expect(container.ports.map(({ name }: { name: string }) => name)).toEqual(["public", "internal"]);
+  const env: Variables = [...shared, ...container.env];
+  expectKnown(env.map(({ name }) => name));
+  for (const { name, value } of env) {
+    if (/TOKEN|SECRET|REDIS/.test(name)) expect(value).toBeUndefined();
+  }
+  const drainMs = parseDuration(env.find(({ name }) => name === "DUPLEXITY_DRAIN")?.value ?? "") ?? Number.NaN;
+  const waitMs = Number(/, (\d+)\)/.exec(container.lifecycle.preStop.exec.command.at(-1))?.[1]);
+  expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(drainMs + waitMs);
+}
+
 describe("deploy/kubernetes", () => {
   it("has pods without rights, with probes, that end after their drain", async () => {
-    const documents = parseAllDocuments(await read("deploy/kubernetes/duplexity.yaml"));
-    expect(documents.flatMap(({ errors }) => errors)).toEqual([]);
-    const [deployment, service, budget, policy] = documents.map((document) => document.toJS());
+    const [deployment, service, budget, policy] = await manifests("duplexity.yaml");
     expect([deployment, service, budget, policy].map(({ kind }) => kind)).toEqual([
       ...["Deployment", "Service", "PodDisruptionBudget", "NetworkPolicy"],
     ]);
@@ -92,25 +123,49 @@ describe("deploy/kubernetes", () => {
       expect(selector).toEqual(labels);
     }
     expect(deployment.spec.template.metadata.labels).toEqual(labels);
-    const pod = deployment.spec.template.spec;
-    expect(pod.securityContext).toMatchObject({ runAsNonRoot: true, runAsUser: expect.any(Number) });
-    const [container] = pod.containers;
-    expect(container.securityContext).toEqual({
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ["ALL"] },
-    });
-    expect(container.readinessProbe.httpGet).toEqual({ path: "/readyz?exclude=store", port: "internal" });
-    expect(container.livenessProbe.httpGet).toEqual({ path: "/healthz", port: "internal" });
-    expect(container.ports.map(({ name }: { name: string }) => name)).toEqual(["public", "internal"]);
-    const env: readonly { name: string; value?: string; valueFrom?: unknown }[] = container.env;
-    expectKnown(env.map(({ name }) => name));
-    for (const { name, value } of env) {
-      if (/TOKEN|SECRET|REDIS/.test(name)) expect(value).toBeUndefined();
+    expectPod(deployment.spec.template.spec, []);
+  });
+
+  it("has the same with a role for each, whose nodes find the backends by their names, and a start would take", async () => {
+    const all = await manifests("split-roles.yaml");
+    const of = (...kinds: readonly string[]) => all.filter(({ kind }) => kinds.includes(kind));
+    const [{ data }] = of("ConfigMap");
+    const shared = Object.entries<string>(data).map(([name, value]) => ({ name, value }));
+    const secret = join(await stage.folder("secret"), "secret");
+    await writeFile(secret, "cluster-secret-0123456789abcdef\n", { mode: 0o600 });
+    const sets = of("Deployment", "StatefulSet");
+    for (const { metadata, spec } of sets) {
+      const { template, selector } = spec;
+      expect(metadata.name).toBe(`duplexity-${template.metadata.labels.role}`);
+      expect(template.metadata.labels).toEqual(selector.matchLabels);
+      expect(of("PodDisruptionBudget").map((budget) => budget.spec.selector)).toContainEqual(selector);
+      expectPod(template.spec, shared);
+      const [container] = template.spec.containers;
+      const own: Variables = container.env;
+      const values = [...shared, ...own].flatMap(({ name, value }) =>
+        value === undefined ? [] : [[name, value.replace("$(POD_IP)", "10.1.2.3")]],
+      );
+      const env = { ...Object.fromEntries(values), DUPLEXITY_CLUSTER_SECRET_FILE: secret };
+      const hasRedis = own.some(({ name }) => name === "DUPLEXITY_REDIS");
+      const redis = hasRedis ? ["--redis", "redis://127.0.0.1:6379"] : [];
+      const printed = await runDuplexity(stage, [...container.args, ...redis, "--print-config"], { env });
+      expect([printed.status, printed.stderr]).toEqual([0, ""]);
     }
-    const drainMs = parseDuration(env.find(({ name }) => name === "DUPLEXITY_DRAIN")?.value ?? "") ?? Number.NaN;
-    const waitMs = Number(/, (\d+)\)/.exec(container.lifecycle.preStop.exec.command.at(-1))?.[1]);
-    expect(pod.terminationGracePeriodSeconds * 1000).toBeGreaterThan(drainMs + waitMs);
+    expect(sets.map(({ spec }) => spec.template.metadata.labels.role).sort()).toEqual([...NODE_ROLES].sort());
+    const [backends] = of("StatefulSet");
+    const names = Array.from({ length: backends.spec.replicas }, (_none, number) => {
+      const { name } = backends.metadata;
+      return `http://${name}-${number}.${backends.spec.serviceName}:7071`;
+    });
+    for (const { spec } of of("Deployment")) {
+      const env: Variables = spec.template.spec.containers[0].env;
+      expect(env.find(({ name }) => name === "DUPLEXITY_BACKEND")?.value).toBe(names.join(","));
+    }
+    const services = of("Service").map(({ metadata, spec }) => [metadata.name, spec.selector, spec.clusterIP]);
+    expect(services).toEqual([
+      ["duplexity-backend", { app: "duplexity", role: "backend" }, "None"],
+      ["duplexity", { app: "duplexity", role: "proxy" }, undefined],
+    ]);
   });
 });
 
