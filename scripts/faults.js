@@ -1,14 +1,19 @@
-// `npm run test:faults`: many schedules of faults over three nodes. `npm run test:faults -- --seed 7 --schedules 1` does
-// one again that was printed.
+// `npm run test:faults`: many schedules of faults over three nodes. `--cluster six`: over six processes with a role each.
+// `npm run test:faults -- --seed 7 --schedules 1` does one again that was printed.
 
 import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureBuild, ensurePackages, ensurePrograms, ROOT } from "./setup.js";
 
-/** @type {{ seed: { type: "string" }, schedules: { type: "string" } }} */
-const options = { seed: { type: "string" }, schedules: { type: "string" } };
+/** @type {{ cluster: { type: "string" }, seed: { type: "string" }, schedules: { type: "string" } }} */
+const options = { cluster: { type: "string" }, seed: { type: "string" }, schedules: { type: "string" } };
 const { values } = parseArgs({ options });
+const cluster = values.cluster ?? "three";
+if (cluster !== "three" && cluster !== "six") {
+  console.error(`There is no cluster "${cluster}": write --cluster three, or --cluster six.`);
+  process.exit(2);
+}
 
 ensurePackages();
 ensurePrograms(["redis-server", "redis-cli", "haproxy", "faketime"]);
@@ -16,6 +21,7 @@ ensureBuild();
 
 const env = {
   ...process.env,
+  DUPLEXITY_FAULT_CLUSTER: cluster,
   DUPLEXITY_FAULT_SEED: values.seed ?? "1",
   DUPLEXITY_FAULT_SCHEDULES: values.schedules ?? "60",
 };

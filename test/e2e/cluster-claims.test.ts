@@ -1,9 +1,9 @@
-// One name, and everybody who wants it at the same moment, at each of three nodes.
+// One name, and everybody who wants it at the same moment, at each node of a cluster.
 
 import { describe, expect, it } from "vitest";
 import { isObject } from "../support/lines.ts";
 import { startClaimers } from "../support/name-claims.ts";
-import { startNodes } from "../support/nodes.ts";
+import { CLUSTERS, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
 import { useStage } from "../support/stage.ts";
 import { IS_FULL } from "../support/tunnel.ts";
@@ -20,22 +20,25 @@ async function registeredClient(internalPort: number): Promise<unknown> {
   return isObject(body) && isObject(body.record) ? body.record.clientId : null;
 }
 
-describe("A name that many owners claim at once at three nodes", () => {
+describe.each(CLUSTERS)("A name that many owners claim at once at $cluster", ({ cluster, roles }) => {
   it("has one owner, and again one when that one leaves meanwhile; all others are told that it is taken", async () => {
-    const nodes = await startNodes(stage, { args: ["--name-grace", "0s"] });
+    const nodes = await startNodes(stage, { roles, args: ["--name-grace", "0s"] });
     const claimers = await startClaimers(stage, nodes, { name: "cat1", count: CLAIMS });
     for (const leaves of [false, true, true]) {
       const claims = await claimers.round({ leaves });
       const owners = claims.filter(({ result }) => result === "up");
       const others = claims.filter(({ result }) => result !== "up");
       console.log(
-        `${CLAIMS} claims${leaves ? " while the owner leaves" : ""}: ${owners.length} owner, the slowest answer after`,
+        `${cluster}, ${CLAIMS} claims${leaves ? " while the owner leaves" : ""}: ${owners.length} owner, the slowest answer after`,
         `${Math.max(...claims.map(({ ms }) => ms))} ms`,
       );
       expect(owners).toHaveLength(1);
       expect(new Set(others.map(({ result }) => result))).toEqual(new Set(["DPX_NAME_TAKEN"]));
-      for (const { internalPort, port } of nodes.servers) {
+      for (const { internalPort } of nodes.servers) {
         expect(await registeredClient(internalPort)).toBe(owners[0]?.clientId);
+      }
+      for (const number of nodes.proxies) {
+        const port = nodes.servers[number]?.port ?? 0;
         expect((await visit(port, "cat1.localhost", "/hello")).status).toBe(200);
       }
     }

@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from "vitest";
 import { killHub, killProxy } from "../support/node-kills.ts";
-import { startNodes } from "../support/nodes.ts";
+import { CLUSTERS, startNodes } from "../support/nodes.ts";
 import { useStage } from "../support/stage.ts";
 import { IS_FULL } from "../support/tunnel.ts";
 
@@ -15,12 +15,12 @@ const SERVED_MS = 1_000;
 /** A client whose only link died with the node waits up to half a second by chance before it dials another hub. */
 const ONLY_LINK_MS = 2_000;
 
-describe("kill -9 of the hub with a client's link", () => {
+describe.each(CLUSTERS)("kill -9 of the hub with a client's link, at $cluster", ({ cluster, roles }) => {
   it.each(LINKS)("leaves a download and an upload intact, and no POST comes twice, with links: %i", async (links) => {
-    const nodes = await startNodes(stage);
+    const nodes = await startNodes(stage, { roles });
     const { download, upload, wanted, posts, mostArrivals } = await killHub(stage, nodes, { size: SIZE, links });
     console.log(
-      `hub killed, links ${links}: ${SIZE / 1_048_576} MiB each way; of ${posts.total} POSTs ${posts.failures.length}`,
+      `${cluster}, hub killed, links ${links}: ${SIZE / 1_048_576} MiB each way; of ${posts.total} POSTs ${posts.failures.length}`,
       `failed, the slowest took ${posts.slowestMs.toFixed(0)} ms`,
     );
     expect(download).toEqual({ bytes: SIZE, sha256: wanted.download });
@@ -30,19 +30,16 @@ describe("kill -9 of the hub with a client's link", () => {
   });
 });
 
-describe("kill -9 of the node that visitors are at", () => {
-  it.each([
-    { links: 1, hasLink: false },
-    { links: 1, hasLink: true },
-    { links: 2, hasLink: false },
-    { links: 2, hasLink: true },
-  ] as const)("breaks its connections only, and no POST comes twice: %o", async (options) => {
-    const nodes = await startNodes(stage);
+describe.each(CLUSTERS)("kill -9 of the node that visitors are at, at $cluster", ({ cluster, roles, isSplit }) => {
+  // Where roles are split it is never one that has links.
+  const cases = LINKS.flatMap((links) => (isSplit ? [false] : [false, true]).map((hasLink) => ({ links, hasLink })));
+  it.each(cases)("breaks its connections only, and no POST comes twice: %o", async (options) => {
+    const nodes = await startNodes(stage, { roles });
     const killed = await killProxy(stage, nodes, { ...options, streams: STREAMS });
     const { requests, posts, killedAt, downAt, through, others, mostArrivals } = killed;
     const firstAt = requests.firstAnswerAfter(killedAt) ?? Number.POSITIVE_INFINITY;
     console.log(
-      `visitors' node killed, ${JSON.stringify(options)}: served ${(firstAt - killedAt).toFixed(0)} ms after it, out of`,
+      `${cluster}, visitors' node killed, ${JSON.stringify(options)}: served ${(firstAt - killedAt).toFixed(0)} ms after it, out of`,
       `the balancer after ${(downAt - killedAt).toFixed(0)} ms; the slowest of ${requests.total} requests took`,
       `${requests.slowestMs.toFixed(0)} ms, ${requests.failures.length} failed; of ${posts.total} POSTs`,
       `${posts.failures.length}; ${through.length} streams were cut, ${others.length} live`,

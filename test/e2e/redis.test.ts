@@ -7,7 +7,7 @@ import { describe, expect, it } from "vitest";
 import { spawnDuplexity, spawnUp, startUp } from "../support/duplexity.ts";
 import { LEASE_MS } from "../support/fault-world.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
-import { type Nodes, startNodes } from "../support/nodes.ts";
+import { CLUSTERS, type Nodes, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
 import { redisCli, startRedisServer } from "../support/redis.ts";
 import { freePort } from "../support/sockets.ts";
@@ -35,7 +35,7 @@ async function statusesWhile(nodes: Nodes, names: readonly string[], during: Pro
     isOver = true;
   });
   for (let turn = 0; !isOver; turn += 1) {
-    const port = nodes.servers[turn % nodes.servers.length]?.port ?? 0;
+    const port = nodes.servers[nodes.proxies[turn % nodes.proxies.length] ?? 0]?.port ?? 0;
     for (const name of names) {
       const answer = visit(port, `${name}.localhost`, "/hello", { limitMs: ANSWER_MS });
       statuses.add(
@@ -48,6 +48,13 @@ async function statusesWhile(nodes: Nodes, names: readonly string[], during: Pro
     await delay(50);
   }
   return statuses;
+}
+
+/** So that each node that takes visitors has seen each name. */
+async function visitEach({ servers, proxies }: Nodes, names: readonly string[]): Promise<void> {
+  for (const number of proxies) {
+    for (const name of names) await visit(servers[number]?.port ?? 0, `${name}.localhost`, "/hello");
+  }
 }
 
 /** Refused with DPX_STORE, or told so while it tries on. */
@@ -83,17 +90,17 @@ const OUTAGES: Record<string, (nodes: Nodes) => Promise<() => unknown>> = {
     await redis.end();
     return () => startRedisServer(stage, { port: redisPort });
   },
-  "cut off": async ({ wires }) => {
-    for (const { redis } of wires) redis.blackhole(true);
+  "cut off": async ({ wires, backends }) => {
+    for (const number of backends) wires[number]?.store.blackhole(true);
     return () => {
-      for (const { redis } of wires) redis.heal();
+      for (const number of backends) wires[number]?.store.heal();
     };
   },
 };
 
-describe("A cluster whose Redis is gone", () => {
-  it.each(Object.entries(OUTAGES))("says so within a second when it is %s, and is not ready", async (what, begin) => {
-    const nodes = await startNodes(stage, { hasWires: true });
+describe.each(CLUSTERS)("$cluster whose Redis is gone", ({ cluster, roles }) => {
+  it.each(Object.entries(OUTAGES))("say so within a second when it is %s, and are not ready", async (what, begin) => {
+    const nodes = await startNodes(stage, { roles, hasWires: true });
     const origin = await startHttpOrigin(stage, "hello");
     await startUp(stage, nodes.url, [`cat1:${origin.target}`], ADMIN);
     const up = async (until: string): Promise<void> => {
@@ -108,7 +115,7 @@ describe("A cluster whose Redis is gone", () => {
       expect(nodes.admin("/api/kick", { who: "cat1" }, 0)).rejects.toThrow("DPX_STORE"),
     );
     console.log(
-      `Redis is ${what}: up is refused after ${refusedMs} ms (well: ${wellMs} ms), a kick after ${kickMs} ms`,
+      `${cluster}, Redis is ${what}: up is refused after ${refusedMs} ms (well: ${wellMs} ms), a kick after ${kickMs} ms`,
     );
     expect(refusedMs).toBeLessThan(wellMs + ERROR_MS);
     expect(kickMs).toBeLessThan(ERROR_MS);
@@ -119,7 +126,9 @@ describe("A cluster whose Redis is gone", () => {
     for (const { internalPort } of nodes.servers) await poll(() => isReady(internalPort), READY_MS, "a ready node");
     await within(up('"ready"'), LEASE_MS, "a new name");
   });
+});
 
+describe("A node whose Redis is gone", () => {
   it("comes up with its Redis when it is started before it", async () => {
     const redisPort = await freePort();
     const secret = join(await stage.folder("secret"), "cluster-secret");
@@ -144,14 +153,13 @@ describe("A cluster whose Redis is gone", () => {
   });
 });
 
-describe("A cluster whose Redis hangs", () => {
-  it("serves what is live, refuses what is new, and is well soon after", async () => {
-    const nodes = await startNodes(stage);
+describe.each(CLUSTERS)("$cluster whose Redis hangs", ({ roles }) => {
+  it("serve what is live, refuse what is new, and are well soon after", async () => {
+    const nodes = await startNodes(stage, { roles });
     const origin = await startHttpOrigin(stage, "hello");
     const live = ["cat1", "cat2"];
     for (const name of live) await startUp(stage, nodes.url, [`${name}:${origin.target}`], ADMIN);
-    // Each node has seen each name.
-    for (const { port } of nodes.servers) for (const name of live) await visit(port, `${name}.localhost`, "/hello");
+    await visitEach(nodes, live);
     nodes.redis.signal("SIGSTOP");
     const hang = delay(HANG_MS);
     const statuses = statusesWhile(nodes, live, hang);
@@ -167,12 +175,12 @@ describe("A cluster whose Redis hangs", () => {
     }
   });
 
-  it("serves on while Redis is killed, and has its names in the new one within a lease", async () => {
-    const nodes = await startNodes(stage);
+  it("serve on while Redis is killed, and have its names in the new one within a lease", async () => {
+    const nodes = await startNodes(stage, { roles });
     const origin = await startHttpOrigin(stage, "hello");
     const live = ["cat1", "cat2"];
     for (const name of live) await startUp(stage, nodes.url, [`${name}:${origin.target}`], ADMIN);
-    for (const { port } of nodes.servers) for (const name of live) await visit(port, `${name}.localhost`, "/hello");
+    await visitEach(nodes, live);
     const isRegistered = async (name: string): Promise<boolean> =>
       (await redisCli(nodes.redisPort, ["KEYS", `duplexity:{*}:name:${name}.localhost`])) !== "";
     const again = (async () => {

@@ -12,7 +12,7 @@ end`;
 
 /** What cannot be broken a second time meanwhile. */
 export function brokenBy({ kind, target }: Fault): string {
-  if (kind.endsWith("Redis") && kind !== "part node from Redis") return "Redis";
+  if (kind.endsWith("Redis")) return "Redis";
   if (kind.startsWith("clock")) return `clock ${target}`;
   return `${isOfName(kind) ? "name" : "node"} ${target}`;
 }

@@ -10,7 +10,7 @@ export const FAULT_KINDS = [
   "swallow clients",
   "cut peers",
   "swallow peers",
-  "part node from Redis",
+  "part node from store",
   "freeze Redis",
   "kill Redis",
   "flush Redis",

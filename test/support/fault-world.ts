@@ -24,7 +24,7 @@ const OWNERS = ["ben", "eve"] as const;
 export const LEASE_MS = 30_000;
 /** So that a swallowed connection is found out sooner than by default. */
 const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
-/** How far the nodes' clocks are from Redis's, and how far each jumps. */
+/** How far the nodes' clocks are from Redis's, in turn, and how far each jumps. */
 const CLOCKS_S = [0, 600, -600] as const;
 const JUMP_S = 600;
 /** Longer than it takes to be held and answered after the longest fault. */
@@ -79,11 +79,12 @@ export class FaultWorld {
     this.#clocks = clocks;
   }
 
-  static async start(stage: Stage): Promise<FaultWorld> {
+  /** @param roles Of each node, as for `startNodes`. */
+  static async start(stage: Stage, roles: readonly string[]): Promise<FaultWorld> {
     // Accounts are kept over its death: without them, both owners would rightly be nobody.
     const redisArgs = ["--dir", await stage.folder("disk"), "--appendonly", "yes", "--appendfsync", "always"];
-    const clocks = await Promise.all(CLOCKS_S.map((aheadS) => FakeClock.create(stage, aheadS)));
-    const nodes = await startNodes(stage, { hasWires: true, args: SERVER_ARGS, redisArgs, clocks });
+    const clocks = await Promise.all(roles.map((_own, number) => FakeClock.create(stage, clockOf(number))));
+    const nodes = await startNodes(stage, { roles, hasWires: true, args: SERVER_ARGS, redisArgs, clocks });
     const tokens = new Map<string, string>();
     for (const name of OWNERS) {
       // Of one node: another one hears of the user a moment later.
@@ -92,6 +93,12 @@ export class FaultWorld {
       tokens.set(name, String(secret));
     }
     return new FaultWorld(stage, { nodes, tokens, redisArgs, clocks });
+  }
+
+  /** Where visitors come: at each node that takes them, and at haproxy. */
+  get ports(): readonly number[] {
+    const { servers, proxies, port } = this.nodes;
+    return [...proxies.map((number) => servers[number]?.port ?? 0), port];
   }
 
   /** Until each name has a holder: by whichever owner gets it. */
@@ -176,9 +183,9 @@ export class FaultWorld {
       while (!isOver) {
         await delay(VISIT_EVERY_MS);
         if (this.#visits >= MAX_VISITS) continue;
-        const node = this.nodes.servers[Math.floor(random() * 4)];
+        const port = this.ports[Math.floor(random() * this.ports.length)] ?? 0;
         const name = NAMES[Math.floor(random() * NAMES.length)] ?? "cat1";
-        const visit = this.visit(node?.port ?? this.nodes.port, name).then(() => {});
+        const visit = this.visit(port, name).then(() => {});
         all.add(visit);
         void visit.finally(() => all.delete(visit));
       }
@@ -260,8 +267,8 @@ export class FaultWorld {
         return swallowed(wires?.clients, forMs);
       case "swallow peers":
         return swallowed(wires?.peers, forMs);
-      case "part node from Redis":
-        return swallowed(wires?.redis, forMs);
+      case "part node from store":
+        return swallowed(wires?.store, forMs);
       case "freeze Redis":
         return frozen((signal) => this.#redis.signal(signal), forMs);
       case "kill Redis":
@@ -277,7 +284,7 @@ export class FaultWorld {
   }
 
   async #jump(target: number, byS: number, forMs: number): Promise<void> {
-    const before = CLOCKS_S[target] ?? 0;
+    const before = clockOf(target);
     await this.#clocks[target]?.set(before + byS);
     await delay(forMs);
     await this.#clocks[target]?.set(before);
@@ -314,4 +321,8 @@ export class FaultWorld {
     closeWithSockets(this.#stage, server);
     return `127.0.0.1:${port}`;
   }
+}
+
+function clockOf(node: number): number {
+  return CLOCKS_S[node % CLOCKS_S.length] ?? 0;
 }

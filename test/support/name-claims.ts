@@ -39,7 +39,7 @@ export async function startClaimers(
   const { name, count } = options;
   const tokens = await makeOwners(nodes, count);
   const origin = await startHttpOrigin(stage, "hello");
-  const servers = nodes.hubs.map((number) => nodes.servers[number]?.url ?? "").join(",");
+  const servers = nodes.servers.map(({ url }) => url).join(",");
   let claims: Claim[] = [];
   let ended = 0;
   const take = (line: unknown): void => {

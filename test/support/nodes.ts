@@ -17,7 +17,16 @@ import { visit } from "./visitor.ts";
 import { poll } from "./wait.ts";
 
 const ALL_ROLES = "auth,backend,hub,proxy";
+const THREE = [ALL_ROLES, ALL_ROLES, ALL_ROLES];
+/** Each with one role; only the backend knows Redis. */
+export const SIX = ["proxy", "proxy", "hub", "hub", "backend", "auth"];
 const CLUSTER_SECRET = "cluster-secret-0123456789abcdef";
+
+/** What the same is shown of: nodes that are all alike, and processes with a role each. */
+export const CLUSTERS = [
+  { cluster: "three nodes", roles: THREE, isSplit: false },
+  { cluster: "six processes with a role each", roles: SIX, isSplit: true },
+] as const;
 
 export interface Nodes {
   /** Each by its number; a node that was started anew takes the place of the one before. */
@@ -25,6 +34,8 @@ export interface Nodes {
   /** Numbers of those that clients' links lead to, and of those that visitors come to; nodes with all roles are both. */
   readonly hubs: readonly number[];
   readonly proxies: readonly number[];
+  /** Numbers of those that know Redis. */
+  readonly backends: readonly number[];
   /** Of haproxy, for visitors and clients alike. */
   readonly port: number;
   readonly url: string;
@@ -43,16 +54,14 @@ export interface Nodes {
 export interface Wires {
   /** From clients that come to its own address. */
   readonly clients: FaultProxy;
-  /** From other nodes. */
+  /** From other nodes that have something for it. */
   readonly peers: FaultProxy;
-  /** To Redis. */
-  readonly redis: FaultProxy;
+  /** To Redis, or from a node without it to the first backend, which is then the only one that it knows. */
+  readonly store: FaultProxy;
 }
 
 export interface NodesOptions {
-  /** @default 3 */
-  readonly count?: number;
-  /** The roles of each, those with the role proxy first: haproxy leads to them. @default all, `count` times */
+  /** The roles of each, those with the role proxy first: haproxy leads to them. @default all, three times */
   readonly roles?: readonly string[];
   readonly args?: readonly string[];
   /** Whether each node has an address of its own for clients. @default true */
@@ -77,8 +86,7 @@ interface Place {
 }
 
 export async function startNodes(stage: Stage, options: NodesOptions = {}): Promise<Nodes> {
-  const { count = 3, args = [], hasOwnAddresses = true, hasWires = false, nodeArgs = [] } = options;
-  const roles = options.roles ?? Array.from({ length: count }, () => ALL_ROLES);
+  const { roles = THREE, args = [], hasOwnAddresses = true, hasWires = false, nodeArgs = [] } = options;
   const folder = await stage.folder("nodes");
   const secret = { admin: join(folder, "admin-token"), cluster: join(folder, "cluster-secret") };
   await writeFile(secret.admin, `${ADMIN_TOKEN}\n`, { mode: 0o600 });
@@ -87,13 +95,16 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
   const redis = watched?.primary ?? (await startRedisServer(stage, { args: options.redisArgs ?? [] }));
   const redisPort = redis.port;
   const port = await freePort();
+  const numbersOf = (role: string): readonly number[] =>
+    roles.flatMap((own, number) => (has(own, role) ? [number] : []));
+  const [proxies, backends] = [numbersOf("proxy"), numbersOf("backend")];
   const places: Place[] = [];
   const sharedOf = ({ roles: own, wires }: Place): readonly string[] =>
     has(own, "backend")
-      ? ["--redis", watched === undefined ? `redis://127.0.0.1:${wires?.redis.port ?? redisPort}` : urlOf(watched)]
-      : places
-          .filter((place) => has(place.roles, "backend"))
-          .flatMap(({ internalPort }) => ["--backend", `http://127.0.0.1:${internalPort}`]);
+      ? ["--redis", watched === undefined ? `redis://127.0.0.1:${wires?.store.port ?? redisPort}` : urlOf(watched)]
+      : (wires === null ? backends.map((number) => places[number]?.internalPort) : [wires.store.port]).flatMap(
+          (backendPort) => ["--backend", `http://127.0.0.1:${backendPort}`],
+        );
   const start = (place: Place): Promise<RunningServer> => {
     const { roles: own, port: ownPort, internalPort, wires } = place;
     return startServer(stage, {
@@ -111,21 +122,22 @@ export async function startNodes(stage: Stage, options: NodesOptions = {}): Prom
       ],
     });
   };
-  for (const own of roles) {
-    const at = { port: await freePort(), internalPort: await freePort() };
-    places.push({ roles: own, ...at, wires: hasWires ? await startWires(stage, { ...at, redisPort }) : null });
+  const ports = await Promise.all(roles.map(async () => ({ port: await freePort(), internalPort: await freePort() })));
+  for (const [number, own] of roles.entries()) {
+    const at = ports[number];
+    if (at === undefined) throw new Error(`Node ${number} has no ports`);
+    const backendPort = ports[backends[0] ?? 0]?.internalPort ?? 0;
+    const to = { ...at, storePort: has(own, "backend") ? redisPort : backendPort };
+    places.push({ roles: own, ...at, wires: hasWires ? await startWires(stage, to) : null });
   }
   const servers = await Promise.all(places.map(start));
-  const numbersOf = (role: string): readonly number[] =>
-    places.flatMap((place, number) => (has(place.roles, role) ? [number] : []));
-  const proxies = numbersOf("proxy");
   const balancer = await startBalancer(
     stage,
     port,
     places.filter((place) => has(place.roles, "proxy")),
   );
   const nodes: Nodes = {
-    ...{ hubs: numbersOf("hub"), proxies },
+    ...{ hubs: numbersOf("hub"), proxies, backends },
     ...{ servers, port, redisPort, redis, url: `http://127.0.0.1:${port}` },
     wires: places.flatMap(({ wires }) => wires ?? []),
     admin: (path, body, node) =>
@@ -161,12 +173,12 @@ async function untilReady(internalPort: number, isUp: boolean, who: string): Pro
 
 async function startWires(
   stage: Stage,
-  to: { readonly port: number; readonly internalPort: number; readonly redisPort: number },
+  to: { readonly port: number; readonly internalPort: number; readonly storePort: number },
 ): Promise<Wires> {
   return {
     clients: await FaultProxy.start(stage, to.port),
     peers: await FaultProxy.start(stage, to.internalPort),
-    redis: await FaultProxy.start(stage, to.redisPort),
+    store: await FaultProxy.start(stage, to.storePort),
   };
 }
 

@@ -42,7 +42,7 @@ const CLIENTS_SCRIPT = fileURLToPath(new URL("soak-clients.js", import.meta.url)
 const GAUGES = ["clients", "control_sockets", "links", "streams", "routes", "remote_sessions", "relays"] as const;
 /** Of the passing clients so many are there, or one less. */
 const PASSING_UP = 6;
-const WIRES = ["clients", "peers", "redis"] as const;
+const WIRES = ["clients", "peers", "store"] as const;
 /** One cut in so many swallows instead: neither side hears of it. */
 const SWALLOW_SHARE = 4;
 
@@ -126,7 +126,7 @@ export class SoakWorld {
   async quiet(): Promise<void> {
     this.#ending.abort();
     await this.#loops;
-    for (const { clients, peers, redis } of this.nodes.wires) for (const wire of [clients, peers, redis]) wire.heal();
+    for (const { clients, peers, store } of this.nodes.wires) for (const wire of [clients, peers, store]) wire.heal();
     await this.visitors.stop();
     await this.#passing.leave();
   }
