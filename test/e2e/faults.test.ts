@@ -31,7 +31,7 @@ describe.each(CLUSTERS.filter(({ cluster }) => cluster.startsWith(ONLY ?? "")))(
           const what = `--cluster ${cluster.split(" ")[0]} --seed ${seed} --schedules 1: ${describeFaults(faults)}`;
           console.log(what);
           await world.settle();
-          const stop = world.visitors(seededRandom(seed));
+          const stop = world.visitors.come(seededRandom(seed));
           const begin = performance.now();
           await Promise.all(
             faults.map(async (fault) => {
@@ -59,10 +59,10 @@ describe.each(CLUSTERS.filter(({ cluster }) => cluster.startsWith(ONLY ?? "")))(
 /** Every name that has a living holder is answered by it, at every node and at haproxy. */
 async function servedAgain(world: FaultWorld, since: number, what: string): Promise<void> {
   for (const name of NAMES) {
-    for (const port of world.ports) {
+    for (const port of world.visitors.ports) {
       const isServed = async (): Promise<boolean> => {
         const holder = world.checker.holderOf(name);
-        return holder === null || (await world.visit(port, name, 2_000)) === holder;
+        return holder === null || (await world.visitors.visit(port, name, 2_000)) === holder;
       };
       const leftMs = Math.max(1, since + LEASE_MS - performance.now());
       await poll(isServed, leftMs, `${name} to be served at ${port}; ${what}`, 100).catch((error: unknown) => {

@@ -94,6 +94,18 @@ describe("Six processes, each with one role or two of a kind", () => {
     for (let visits = 0; visits < 4; visits += 1) expect((await page.goto(other))?.status()).toBe(403);
   });
 
+  it("refuse TCP pipes, and one of them TCP ports, and say why", async () => {
+    const nodes = await startSix();
+    const args = ["up", "--json", "--server", nodes.url, "--pipe", "db:tcp://127.0.0.1:5432"];
+    const refused = await spawnDuplexity(stage, args, ADMIN);
+    await refused.untilPrinted("DPX_TCP_PORTS");
+    expect(refused.stdout + refused.stderr).toContain("this server has no TCP ports");
+    const { args: started } = nodes.servers[nodes.hubs[0] ?? 0]?.process ?? { args: [] };
+    const hub = await runDuplexity(stage, [...started, "--tcp-ports", "20000-20099"]);
+    expect(hub.status).toBe(2);
+    expect(hub.stdout + hub.stderr).toContain("Leave --tcp-ports out, or run nodes with all roles.");
+  });
+
   it("kick a client through any of them", async () => {
     const nodes = await startSix();
     const origin = await startHttpOrigin(stage, "hello");

@@ -1,13 +1,13 @@
-// A cluster in which two owners hold and claim names and visitors ask for them, and what can be done to it. Judges
-// nothing: that is fault-checker.ts.
+// A cluster in which two owners hold and claim names, and what can be done to it. Judges nothing: that is fault-checker.ts.
 
-import { createServer, request as httpRequest } from "node:http";
+import { createServer } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { type DuplexityProcess, spawnUp } from "./duplexity.ts";
 import { FakeClock } from "./fake-clock.ts";
 import { brokenBy, flushed, frozen, swallowed } from "./fault-acts.ts";
 import { type ClaimNote, FaultChecker } from "./fault-checker.ts";
 import type { Fault } from "./fault-plan.ts";
+import { FaultVisitors } from "./fault-visitors.ts";
 import { type Nodes, startNodes } from "./nodes.ts";
 import { type RunningRedis, startRedisServer } from "./redis.ts";
 import { closeWithSockets, listen } from "./sockets.ts";
@@ -27,12 +27,6 @@ const SERVER_ARGS = ["--heartbeat-idle", "2s", "--heartbeat-timeout", "2s"];
 /** How far the nodes' clocks are from Redis's, in turn, and how far each jumps. */
 const CLOCKS_S = [0, 600, -600] as const;
 const JUMP_S = 600;
-/** Longer than it takes to be held and answered after the longest fault. */
-const VISIT_MS = 20_000;
-/** A visitor comes this often. */
-const VISIT_EVERY_MS = 40;
-/** Visitors at once; more do not come. */
-const MAX_VISITS = 200;
 /** Longer than all schedules together. */
 const LONGEST_MS = 3_600_000;
 /** A client that is asked to go. */
@@ -55,6 +49,7 @@ interface RunningClaim {
 export class FaultWorld {
   readonly checker = new FaultChecker();
   readonly nodes: Nodes;
+  readonly visitors: FaultVisitors;
   readonly #stage: Stage;
   /** Each owner's token. */
   readonly #tokens: ReadonlyMap<string, string>;
@@ -66,14 +61,17 @@ export class FaultWorld {
   readonly #redisArgs: readonly string[];
   readonly #clocks: readonly FakeClock[];
   #redis: RunningRedis;
-  #visits = 0;
-  #nextId = 0;
 
   private constructor(stage: Stage, parts: WorldParts) {
     const { nodes, tokens, redisArgs, clocks } = parts;
     this.#redisArgs = redisArgs;
     this.#stage = stage;
     this.nodes = nodes;
+    const { servers, proxies, port } = nodes;
+    this.visitors = new FaultVisitors(this.checker, {
+      ports: [...proxies.map((number) => servers[number]?.port ?? 0), port],
+      names: NAMES,
+    });
     this.#redis = nodes.redis;
     this.#tokens = tokens;
     this.#clocks = clocks;
@@ -93,12 +91,6 @@ export class FaultWorld {
       tokens.set(name, String(secret));
     }
     return new FaultWorld(stage, { nodes, tokens, redisArgs, clocks });
-  }
-
-  /** Where visitors come: at each node that takes them, and at haproxy. */
-  get ports(): readonly number[] {
-    const { servers, proxies, port } = this.nodes;
-    return [...proxies.map((number) => servers[number]?.port ?? 0), port];
   }
 
   /** Until each name has a holder: by whichever owner gets it. */
@@ -173,54 +165,6 @@ export class FaultWorld {
       .filter(({ note, process }) => process.hasExited && note.confirmedAt !== null && !this.#sent.has(note))
       .filter(({ note }) => !this.checker.claims.some((other) => isHeir(note, other)))
       .map(({ process }) => process.printed());
-  }
-
-  /** Visitors, until the returned function is called; it resolves when the last has its answer. */
-  visitors(random: () => number): () => Promise<void> {
-    let isOver = false;
-    const all = new Set<Promise<void>>();
-    const loop = (async () => {
-      while (!isOver) {
-        await delay(VISIT_EVERY_MS);
-        if (this.#visits >= MAX_VISITS) continue;
-        const port = this.ports[Math.floor(random() * this.ports.length)] ?? 0;
-        const name = NAMES[Math.floor(random() * NAMES.length)] ?? "cat1";
-        const visit = this.visit(port, name).then(() => {});
-        all.add(visit);
-        void visit.finally(() => all.delete(visit));
-      }
-    })();
-    return async () => {
-      isOver = true;
-      await loop;
-      await Promise.all(all);
-    };
-  }
-
-  /** One numbered POST; answers whose target answered, null if none did. Never rejects. */
-  async visit(port: number, name: string, limitMs = VISIT_MS): Promise<ClaimNote | null> {
-    this.#visits += 1;
-    const sentAt = performance.now();
-    try {
-      const request = httpRequest({
-        ...{ host: "127.0.0.1", port, path: `/${this.#nextId++}`, method: "POST", agent: false },
-        ...{ headers: { host: `${name}.localhost` }, signal: AbortSignal.timeout(limitMs) },
-      });
-      request.end("x");
-      const response: AsyncIterable<Buffer> & { statusCode?: number } = await new Promise((resolve, reject) => {
-        request.once("response", resolve).on("error", reject);
-      });
-      const chunks: Buffer[] = [];
-      for await (const chunk of response) chunks.push(chunk);
-      const claim = this.checker.claims[Number(Buffer.concat(chunks).toString())];
-      if (response.statusCode !== 200 || claim === undefined) return null;
-      this.checker.answered({ name, path: port, claim, sentAt, at: performance.now() });
-      return claim;
-    } catch {
-      return null;
-    } finally {
-      this.#visits -= 1;
-    }
   }
 
   /** Breaks something and mends it again. What is broken already is left alone. */
