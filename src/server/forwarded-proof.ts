@@ -7,6 +7,9 @@ import { DuplexityError, fields } from "../protocol/index.ts";
 
 export const FORWARDED_HEADER = "duplexity-forwarded";
 
+/** Then whoever passed it on has heard what node is there now, unless it hears nothing. */
+const RETRY_AFTER_MS = 1_000;
+
 /** Whom a request has come from to the node that passes it on. */
 export interface ForwardedFrom {
   /** Without a port. */
@@ -21,14 +24,16 @@ export function forwardedField(
   request: IncomingMessage,
   o: { readonly to: string; readonly secret: string },
 ): string {
-  const text = Buffer.from(JSON.stringify({ address: from.address, sender: from.sender })).toString("base64url");
+  const about = { address: from.address, sender: from.sender, to: o.to };
+  const text = Buffer.from(JSON.stringify(about)).toString("base64url");
   return `${text}.${proofOf(text, request, o).toString("base64url")}`;
 }
 
 /**
  * What the field says.
  *
- * @throws {DuplexityError} `DPX_FORBIDDEN` if no node of the cluster says so.
+ * @throws {DuplexityError} `DPX_FORBIDDEN` if no node of the cluster says so, `DPX_DRAINING` if one does that takes this
+ *   node for another: for the one that had its address before, as long as it has not heard that that one is gone.
  */
 export function readForwarded(
   request: IncomingMessage,
@@ -37,16 +42,41 @@ export function readForwarded(
   const value = request.headers[FORWARDED_HEADER];
   const [text = "", proof = ""] = typeof value === "string" ? value.split(".") : [];
   const given = Buffer.from(proof, "base64url");
-  const isProven = o.secrets.some((secret) => {
-    const wanted = proofOf(text, request, { to: o.to, secret });
-    return wanted.length === given.length && timingSafeEqual(wanted, given);
-  });
-  if (!isProven)
-    throw new DuplexityError("DPX_FORBIDDEN", "Cannot take the request: no node of the cluster passes it on");
-  const from = fields.readObject(JSON.parse(Buffer.from(text, "base64url").toString("utf8")), "");
+  const isFor = (to: string): boolean =>
+    o.secrets.some((secret) => {
+      const wanted = proofOf(text, request, { to, secret });
+      return wanted.length === given.length && timingSafeEqual(wanted, given);
+    });
+  if (!isFor(o.to)) throw isFor(wantedNode(text)) ? misdirected() : forged();
+  const from = fields.readObject(JSON.parse(decoded(text)), "");
   const readSender = (word: unknown, path: string): string | null =>
     word === null ? null : fields.readWord(word, path);
   return { address: fields.field(from, "address", fields.readWord), sender: fields.field(from, "sender", readSender) };
+}
+
+/** Whom the field says that it is for; empty if it says nothing. Whoever sends it can write that: it is not proven yet. */
+function wantedNode(text: string): string {
+  try {
+    return fields.field(fields.readObject(JSON.parse(decoded(text)), ""), "to", fields.readWord);
+  } catch {
+    return "";
+  }
+}
+
+function decoded(text: string): string {
+  return Buffer.from(text, "base64url").toString("utf8");
+}
+
+function forged(): DuplexityError {
+  return new DuplexityError("DPX_FORBIDDEN", "Cannot take the request: no node of the cluster passes it on");
+}
+
+function misdirected(): DuplexityError {
+  return new DuplexityError(
+    "DPX_DRAINING",
+    "Cannot take the request: it is for the node that was at this address before",
+    { hint: "Try again in a second.", retryAfterMs: RETRY_AFTER_MS },
+  );
 }
 
 function proofOf(text: string, request: IncomingMessage, { to, secret }: { to: string; secret: string }): Buffer {

@@ -124,6 +124,20 @@ describe("Six processes, each with one role or two of a kind", () => {
     expect(Math.max(...tookMs)).toBeLessThan(1_000);
   });
 
+  it("take a client back whose hubs have died and are at their addresses again before others know", async () => {
+    const nodes = await startSix({ hasOwnAddresses: false });
+    const origin = await startHttpOrigin(stage, "hello");
+    const running = await up(nodes, origin.target);
+    await Promise.all(
+      nodes.hubs.map(async (number) => {
+        await nodes.servers[number]?.process.end();
+        await nodes.restart(number);
+      }),
+    );
+    await running.process.nextLine("resumed");
+    expect((await visit(nodes.port, HOSTNAME, "/hello")).status).toBe(200);
+  });
+
   // Without own addresses all that clients send goes through the proxies.
   it("fail no request while all are restarted one by one, with hubs that clients do not reach", async () => {
     const nodes = await startSix({ hasOwnAddresses: false, args: ["--drain", `${DRAIN_MS}ms`] });

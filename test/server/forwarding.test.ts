@@ -110,16 +110,20 @@ describe("A request for another node's role", () => {
     about.headers = { host: "localhost", authorization: ADMIN.authorization };
     const from = { address: VISITOR, sender: VISITOR };
     const fieldFor = (to: string, secret: string): string => forwardedField(from, about, { to, secret });
-    const send = async (field: string, asked = path): Promise<number> => {
+    const send = async (field: string, asked = path): Promise<number> => (await answerTo(field, asked)).status;
+    const answerTo = (field: string, asked: string) => {
       const headers = { authorization: ADMIN.authorization, "duplexity-forwarded": field };
-      return (await ask(other.internalUrl, { path: asked, headers })).status;
+      return ask(other.internalUrl, { path: asked, headers });
     };
     const [secret = ""] = SECRETS;
     expect(await send(fieldFor(other.nodeId, secret))).toBe(200);
     expect(await send(fieldFor(other.nodeId, "another-secret-0123456789"))).toBe(403);
-    expect(await send(fieldFor(proxy.nodeId, secret))).toBe(403);
+    expect(await send(fieldFor(proxy.nodeId, "another-secret-0123456789"))).toBe(403);
     expect(await send(fieldFor(other.nodeId, secret), "/api/tokens")).toBe(403);
     expect(await send("x")).toBe(403);
+    // One that was here before, as long as others have not heard of its end: whoever asks comes again.
+    const { status, headers } = await answerTo(fieldFor(proxy.nodeId, secret), path);
+    expect([status, headers["duplexity-error"], headers["retry-after"]]).toEqual([503, "DPX_DRAINING", "1"]);
   });
 
   it("goes over one node at most: 508 at one that has not the role either", async () => {
