@@ -142,6 +142,9 @@ class UpRun {
       this.#awaySince ??= new Date();
       view.reconnecting(status.attempt, status.delayMs, status.code);
     });
+    tunnel.on("pipe", ({ pipe, error }) => {
+      if (!this.#isEnding) view.pipe(pipe, error);
+    });
     tunnel.on("reconnect", ({ outageMs }) => {
       if (!this.#isEnding) view.resumed(outageMs);
     });

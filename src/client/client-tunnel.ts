@@ -73,7 +73,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     };
     this.#second = new SecondLink({
       uplink,
-      pipes: () => this.#first.pipes,
+      pipes: () => this.#first.registeredPipes,
       others: () => this.#first.alternatives,
       refresh: () => this.#first.refreshAlternatives(),
       onUp: () => this.#secondUp(),
@@ -85,7 +85,12 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       uplink,
       second: this.#second,
       signal: this.#life.signal,
-      onStatus: (status) => this.#state.set(status),
+      onStatus: (status) => {
+        // Also while there is a second link still, whose hub has no names.
+        if (status.state === "reconnecting") this.#state.lost();
+        this.#state.set(status);
+      },
+      onPipe: (pipe, error) => this.#pipeChanged(pipe, error),
       onUp: (registered) => this.#firstUp(registered),
       onLost: (error) => this.#lost(error),
       onRefused: (error) => this.#finish(error),
@@ -224,14 +229,23 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
     if (this.#options.maxLinks > 1 && this.#first.isInCluster) this.#second.start();
     this.#renewal.arm();
     if (registered === null || this.#life.signal.aborted) return;
-    this.#pipes = this.#first.pipes.map((pipe) => tunnelPipe(pipe, registered));
+    const before = this.#pipes;
+    this.#pipes = this.#first.pipes.map((pipe) => {
+      const isRefused = !registered.some(({ name }) => name === pipe.name);
+      const known = before.find(({ name }) => name === pipe.name);
+      return isRefused && known !== undefined ? known : tunnelPipe(pipe, registered);
+    });
     this.#state.up();
   }
 
+  /** It is no sign that visitors can come: their hub is the first link's, and that one may be gone. */
   #secondUp(): void {
     if (this.#closing !== null) this.#second.sayGoodbye(GOODBYE);
-    // All visitors came over the first link that is lost now: from here on they come over this one.
-    if (this.#state.status.state === "reconnecting") this.#state.up();
+  }
+
+  #pipeChanged({ name }: SealedPipe, error: DuplexityError | null): void {
+    const pipe = this.#pipes.find((candidate) => candidate.name === name);
+    if (pipe !== undefined && this.#closing === null) this.emit("pipe", { pipe, error });
   }
 
   #secondLost(error: DuplexityError): void {

@@ -5,8 +5,9 @@ import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import { isFinal } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
 import { HandOver } from "./hand-over.ts";
+import { MissingPipes } from "./missing-pipes.ts";
 import { Pause } from "./pause.ts";
-import type { Registered } from "./registration.ts";
+import type { Registered, Registration } from "./registration.ts";
 import { Retries } from "./retries.ts";
 import type { SecondLink } from "./second-link.ts";
 import { Servers } from "./servers.ts";
@@ -26,6 +27,8 @@ export interface FirstLinkOptions {
   onStatus(status: TunnelStatus): void;
   /** It is up. `registered` is null when only control was missing. */
   onUp(registered: readonly Registered[] | null): void;
+  /** One of the pipes is refused, while others are registered, or is registered again (null). */
+  onPipe(pipe: SealedPipe, error: DuplexityError | null): void;
   /** Something of it is gone. Before it is made anew, unless the tunnel ends in this call. */
   onLost(error: DuplexityError): void;
   /** It will not come back. */
@@ -34,17 +37,22 @@ export interface FirstLinkOptions {
 
 /** A first connect that the server puts off is tried again within this. */
 const FIRST_WAIT_MS = 15_000;
+/** A name that no hub renews is nobody's after so long: from then on the second link is of no use to visitors. */
+export const NAME_KEPT_MS = 30_000;
 
 export class FirstLink {
   readonly #options: FirstLinkOptions;
   readonly #servers: Servers;
   readonly #handOver: HandOver;
   readonly #retries = new Retries();
+  readonly #missing: MissingPipes;
   /** Before the next attempt. */
   readonly #pause: Pause;
   #uplink: Uplink;
   /** Somebody is at it: `connect`, `#reconnect` or `#handOn`. */
   #isConnecting = true;
+  /** What it has once brought up it goes on serving where not all of it is taken. */
+  #wasUp = false;
   /** It waits though there is no first link, since the second one serves. */
   #isLinkedWait = false;
   /** Ends the dials of the attempt that runs. */
@@ -62,13 +70,22 @@ export class FirstLink {
       signal: options.signal,
       taken: () => options.second.url,
       make: () => this.#makeUplink(this.#uplink.pipes, this.#uplink.nodeId),
-      establish: (uplink) => this.#establish(uplink),
+      establish: (uplink, isPartial) => this.#establish(uplink, isPartial),
+    });
+    this.#missing = new MissingPipes({
+      onChange: (pipe, error) => options.onPipe(pipe, error),
+      seek: () => this.#seekMissing(),
     });
   }
 
   /** Those that are not closed. */
   get pipes(): readonly SealedPipe[] {
     return this.#uplink.pipes;
+  }
+
+  /** Those of them that are registered, as far as it is known. */
+  get registeredPipes(): readonly SealedPipe[] {
+    return this.pipes.filter((pipe) => !this.#missing.has(pipe));
   }
 
   /** Addresses of other hubs, as far as they are known. */
@@ -163,6 +180,7 @@ export class FirstLink {
   }
 
   closePipes(names: readonly string[]): Promise<void> {
+    this.#missing.forget(names);
     return this.#uplink.closePipes(names);
   }
 
@@ -178,6 +196,7 @@ export class FirstLink {
   /** Says goodbye, so that the names are free at once. From now on it does not come back. */
   sayGoodbye(reason: string): void {
     this.#goodbye = reason;
+    this.#missing.stop();
     this.#uplink.sayGoodbye(reason);
     this.#handOver.sayGoodbye(reason);
   }
@@ -186,6 +205,7 @@ export class FirstLink {
   async close(error: DuplexityError): Promise<void> {
     this.#attempt.abort(error);
     this.#pause.end();
+    this.#missing.stop();
     await Promise.all([this.#uplink.close(error), this.#handOver.close(error)]);
   }
 
@@ -233,9 +253,35 @@ export class FirstLink {
     this.connected();
   }
 
+  /** Some pipes were refused where it is: another hub may take all of them, or this one may by now. */
+  async #seekMissing(): Promise<void> {
+    const { signal } = this.#options;
+    const before = this.#uplink;
+    if (this.#isConnecting || signal.aborted || !before.hasControl || !before.hasLink) return;
+    this.#isConnecting = true;
+    // The one with the second link comes last: the attempt costs that link its control socket.
+    const isFound =
+      (await this.#handOver.seek(false)) || (await this.#dialAgain()) || (await this.#handOver.seek(true));
+    if (isFound && this.#uplink !== before)
+      before.abort(new DuplexityError("DPX_LINK_LOST", "Another hub takes all pipes"));
+    this.connected();
+  }
+
+  async #dialAgain(): Promise<boolean> {
+    this.#attempt = new AbortController();
+    try {
+      this.#isUp(await this.#uplink.dialAgain(this.#attempt.signal));
+      return true;
+    } catch {
+      // What is there stays.
+      return false;
+    }
+  }
+
   /** Tries for ever, until it is up, the tunnel ends, or the server does not want it any more. */
   async #reconnect(cause: DuplexityError): Promise<void> {
     const { second, signal, onStatus, onRefused } = this.#options;
+    const lostAt = performance.now();
     let error = cause;
     let hasMoved = false;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
@@ -247,7 +293,8 @@ export class FirstLink {
       hasMoved ||= isMoving;
       if (isMoving && this.#hasAnyLink) await this.#waitLinked();
       const delayMs = this.#retries.next(error, isMoving);
-      if (!this.#hasAnyLink) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
+      const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
+      if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#pause.wait(delayMs);
       if (signal.aborted) return;
       // It was not the link alone: the node may be gone, and where there are others its clients move to them spread in time.
@@ -264,15 +311,21 @@ export class FirstLink {
     this.#isConnecting = false;
   }
 
-  async #establish(uplink = this.#uplink): Promise<void> {
+  async #establish(uplink = this.#uplink, isPartial = this.#wasUp): Promise<void> {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const registered = await uplink.establish(attempt.signal);
+    const registration = await uplink.establish(attempt.signal, isPartial);
     if (uplink !== this.#uplink) this.#replaceUplink(uplink);
     // There may have been no way to say it before.
     if (this.#goodbye !== null) this.#uplink.sayGoodbye(this.#goodbye);
     this.#retries.up(this.#movedBytes);
-    this.#options.onUp(registered);
+    this.#isUp(registration);
+  }
+
+  #isUp(registration: Registration | null): void {
+    this.#wasUp = true;
+    this.#options.onUp(registration?.registered ?? null);
+    if (registration !== null) this.#missing.set(registration.refused);
   }
 
   #replaceUplink(uplink: Uplink): void {

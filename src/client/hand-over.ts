@@ -15,7 +15,7 @@ export interface HandOverOptions {
   /** An uplink that was not dialled yet. */
   make(): Uplink;
   /** Dials and registers, and takes it for the first one then. */
-  establish(uplink: Uplink): Promise<void>;
+  establish(uplink: Uplink, isPartial: boolean): Promise<void>;
 }
 
 /**
@@ -41,20 +41,18 @@ export class HandOver {
 
   /** Resolves when it is done, or when no other hub takes this client. Never rejects. */
   async run(): Promise<void> {
-    const { servers, signal, make, establish } = this.#options;
-    const before = servers.current;
-    for (const url of await this.#places()) {
-      if (signal.aborted) return;
-      servers.use(url);
-      const uplink = make();
-      try {
-        await establish(uplink);
-        return;
-      } catch (error) {
-        await uplink.close(asDuplexityError(error));
-      }
-    }
-    servers.use(before);
+    await this.#tryAll(await this.#places(), true);
+  }
+
+  /**
+   * Looks for another hub that takes all pipes, at once. Answers whether there is one. Never rejects.
+   *
+   * @param taken Whether to try the one to which the second link leads, and no other.
+   */
+  seek(taken: boolean): Promise<boolean> {
+    const second = this.#options.taken()?.href;
+    const isMeant = ({ href }: URL): boolean => (href === second) === taken;
+    return this.#tryAll(this.#others().filter(isMeant), false);
   }
 
   /** The old link is lost already, or other hubs are known now. */
@@ -91,6 +89,24 @@ export class HandOver {
     this.#pause.end();
     this.#leaving.clear();
     await Promise.all(uplinks.map((uplink) => uplink.close(error)));
+  }
+
+  async #tryAll(places: readonly URL[], isPartial: boolean): Promise<boolean> {
+    const { servers, signal, make, establish } = this.#options;
+    const before = servers.current;
+    for (const url of places) {
+      if (signal.aborted) return false;
+      servers.use(url);
+      const uplink = make();
+      try {
+        await establish(uplink, isPartial);
+        return true;
+      } catch (error) {
+        await uplink.close(asDuplexityError(error));
+      }
+    }
+    servers.use(before);
+    return false;
   }
 
   async #places(): Promise<readonly URL[]> {

@@ -1,26 +1,45 @@
 // The pipes as a client asks a hub for them, and what it makes of the answer. Values in, values out: sends nothing.
 
 import { type DialRequest, DuplexityError, hostnameOf, type PipeRequest, type PipeResult } from "../protocol/index.ts";
+import { isFinal } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
 import type { Target } from "./target.ts";
 import type { TunnelPipe } from "./tunnel.ts";
 
 export type Registered = Extract<PipeResult, { status: "registered" }>;
 
+/** A pipe that the hub does not take, which has taken others. */
+export interface RefusedPipe {
+  readonly pipe: SealedPipe;
+  readonly error: DuplexityError;
+}
+
+/** What came of a dial: at least one pipe is registered. */
+export interface Registration {
+  readonly registered: readonly Registered[];
+  /** Only if it could be partial. */
+  readonly refused: readonly RefusedPipe[];
+}
+
 export interface DialRequestOptions {
   readonly clientId: string;
   readonly wantsReports: boolean;
   /** The pipes are registered over another hub. */
   readonly isSecond: boolean;
+  /** Some of the pipes are of use without the others. */
+  readonly isPartial: boolean;
 }
 
+const OPTIONAL_WANTS = ["requests", "second-link", "partial"] as const;
+
 export function dialRequest(pipes: readonly SealedPipe[], options: DialRequestOptions): DialRequest {
-  const { clientId, wantsReports, isSecond } = options;
+  const { clientId, wantsReports, isSecond, isPartial } = options;
+  const optional = { requests: wantsReports, "second-link": isSecond, partial: isPartial } as const;
   return {
     type: "dialRequest",
     clientId,
     pipes: pipes.map(requestOf),
-    wants: ["pause", ...(wantsReports ? ["requests" as const] : []), ...(isSecond ? ["second-link" as const] : [])],
+    wants: ["pause", ...OPTIONAL_WANTS.filter((want) => optional[want])],
   };
 }
 
@@ -30,32 +49,46 @@ export function targetsWanted(pipes: readonly SealedPipe[], domain: string): Rea
 }
 
 /**
- * All that were registered.
+ * Which of `pipes` were registered, and why the others were not. A hub tells some refusals of many: the others are as the last.
  *
- * @throws {DuplexityError} The first refusal.
+ * @throws {DuplexityError} The first refusal, if it ends the tunnel, or if all have to be registered, or if none is.
+ * `DPX_PROTOCOL` if the hub says nothing of some of them.
  */
-export function registeredOf(results: readonly PipeResult[]): readonly Registered[] {
-  const registered: Registered[] = [];
+export function registrationOf(
+  pipes: readonly SealedPipe[],
+  results: readonly PipeResult[],
+  isPartial: boolean,
+): Registration {
+  const registered = results.filter((result): result is Registered => result.status === "registered");
+  const errors = new Map<string, DuplexityError>();
   for (const result of results) {
-    if (result.status === "refused") throw new DuplexityError(result.code, result.message, { hint: result.hint });
-    registered.push(result);
+    if (result.status === "registered") continue;
+    const error = new DuplexityError(result.code, result.message, { hint: result.hint });
+    if (!isPartial || registered.length === 0 || isFinal(error.code)) throw error;
+    errors.set(result.name, error);
   }
-  return registered;
+  const names = new Set(registered.map(({ name }) => name));
+  const others = pipes.filter(({ name }) => !names.has(name));
+  const last = [...errors.values()].at(-1);
+  if (others.length > 0 && last === undefined) {
+    const message = `The server registered ${pipes.length - others.length} of ${pipes.length} pipes`;
+    throw new DuplexityError("DPX_PROTOCOL", message);
+  }
+  const refused = others.flatMap((pipe) => {
+    const error = errors.get(pipe.name) ?? last;
+    return error === undefined ? [] : [{ pipe, error }];
+  });
+  return { registered, refused };
 }
 
-/**
- * Where hostnames lead. The hub answers with the names as they were sent.
- *
- * @throws {DuplexityError} `DPX_PROTOCOL` unless all of `pipes` are among `results`.
- */
+/** Where hostnames lead. The hub answers with the names as they were sent. */
 export function targetsOf(pipes: readonly SealedPipe[], results: readonly Registered[]): ReadonlyMap<string, Target> {
   const targets = new Map<string, Target>();
   for (const { name, hostname } of results) {
     const pipe = pipes.find((candidate) => candidate.name === name);
     if (pipe !== undefined) targets.set(hostname, pipe.target);
   }
-  if (targets.size === pipes.length) return targets;
-  throw new DuplexityError("DPX_PROTOCOL", `The server registered ${targets.size} of ${pipes.length} pipes`);
+  return targets;
 }
 
 /** `pipe` as the tunnel shows it. */

@@ -80,6 +80,11 @@ export interface TunnelEvents {
   status: [TunnelStatus];
   /** A request passed, or failed (`errorCode`). Needs `reports: true`. */
   request: [RequestReport];
+  /**
+   * The hub that has the link does not take this pipe, though it takes others (`error` says why; it is asked for again, at
+   * other hubs, too); or it is taken again (null). At the start there is no such thing: one refusal rejects `forward()`.
+   */
+  pipe: [{ readonly pipe: TunnelPipe; readonly error: DuplexityError | null }];
   /** The link was lost and is back. */
   reconnect: [{ readonly outageMs: number }];
   /** For good. `null`: by `close()`. */

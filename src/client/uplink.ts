@@ -17,7 +17,7 @@ import { checkGates, discover, isInCluster } from "./discovery.ts";
 import type { SealedPipe } from "./gate.ts";
 import { PipeList } from "./pipe-list.ts";
 import { followRedirects } from "./redirects.ts";
-import { dialRequest, type Registered, registeredOf, targetsOf, targetsWanted } from "./registration.ts";
+import { dialRequest, type Registration, registrationOf, targetsOf, targetsWanted } from "./registration.ts";
 import { Reply } from "./reply.ts";
 import { dialerUrl } from "./server-url.ts";
 import type { Servers } from "./servers.ts";
@@ -47,6 +47,11 @@ export interface UplinkOptions extends TunnelUplinkOptions {
   onLost(error: DuplexityError): void;
   /** The server has said that it will close the sockets. */
   onDrain(): void;
+}
+
+interface Attempt {
+  readonly signal: AbortSignal;
+  readonly isPartial: boolean;
 }
 
 const DIAL_TIMEOUT_MS = 10_000;
@@ -111,18 +116,33 @@ export class Uplink {
    * Dials what is missing, at another hub when this one sends it there. Answers what the server registered, or null when the
    * link was there all the time.
    *
+   * @param isPartial Whether a hub that refuses some of the pipes is of use for the others.
    * @throws {DuplexityError} `DPX_SERVER_UNREACHABLE`, or with what the server refused it.
    */
-  establish(signal: AbortSignal): Promise<readonly Registered[] | null> {
-    return followRedirects(this.#options.servers, signal, (redirects) => this.#establish(redirects, signal));
+  establish(signal: AbortSignal, isPartial = false): Promise<Registration | null> {
+    const attempt = { signal, isPartial };
+    return followRedirects(this.#options.servers, signal, (redirects) => this.#establish(redirects, attempt));
   }
 
-  async #establish(redirects: number, signal: AbortSignal): Promise<readonly Registered[] | null> {
-    const control = this.#control ?? (await this.#openControl(signal));
+  async #establish(redirects: number, attempt: Attempt): Promise<Registration | null> {
+    const control = this.#control ?? (await this.#openControl(attempt.signal));
     const discovery = await this.#discover(control, redirects);
-    const registered = this.#link === null ? await this.#openLink(control, discovery, signal) : null;
+    const registration = this.#link === null ? await this.#openLink(control, discovery, attempt) : null;
     void this.#pipes.tell(this.#control);
-    return registered;
+    return registration;
+  }
+
+  /**
+   * Dials once more with all pipes, after some were refused: over another link of the same control socket, which takes the
+   * place of the one that is there. That one stays when it fails.
+   *
+   * @throws {DuplexityError} As `establish`; `DPX_LINK_LOST` without a control socket.
+   */
+  async dialAgain(signal: AbortSignal): Promise<Registration> {
+    const control = this.#control;
+    if (control?.isKnown !== true) throw new DuplexityError("DPX_LINK_LOST", "There is no control socket");
+    const discovery = await this.#discover(control, 0);
+    return this.#openLink(control, discovery, { signal, isPartial: false });
   }
 
   /**
@@ -218,8 +238,10 @@ export class Uplink {
     }
   }
 
-  async #openLink(control: Control, discovery: DiscoveryResponse, signal: AbortSignal): Promise<readonly Registered[]> {
+  async #openLink(control: Control, discovery: DiscoveryResponse, attempt: Attempt): Promise<Registration> {
     const { sessions, credential } = this.#options;
+    const { signal, isPartial } = attempt;
+    const before = this.#link;
     const pipes = this.#pipes.open;
     checkGates(pipes, discovery);
     const url = dialerUrl(this.#url ?? this.#options.servers.current, discovery.dataPlaneUri);
@@ -237,7 +259,7 @@ export class Uplink {
         url,
         authorization: await credential.authorize(url),
         ticket: discovery.ticket,
-        request: dialRequest(pipes, this.#options),
+        request: dialRequest(pipes, { ...this.#options, isPartial }),
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,
       });
@@ -255,19 +277,34 @@ export class Uplink {
       if (!control.isOpen) throw new DuplexityError("DPX_LINK_LOST", "The control socket closed meanwhile");
       this.#link = opened;
       const { pipes: results } = await registration.promise;
-      const registered = registeredOf(results);
-      sessions.setTargets(targetsOf(pipes, registered));
+      const outcome = registrationOf(pipes, results, isPartial);
+      const refused = outcome.refused.map(({ pipe }) => pipe);
+      // Another hub may have the refused ones still, and what runs there goes on.
+      sessions.setTargets(
+        new Map([...targetsWanted(refused, discovery.domain), ...targetsOf(pipes, outcome.registered)]),
+      );
       this.#pipes.dialled(pipes);
-      return registered;
+      return outcome;
     } catch (error) {
-      if (this.#link === sessionLink) this.#link = null;
-      const { code, message } = asDuplexityError(error);
-      sessionLink?.close(code, message);
+      const failure = asDuplexityError(error);
+      sessionLink?.close(failure.code, failure.message);
+      if (before === null) this.#link = this.#link === sessionLink ? null : this.#link;
+      else if (sessionLink !== null) this.#keep(before, control, failure);
       throw error;
     } finally {
       registration.reject(new DuplexityError("DPX_CANCELLED", "Nobody waits for it any more"));
       this.#registration = null;
     }
+  }
+
+  /** The link that was to take the place of `before` did not come up. */
+  #keep(before: SessionLink, control: Control, error: DuplexityError): void {
+    const isOver = this.#control !== control;
+    this.#link = before.isOpen && !isOver ? before : null;
+    if (this.#link !== null) return;
+    before.abort(error);
+    // It was lost while it was not the one that counts: nobody has told of it.
+    if (!isOver) this.#options.onLost(error);
   }
 
   #controlClosed(control: Control | null, error: DuplexityError): void {

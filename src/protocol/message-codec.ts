@@ -104,7 +104,7 @@ const DECODERS: { readonly [T in ControlMessage["type"]]: (fields: Fields) => Ex
     type: "dialRequest",
     clientId: field(fields, "clientId", readClientId),
     pipes: field(fields, "pipes", arrayReader(readPipeRequest, 1, MAX_MESSAGE_PIPES)),
-    wants: field(fields, "wants", knownWordsReader(["requests", "second-link", "pause"])),
+    wants: field(fields, "wants", knownWordsReader(["requests", "second-link", "pause", "partial"])),
   }),
   pipesAreRegisteredResponse: (fields) => ({
     type: "pipesAreRegisteredResponse",

@@ -76,9 +76,10 @@ export interface DialRequest {
   readonly pipes: readonly PipeRequest[];
   /**
    * `requests`: send a REPORT frame for each request that passed. `second-link`: the pipes are registered over another hub
-   * of the cluster; register nothing. `pause`: the client understands PAUSE.
+   * of the cluster; register nothing. `pause`: the client understands PAUSE. `partial`: when some of the pipes are refused,
+   * register the others; without it, all of them are refused then.
    */
-  readonly wants: readonly ("requests" | "second-link" | "pause")[];
+  readonly wants: readonly ("requests" | "second-link" | "pause" | "partial")[];
 }
 
 export type PipeResult =

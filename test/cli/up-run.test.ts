@@ -31,6 +31,7 @@ beforeEach(() => {
     request: ({ path }) => tell(`request ${path}`),
     reconnecting: (attempt, delayMs, code) => tell(`reconnecting ${attempt} ${delayMs} ${code}`),
     resumed: (outageMs) => tell(`resumed ${outageMs}`),
+    pipe: ({ name }, error) => tell(`pipe ${name} ${error?.code}`),
     changed: (closed, left) => tell(`changed ${closed.join(",")} ${left.map((pipe) => pipe.name).join(",")}`),
     draining: (open) => tell(`draining ${open}`),
     closed: (names, code, reason) => tell(`closed ${names.join(",")} ${code} ${reason}`),
@@ -63,6 +64,10 @@ describe("runUp", () => {
     const { ended } = await start(tunnel);
     tunnel.change({ state: "reconnecting", attempt: 1, delayMs: 500, code: "DPX_LINK_LOST" });
     tunnel.emit("reconnect", { outageMs: 2_100 });
+    const [pipe] = tunnel.pipes;
+    if (pipe === undefined) throw new Error("the tunnel has no pipe");
+    tunnel.emit("pipe", { pipe, error: new DuplexityError("DPX_TCP_PORTS", "There are no TCP ports") });
+    tunnel.emit("pipe", { pipe, error: null });
     tunnel.emit("request", {
       ...{ hostname: "cat1.localhost", method: "GET", path: "/a", status: 200, durationMs: 1 },
       ...{ responseBytes: 1, requestBytes: 0, visitor: "" },
@@ -74,6 +79,8 @@ describe("runUp", () => {
       "ready cat1",
       "reconnecting 1 500 DPX_LINK_LOST",
       "resumed 2100",
+      "pipe cat1 DPX_TCP_PORTS",
+      "pipe cat1 undefined",
       "request /a",
       "closed cat1 null interrupted",
       "end",

@@ -1,11 +1,13 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createUpView, type UpViewOptions } from "../../src/cli/output/up-view.ts";
 import type { UpPipe } from "../../src/cli/runtime/messages.ts";
+import { DuplexityError } from "../../src/protocol/errors.ts";
 import type { RequestReport } from "../../src/protocol/stream.ts";
 import { createRecorder, type Recorder } from "./support/recorder.ts";
 
 const NOON = new Date(2026, 10, 23, 12, 4, 11).getTime();
 const CAT1 = pipe("cat1", "http://localhost:9090");
+const NO_PORTS = new DuplexityError("DPX_TCP_PORTS", "There are no TCP ports");
 const REQUEST: RequestReport = {
   ...{ hostname: "cat1.localhost", method: "POST", path: "/hooks/stripe", status: 200, durationMs: 38 },
   ...{ responseBytes: 1_234, requestBytes: 0, visitor: "127.0.0.1:5" },
@@ -42,6 +44,8 @@ describe("createUpView without a terminal", () => {
     view.connecting("http://localhost:8080");
     view.ready(ready(pipe("b", "http://localhost:1"), pipe("a", "http://localhost:2")));
     view.request(REQUEST);
+    view.pipe(pipe("a", "http://localhost:2"), NO_PORTS);
+    view.pipe(pipe("a", "http://localhost:2"), null);
     view.draining(0);
     view.closed(["b", "a"], null, "interrupted");
     view.end();
@@ -52,6 +56,8 @@ describe("createUpView without a terminal", () => {
       "2026-11-23 12:04:11 http://b.localhost:8080 → http://localhost:1",
       "2026-11-23 12:04:11 http://a.localhost:8080 → http://localhost:2",
       "2026-11-23 12:04:11 cat1.localhost POST /hooks/stripe 200 38 ms 1.2 kB",
+      "2026-11-23 12:04:11 a is refused (DPX_TCP_PORTS): There are no TCP ports; trying again, the others are up",
+      "2026-11-23 12:04:11 a is registered again: http://a.localhost:8080",
       "2026-11-23 12:04:11 draining, 0 open",
       "2026-11-23 12:04:11 closed b, a: interrupted",
       "",
@@ -81,6 +87,8 @@ describe("createUpView with --json", () => {
     view.ready(ready(CAT1));
     view.reconnecting(1, 512, "DPX_LINK_LOST");
     view.resumed(2_100);
+    view.pipe(CAT1, NO_PORTS);
+    view.pipe(CAT1, null);
     view.request(REQUEST);
     view.draining(0);
     view.closed(["cat1"], null, "interrupted");
@@ -96,6 +104,8 @@ describe("createUpView with --json", () => {
       { v: 1, type: "ready", clientId: "c1", pipes: [{ name, hostname, url, target }] },
       { v: 1, type: "reconnecting", attempt: 1, delayMs: 512, code: "DPX_LINK_LOST" },
       { v: 1, type: "resumed", outageMs: 2_100 },
+      { v: 1, type: "pipeRefused", name, code: "DPX_TCP_PORTS", message: "There are no TCP ports" },
+      { v: 1, type: "pipeRegistered", name, url },
       { v: 1, type: "request", ...REQUEST },
       { v: 1, type: "closed", code: null, reason: "interrupted" },
     ]);
@@ -165,6 +175,16 @@ describe("createUpView on a terminal", () => {
     view.resumed(2_100);
     expect(stdout.text().slice(before)).toBe(
       "  12:04:11  ↻ connection lost (DPX_LINK_LOST), retrying\n  12:04:11  ✔ resumed after 2.1 s\n",
+    );
+  });
+
+  it("tells which pipe is refused and that it is registered again", async () => {
+    const view = await viewOn(80);
+    const before = stdout.text().length;
+    view.pipe(CAT1, NO_PORTS);
+    view.pipe(CAT1, null);
+    expect(stdout.text().slice(before)).toBe(
+      `  12:04:11  ✖ cat1 is refused, trying again: There are no TCP ports DPX_TCP_PORTS\n  12:04:11  ✔ cat1 is registered again: ${CAT1.url}\n`,
     );
   });
 

@@ -52,6 +52,10 @@ export class FakeHub {
   refuseDialer: Refusal | null = null;
   refuseBody: string | null = null;
   refusePipes: Refusal | null = null;
+  /** Of the pipes these alone are refused, if the client takes the others: else all of them. */
+  refuseOnly: readonly string[] | null = null;
+  /** Other hubs, for discovery. */
+  alternatives: readonly string[] = [];
   isSilent = false;
   /** Of the control socket. */
   answersPings = true;
@@ -201,7 +205,7 @@ export class FakeHub {
     return {
       type: "discoveryResponse",
       dataPlaneUri: this.dataPlaneUri ?? `ws://127.0.0.1:${this.port}/dialer`,
-      alternatives: [],
+      alternatives: this.alternatives,
       protocolVersion: this.version,
       nodeId: this.nodeId,
       software: "fake/9.9",
@@ -238,14 +242,18 @@ export class FakeHub {
     };
   }
 
-  register(connection: WebSocketConnection, { clientId, pipes }: DialRequest): void {
-    const results = pipes.map(({ name, protocol }): PipeResult => {
-      if (this.refusePipes !== null) return { status: "refused", name, ...this.refusePipes };
+  register(connection: WebSocketConnection, { clientId, pipes, wants }: DialRequest): void {
+    const { refusePipes: refusal, refuseOnly } = this;
+    const refused = refusal === null ? [] : pipes.filter(({ name }) => refuseOnly?.includes(name) ?? true);
+    const isTaken = refused.length === 0 || (refused.length < pipes.length && wants.includes("partial"));
+    const results = pipes.map((pipe): PipeResult => {
+      const { name, protocol } = pipe;
+      if (refusal !== null && (!isTaken || refused.includes(pipe))) return { status: "refused", name, ...refusal };
       const hostname = name.includes(".") ? name : `${name}.${this.domain}`;
       return { status: "registered", name, protocol, hostname, url: `http://${hostname}:${this.port}`, epoch: 1 };
     });
     const response: ControlMessage = { type: "pipesAreRegisteredResponse", clientId, pipes: results };
-    if (this.refusePipes === null) {
+    if (isTaken) {
       this.#attach(connection);
       this.send(response);
       return;
@@ -257,7 +265,7 @@ export class FakeHub {
       onText: () => {},
       onClose: () => this.send(response),
     };
-    connection.close(4409, `${this.refusePipes.code}: At least one pipe was refused`);
+    connection.close(4409, `${this.refusePipes?.code}: At least one pipe was refused`);
   }
 
   #attach(connection: WebSocketConnection): void {

@@ -25,6 +25,10 @@ export function createJsonView(options: UpViewOptions): UpView {
     resumed(outageMs) {
       write({ type: "resumed", outageMs });
     },
+    pipe({ name, url }, error) {
+      if (error === null) write({ type: "pipeRegistered", name, url });
+      else write({ type: "pipeRefused", name, code: error.code, message: error.message });
+    },
     changed(closed) {
       write({ type: "downed", names: closed });
     },

@@ -56,6 +56,11 @@ export function createPlainView(options: PlainViewOptions): UpView {
     resumed(outageMs) {
       note(`resumed after ${formatDuration(outageMs)}`);
     },
+    pipe({ name, url }, error) {
+      if (error === null) note(`${name} is registered again: ${url}`);
+      else
+        note(`${name} is refused (${error.code}): ${escapeControls(error.message)}; trying again, the others are up`);
+    },
     changed(closed, left) {
       note(`closed ${closed.join(", ")}; still up: ${left.map((pipe) => pipe.name).join(", ")}`);
     },

@@ -124,6 +124,14 @@ export function createScreenView(options: UpViewOptions): UpView {
       stopSpinning();
       write(`  ${clock()}  ${palette.good("✔")} resumed after ${formatDuration(outageMs)}\n`);
     },
+    pipe({ name, url }, error) {
+      stopSpinning();
+      if (error === null) write(`  ${clock()}  ${palette.good("✔")} ${name} is registered again: ${url}\n`);
+      else {
+        const why = `${escapeControls(error.message)} ${palette.faint(error.code)}`;
+        write(`  ${clock()}  ${palette.bad("✖")} ${name} is refused, trying again: ${why}\n`);
+      }
+    },
     changed(closed, left) {
       pipes = left;
       write(

@@ -1,7 +1,7 @@
 // What `up` tells whoever runs it, in three dresses: a screen, plain lines, JSON
 // lines. This file is the interface and the choice; each dress is a file of its own.
 
-import type { ErrorCode } from "../../protocol/errors.ts";
+import type { DuplexityError, ErrorCode } from "../../protocol/errors.ts";
 import type { RequestReport } from "../../protocol/stream.ts";
 import type { UpPipe } from "../runtime/messages.ts";
 import type { LookOptions, Output } from "./style.ts";
@@ -32,6 +32,8 @@ export interface UpView {
   request(report: RequestReport): void;
   reconnecting(attempt: number, delayMs: number, code: ErrorCode): void;
   resumed(outageMs: number): void;
+  /** The hub does not take this pipe now, though it takes others (`error`), or it takes it again (null). */
+  pipe(pipe: UpPipe, error: DuplexityError | null): void;
   /** Some pipes were closed by `down`, the others go on. */
   changed(closed: readonly string[], left: readonly UpPipe[]): void;
   draining(openStreams: number): void;

@@ -74,10 +74,10 @@ export class Dials {
     const before = client.held;
     client.held = outcome.pipes;
     for (const record of outcome.replaced) lives.replaced(record, client);
-    this.#tell(
-      client,
-      outcome.pipes.map((pipe) => ({ status: "registered", ...pipe })),
-    );
+    this.#tell(client, [
+      ...outcome.pipes.map((pipe) => ({ status: "registered", ...pipe }) as const),
+      ...outcome.refusals,
+    ]);
     links.attach(client, dialer, request.wants);
     const dropped = before.filter((old) => !outcome.pipes.some(({ hostname }) => hostname === old.hostname));
     await registrar.release(client, dropped, "left");
@@ -111,7 +111,10 @@ export class Dials {
       return { status: "refused", refusals: [refusalOf(pipes[0]?.name ?? "", asDuplexityError(error))] };
     }
     const gone = this.#goneReason(client);
-    if (gone === null) return registrar.register(client, pipes, wants.includes("requests"));
+    if (gone === null) {
+      const [wantsReports, isPartial] = [wants.includes("requests"), wants.includes("partial")];
+      return registrar.register(client, pipes, { wantsReports, isPartial });
+    }
     dialer.refuse(gone);
     return null;
   }

@@ -21,10 +21,13 @@ const BATCH = 50;
 const EVERY_MS = 20;
 /** For so long those that have been told are waited for: one that could not go by then comes back when it is cut. */
 const WAIT_MS = 5_000;
+/** A client's names go to another hub one right after the other: those that have not gone so long after the last are refused there. */
+const SETTLE_MS = 500;
 
-/** Tells all of them. Resolves when none holds a name here any more, or in time. */
+/** Tells all of them. Resolves when none holds a name here any more that another hub takes, or in time. */
 export async function handOver({ clients, deadlineMs, dataPlaneUris, hasOthers }: HandOverOptions): Promise<void> {
   const all = clients();
+  const waits = all.map(waitOf);
   const size = Math.max(BATCH, Math.ceil((all.length * EVERY_MS * 2) / Math.max(1, deadlineMs)));
   for (let at = 0; at < all.length; at += size) {
     if (at > 0) await delay(EVERY_MS, undefined, { ref: false });
@@ -36,6 +39,19 @@ export async function handOver({ clients, deadlineMs, dataPlaneUris, hasOthers }
   }
   if (!hasOthers) return;
   const until = performance.now() + Math.min(WAIT_MS, deadlineMs);
-  const isHere = (client: ClientRecord): boolean => client.ended === null && client.isPresent && client.held.length > 0;
-  while (all.some(isHere) && performance.now() < until) await delay(EVERY_MS, undefined, { ref: false });
+  while (waits.some((isHere) => isHere()) && performance.now() < until)
+    await delay(EVERY_MS, undefined, { ref: false });
+}
+
+/** Whether `client` is waited for still. */
+function waitOf(client: ClientRecord): () => boolean {
+  const all = client.held.length;
+  let left = all;
+  let leftSince = 0;
+  return () => {
+    const { held, ended, isPresent } = client;
+    if (ended !== null || !isPresent || held.length === 0) return false;
+    if (held.length !== left) [left, leftSince] = [held.length, performance.now()];
+    return left === all || performance.now() - leftSince < SETTLE_MS;
+  };
 }

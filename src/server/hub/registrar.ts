@@ -1,5 +1,5 @@
-// Registers a client's pipes: all of them or none. What was made on the way to a
-// refusal is undone, also for the client that lost a name on that way.
+// Registers a client's pipes: all of them or none, or as many as can be where the client wants that. What was made on the way
+// to a refusal is undone, also for the client that lost a name on that way.
 
 import {
   asDuplexityError,
@@ -21,7 +21,7 @@ export interface PortOpener {
 
 /** TCP ports that are tried for one pipe when something else on the machine has them. */
 const MAX_PORT_TRIES = 8;
-/** So many are told: each repeats a name, and all of them have to fit into one message. */
+/** So many refusals are told: each repeats a name, and all of them have to fit into one message. */
 const MAX_REFUSALS = 8;
 
 export interface RegistrarOptions {
@@ -40,10 +40,18 @@ export interface RegistrarOptions {
   readonly onGivenBack: (record: RegistryRecord) => Promise<void>;
 }
 
+export interface RegisterOptions {
+  readonly wantsReports: boolean;
+  /** Whether some of the pipes are of use to the client without the others. */
+  readonly isPartial: boolean;
+}
+
 export type RegisterOutcome =
   | {
       readonly status: "registered";
       readonly pipes: readonly HeldPipe[];
+      /** Of the others, if it could be partial. */
+      readonly refusals: readonly PipeResult[];
       /** Records of the same owner's other clients that held one of the names until now. */
       readonly replaced: readonly RegistryRecord[];
       /** Takes it all back, for a client that left meanwhile. */
@@ -73,20 +81,25 @@ export class Registrar {
   async register(
     client: ClientRecord,
     requests: readonly PipeRequest[],
-    wantsReports: boolean,
+    { wantsReports, isPartial }: RegisterOptions,
   ): Promise<RegisterOutcome> {
     const { wanted, refusals } = this.#check(client, requests);
-    if (refusals.length > 0) return { status: "refused", refusals };
+    if (refusals.length > 0 && !isPartial) return { status: "refused", refusals: refusals.slice(0, MAX_REFUSALS) };
     const made: Made[] = [];
     for (const pipe of wanted) {
       try {
         if (client.ended !== null) throw client.ended;
         made.push(await this.#registerOne(client, pipe, wantsReports));
       } catch (error) {
+        const failure = asDuplexityError(error);
+        refusals.push(refusalOf(pipe.request.name, failure));
+        // Without a registry each of the others would fail as well, in its own time.
+        if (isPartial && failure.code !== "DPX_STORE" && client.ended === null) continue;
         await this.#undo(client, made);
-        return { status: "refused", refusals: [refusalOf(pipe.request.name, asDuplexityError(error))] };
+        return { status: "refused", refusals };
       }
     }
+    if (made.length === 0) return { status: "refused", refusals: refusals.slice(0, MAX_REFUSALS) };
     return {
       status: "registered",
       pipes: made.map(({ wanted: { request, hostname }, record }) => ({
@@ -96,6 +109,7 @@ export class Registrar {
         url: this.#options.urlOf(hostname, record.tcpPort),
         epoch: record.epoch,
       })),
+      refusals: refusals.slice(0, MAX_REFUSALS),
       replaced: made.flatMap(({ replaced }) => replaced ?? []),
       undo: () => this.#undo(client, made),
     };
@@ -132,7 +146,7 @@ export class Registrar {
         refusals.push(refusalOf(request.name, asDuplexityError(error)));
       }
     }
-    return { wanted, refusals: refusals.slice(0, MAX_REFUSALS) };
+    return { wanted, refusals };
   }
 
   async #registerOne(client: ClientRecord, wanted: Wanted, wantsReports: boolean): Promise<Made> {

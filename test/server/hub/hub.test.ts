@@ -434,6 +434,38 @@ describe("Hub", () => {
     });
   });
 
+  it("registers what it can of the pipes of a client that wants some without the others, and tells why not the others", async () => {
+    const hub = await startHub(stage);
+    const other = hub.client();
+    await other.up("dog1");
+    const client = hub.client();
+    const { ticket } = await client.discover();
+    await client.dial(ticket, ["dog1", "cat1", { name: "db", protocol: "tcp" }], { wants: ["partial"] });
+    expect((await client.registered()).pipes).toMatchObject([
+      { status: "registered", name: "cat1", hostname: "cat1.test" },
+      { status: "refused", name: "dog1", code: "DPX_NAME_TAKEN" },
+      { status: "refused", name: "db", code: "DPX_TCP_PORTS" },
+    ]);
+    await reach(hub, "cat1.test");
+    // One that wants all of them is refused, and keeps what it has.
+    const link = client.link;
+    const again = await client.discover();
+    const refused = await client.dial(again.ticket, ["cat1", { name: "db", protocol: "tcp" }]);
+    expect((await client.registered()).pipes).toMatchObject([{ status: "refused", name: "db" }]);
+    expect(await refused.closed).toMatchObject({ code: "DPX_TCP_PORTS" });
+    expect([link?.isOpen, await hub.registry.locate("cat1.test")]).toMatchObject([true, { clientId: client.clientId }]);
+    await reach(hub, "cat1.test");
+  });
+
+  it("refuses a client of whose pipes it can register none, whether it wants some or all", async () => {
+    const hub = await startHub(stage);
+    const client = hub.client();
+    const { ticket } = await client.discover();
+    const { closed } = await client.dial(ticket, [{ name: "db", protocol: "tcp" }], { wants: ["partial"] });
+    expect((await client.registered()).pipes).toMatchObject([{ status: "refused", code: "DPX_TCP_PORTS" }]);
+    expect(await closed).toMatchObject({ code: "DPX_TCP_PORTS" });
+  });
+
   describe("drain", () => {
     it("tells the clients, lets them resume, takes no new ones, and then ends them", async () => {
       const hub = await startHub(stage);

@@ -1,8 +1,9 @@
 // Sessions over another node's hub: with real sockets between the nodes, real clients, and ways that are cut.
 
-import { describe, expect, it } from "vitest";
+import { once } from "node:events";
+import { describe, expect, it, vi } from "vitest";
 import { forward, newClientKey, type Tunnel } from "../../../src/client/index.ts";
-import type { DuplexityError, Stream, StreamHandler } from "../../../src/protocol/index.ts";
+import { DuplexityError, type Stream, type StreamHandler } from "../../../src/protocol/index.ts";
 import { seededBytes, seededSha256, sha256 } from "../../support/seeded.ts";
 import { useStage } from "../../support/stage.ts";
 import { startTcpOrigin } from "../../support/tcp-origin.ts";
@@ -299,6 +300,29 @@ describe("Hub in a cluster", () => {
     const stream = await visit(b, made);
     stream.end();
     await within(made.done, 5_000, "the stream's end");
+  });
+
+  it("does not let a client say that it is up when only its second link is back, and no hub has its names", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.05);
+    stage.defer(() => vi.restoreAllMocks());
+    const { nodes, registry, a } = await cluster({ nodes: 3 });
+    const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
+    const tunnel = await clientAt(a, port, 2);
+    await poll(() => nodes.filter(hasLink).length === 2, 5_000, "both links", 5);
+    const refusal = new DuplexityError("DPX_TCP_PORTS", "There are no TCP ports here");
+    const register = vi.spyOn(registry, "register").mockRejectedValue(refusal);
+    const states: string[] = [];
+    tunnel.on("status", ({ state }) => states.push(state));
+    for (const { clientProxy } of nodes.slice(1)) clientProxy.cutAll();
+    a.kill();
+    const isBack = (): boolean => nodes.slice(1).some(({ hub }) => hub.statistics.links > 0);
+    await poll(() => states.length > 0 && isBack(), 15_000, "the second link", 5);
+    register.mockClear();
+    await poll(() => register.mock.calls.length > 1, 15_000, "two attempts of the first", 5);
+    expect([new Set(states), tunnel.status.state]).toEqual([new Set(["reconnecting"]), "reconnecting"]);
+    register.mockRestore();
+    await once(tunnel, "reconnect");
+    expect(tunnel.status.state).toBe("up");
   });
 
   it("holds the client's links to two hubs, and a visitor at a third sees neither of them go", async () => {

@@ -9,6 +9,7 @@ import { authorizationFor, newClientKey } from "../../../src/client/index.ts";
 import {
   type ControlMessage,
   createPacketLink,
+  type DialRequest,
   type DiscoveryResponse,
   type DuplexityError,
   decodeMessage,
@@ -334,7 +335,7 @@ async function refusalOf(response: IncomingMessage): Promise<Error> {
 }
 
 export interface DialOptions {
-  readonly wants?: readonly "requests"[];
+  readonly wants?: DialRequest["wants"];
   readonly clientId?: string;
   readonly authorization?: string;
 }
