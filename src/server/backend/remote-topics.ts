@@ -15,7 +15,7 @@ export interface RemoteTopicsOptions {
 export class RemoteTopics implements Topics {
   readonly #link: RemoteTopicsOptions["link"];
   readonly #node: NodeTopics;
-  readonly #stop: () => void;
+  readonly #stops: readonly (() => void)[];
 
   constructor({ link, nodeId, warn = () => {} }: RemoteTopicsOptions) {
     this.#link = link;
@@ -25,11 +25,14 @@ export class RemoteTopics implements Topics {
     };
     const node = new NodeTopics({ nodeId, warn, send });
     this.#node = node;
-    this.#stop = link.onEvent((event) => {
-      if (event.type !== "message") return;
-      const { topic, text } = event;
-      if (topic === null || isTopicName(topic)) node.receive(topic, text);
-    });
+    this.#stops = [
+      link.onEvent((event) => {
+        if (event.type !== "message") return;
+        const { topic, text } = event;
+        if (topic === null || isTopicName(topic)) node.receive(topic, text);
+      }),
+      link.onGap(() => node.askAgain()),
+    ];
   }
 
   publish<T extends TopicName>(topic: T, message: MessageOf<T>): Promise<void> {
@@ -49,7 +52,7 @@ export class RemoteTopics implements Topics {
   }
 
   async close(): Promise<void> {
-    this.#stop();
+    for (const stop of this.#stops) stop();
     this.#node.close();
   }
 }

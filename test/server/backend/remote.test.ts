@@ -1,6 +1,7 @@
 // Registry and topics as a node without the backend's role has them: the contracts, over real HTTP and a real
 // redis-server, and what is their own.
 
+import { setImmediate } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { openRegistry } from "../../../src/server/backend/index.ts";
 import { createNodeCalls, createNodeEvents } from "../../../src/server/backend/node-calls.ts";
@@ -82,6 +83,31 @@ describe("Nodes that reach Redis by way of others", () => {
       expect(missing).toEqual([]);
       expect(replies.map(({ nodeId }) => nodeId).sort()).toEqual(nodes);
     }
+  });
+
+  it("ask again at once who has not replied, when something may have been missed", async () => {
+    const asked: string[] = [];
+    let tellGap: () => void = () => {};
+    const topics = new RemoteTopics({
+      nodeId: "node-1",
+      link: {
+        call: async (name) => asked.push(name),
+        onEvent: () => () => {},
+        onGap: (listener) => {
+          tellGap = listener;
+          return () => {};
+        },
+      },
+    });
+    stage.defer(() => topics.close());
+    const waiting = topics.request("websockets", { type: "judge" }, { timeoutMs: 5_000, nodes: ["node-2"] });
+    // Its first call has been answered by then.
+    await setImmediate();
+    const before = asked.length;
+    tellGap();
+    expect(asked.slice(before)).toEqual(["tell"]);
+    await topics.close();
+    expect((await waiting).missing).toEqual(["node-2"]);
   });
 
   it("are told of names that are registered anywhere", async () => {
