@@ -27,6 +27,8 @@ export class ClientRecord {
   held: readonly HeldPipe[] = [];
   /** Hostnames that its newest dialer asks for and does not hold yet, or that it gave up with its goodbye. */
   wanted: readonly string[] = [];
+  /** A dialer of its first link registers its pipes at this moment: the others hear of the names before there is a link. */
+  isRegistering = false;
   /** The client said goodbye: nothing new, what runs may finish. */
   isLeaving = false;
   leavingTimer: NodeJS.Timeout | undefined;

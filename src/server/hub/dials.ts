@@ -46,8 +46,13 @@ export class Dials {
     return client.inTurn(async () => {
       if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
       const isSecond = wants.includes("second-link");
-      if (isSecond) await this.#dialSecond(dialer, client, request);
-      else await this.#dialFirst(dialer, client, request);
+      client.isRegistering = !isSecond;
+      try {
+        if (isSecond) await this.#dialSecond(dialer, client, request);
+        else await this.#dialFirst(dialer, client, request);
+      } finally {
+        client.isRegistering = false;
+      }
       if (client.dials === dial && !client.isLeaving && !isSecond) client.wanted = [];
     });
   }

@@ -143,8 +143,9 @@ export class Relays {
       throw new DuplexityError("DPX_CLIENT_AWAY", `The client ${clientId} is not at this hub`);
     }
     const pipe = client.held.find((held) => held.hostname === hostname);
-    // Where it is registered it will come back to, or say elsewhere; a second link that is gone is nobody's to wait for.
-    if (client.link === null && pipe !== undefined) return null;
+    // Where it is registered, or is about to be, it will have a link, or say elsewhere; a second link that is gone is nobody's
+    // to wait for.
+    if (client.link === null && (pipe !== undefined || client.isRegistering)) return null;
     if (client.link === null) throw new DuplexityError("DPX_CLIENT_AWAY", `The client ${clientId} has no link here`);
     if (pipe === undefined || pipe.epoch >= epoch) return client.link;
     const message = `Cannot relay "${hostname}" at epoch ${epoch}: the client holds it here at ${pipe.epoch}`;

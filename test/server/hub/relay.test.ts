@@ -404,6 +404,31 @@ describe("Hub in a cluster", () => {
     expect(await registry.locate(HOST)).toBeNull();
   });
 
+  it("waits at a hub that has registered the client for the link that comes, instead of asking again later", async () => {
+    const { a, b, nodes, registry } = await cluster({ nodes: 3, alternative: "node-2" });
+    const c = nodes[2];
+    if (c === undefined) throw new Error("there is no third node");
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    await clientAt(a, origin.port, 1);
+    const made = download();
+    const stream = await visit(c, made);
+    // Its names are told to all nodes when they are registered, and its owner's pipes are counted before it has a link.
+    const { promise: isAsked, resolve: asked } = deferred<void>();
+    const list = registry.list.bind(registry);
+    vi.spyOn(registry, "list").mockImplementation(async (...args) => {
+      await isAsked;
+      return list(...args);
+    });
+    a.kill();
+    const isNamed = async (): Promise<boolean> => (await registry.locate(HOST))?.nodeId === "node-2";
+    await poll(isNamed, 10_000, "the name at the second node", 2);
+    await poll(() => b.hub.statistics.relays > 0, 5_000, "the third node to ask there", 2);
+    asked();
+    stream.write("served on");
+    stream.end();
+    await within(made.done, 5_000, "the echo");
+  });
+
   it("drains a hub without a moment in which the client has no link", async () => {
     const { a, b } = await cluster();
     const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
