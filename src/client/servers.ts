@@ -62,7 +62,10 @@ export class Servers {
   turn(taken: URL | null): void {
     const all = this.#others();
     const free = all.filter(({ href }) => href !== taken?.href);
-    const others = free.length > 0 && !this.#hasTurned ? free : all;
+    // The given one may be a balancer's, which still believes in the node that is gone.
+    const named = free.filter((url) => url !== this.#given);
+    const better = named.length > 0 ? named : free;
+    const others = better.length > 0 && !this.#hasTurned ? better : all;
     this.#hasTurned = true;
     this.#current = others[Math.floor(this.#random() * others.length)] ?? this.#given;
   }

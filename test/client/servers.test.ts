@@ -19,6 +19,17 @@ it("comes back to a server that has refused, when the one that the user gave is 
   expect(servers.current.href).toBe(SECOND);
 });
 
+it("goes to a hub that was named before it goes to the given address again, which may lead back", () => {
+  const servers = new Servers(new URL(FIRST), () => 0);
+  servers.learn(["ws://node-2.test/dialer"]);
+  servers.turn(null);
+  servers.learn(["ws://node-3.test/dialer"]);
+  servers.turn(null);
+  expect(servers.current.href).toBe("ws://node-3.test/control");
+  servers.turn(null);
+  expect(servers.current.href).toBe(FIRST);
+});
+
 it("keeps another hub in mind that could not take it over from one that drains", () => {
   const given = new URL(FIRST);
   const servers = new Servers(given);
