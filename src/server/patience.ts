@@ -24,6 +24,7 @@ export async function patiently<T>(open: () => Promise<T>, options: PatienceOpti
   const { warn, patienceMs = START_PATIENCE_MS } = options;
   const endsAt = performance.now() + patienceMs;
   const shown = `${patienceMs / 1_000} s`;
+  let isLast = false;
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await open();
@@ -31,10 +32,12 @@ export async function patiently<T>(open: () => Promise<T>, options: PatienceOpti
       const { code, message, hint } = asDuplexityError(cause);
       if (code !== "DPX_STORE") throw cause;
       if (attempt === 1) warn(`${message}; this node tries again for ${shown}, and takes no work before`);
-      const leftMs = endsAt - performance.now();
-      if (leftMs <= 0) throw new DuplexityError(code, `${message}; tried for ${shown}`, { hint, cause });
+      if (isLast) throw new DuplexityError(code, `${message}; tried for ${shown}`, { hint, cause });
       // Nodes that were started together do not come together.
-      await delay(Math.min(leftMs, RETRY_MS * (0.5 + Math.random() / 2)));
+      const waitMs = RETRY_MS * (0.5 + Math.random() / 2);
+      const leftMs = endsAt - performance.now();
+      isLast = waitMs >= leftMs;
+      await delay(Math.max(0, Math.min(leftMs, waitMs)));
     }
   }
 }
