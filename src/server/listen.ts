@@ -5,6 +5,13 @@ import { DuplexityError } from "../protocol/index.ts";
 import type { ListenAddress } from "./index.ts";
 
 /**
+ * Connections that wait for the event loop; Linux lets no more than net.core.somaxconn wait, 4,096 by itself. Node's own 511
+ * are too few when all clients of a dead node come at once: a SYN that finds no place comes again after 1, 3, 7 and 15 s,
+ * a visitor's as well.
+ */
+export const LISTEN_BACKLOG = 4_096;
+
+/**
  * Resolves with the real address, which has the real port when 0 was asked for.
  *
  * @param flag The command line's name for this address, for the hint.
@@ -15,7 +22,7 @@ export function openListener(server: Server, { host, port }: ListenAddress, flag
     const onError = (cause: NodeJS.ErrnoException): void =>
       reject(listenError(cause, `${hostInUrl(host)}:${port}`, flag));
     server.once("error", onError);
-    server.listen({ host, port }, () => {
+    server.listen({ host, port, backlog: LISTEN_BACKLOG }, () => {
       server.off("error", onError);
       const address = server.address();
       if (address !== null && typeof address !== "string") resolve(address);

@@ -17,6 +17,7 @@ import { challengeFor, identify } from "./identify.ts";
 import { type Authenticator, isLoopbackHost } from "./identity/index.ts";
 import type { OwnPlaces } from "./own-places.ts";
 import { plainAddress } from "./proxy/index.ts";
+import { TurnQueue } from "./turn-queue.ts";
 
 export interface OwnEndpointsOptions {
   readonly hub: Hub;
@@ -47,6 +48,8 @@ const ignore = (): void => {};
 export class OwnEndpoints {
   readonly #options: OwnEndpointsOptions;
   readonly #lobby: Lobby;
+  /** Of sockets in the lobby: no more than those. */
+  readonly #turns = new TurnQueue();
   /** Parses requests; it never listens. */
   readonly #http;
   readonly #places = new WeakMap<Duplex, LobbyPlace>();
@@ -89,10 +92,14 @@ export class OwnEndpoints {
       return;
     }
     this.#sockets.add(socket);
+    socket.on("error", ignore);
     socket.once("close", () => this.#sockets.delete(socket));
-    if (head.length > 0) socket.unshift(head);
-    this.#http.emit("connection", socket);
-    socket.resume();
+    this.#turns.run(() => {
+      if (socket.destroyed) return;
+      if (head.length > 0) socket.unshift(head);
+      this.#http.emit("connection", socket);
+      socket.resume();
+    });
   }
 
   /**
@@ -128,6 +135,7 @@ export class OwnEndpoints {
       return;
     }
     this.#sockets.add(socket);
+    socket.on("error", ignore);
     socket.once("close", () => this.#sockets.delete(socket));
     void this.#upgrade(request, socket, head);
   }
@@ -195,7 +203,6 @@ export class OwnEndpoints {
       socket.destroy();
       return;
     }
-    socket.on("error", ignore);
     try {
       const path = pathOf(request);
       if (path !== "/control" && path !== "/dialer") {

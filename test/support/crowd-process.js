@@ -2,7 +2,11 @@
 // link, how long it waits then, and when it is up again; ends with its standard input. Arguments: server, target, prefix,
 // count, links. DUPLEXITY_TOKEN.
 
+import { constants, setPriority } from "node:os";
 import { forward } from "../../dist/index.js";
+
+// Clients have machines of their own, elsewhere: here they take what the nodes leave them.
+setPriority(constants.priority.PRIORITY_LOW);
 
 /** So many dial at once. */
 const BATCH = 25;

@@ -129,6 +129,12 @@ export class MemoryRegistry implements Registry {
     return found;
   }
 
+  /** Those of all owners. */
+  async countBound(_ownerId: string): Promise<number> {
+    this.#sweep();
+    return this.#leases.size;
+  }
+
   watch(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

@@ -67,6 +67,7 @@ export function createNodeCalls({ registry, topics, board }: NodeCallsOptions): 
         return { records: await registry.list(ownerId, limit) };
       },
     ],
+    ["count", async (body) => ({ count: await registry.countBound(checked.field(body, "ownerId", checked.readWord)) })],
     [
       "tell",
       async (body) => topics.send(checked.field(body, "to", readAddressee), checked.field(body, "text", readEnvelope)),

@@ -80,6 +80,12 @@ export class RedisIndex {
     return found;
   }
 
+  /** Those of which nothing was heard for long included. @throws {DuplexityError} `DPX_STORE` */
+  async count(ownerId: string): Promise<number> {
+    const { connection, keys } = this.#options;
+    return Number(await connection.call("zcard", [keys.namesOf(ownerId)]));
+  }
+
   async #page(key: string, start: number) {
     const { connection, look } = this.#options;
     const reply = await connection.call("zrange", [key, start, start + PAGE - 1]);

@@ -147,6 +147,10 @@ export class RedisRegistry implements Registry {
     return this.#index.list(ownerId, limit);
   }
 
+  countBound(ownerId: string): Promise<number> {
+    return this.#index.count(ownerId);
+  }
+
   /** Also told of other nodes' changes, and of those that were missed while Redis or its messages could not be reached. */
   watch(listener: (hostname: string, record: RegistryRecord | null) => void): () => void {
     return this.#news.watch(listener);

@@ -80,6 +80,10 @@ export class RemoteRegistry implements Registry {
     return checked.field(answer, "records", checked.arrayReader(readRecord, 0, limit));
   }
 
+  async countBound(ownerId: string): Promise<number> {
+    return checked.field(checked.readObject(await this.#link.call("count", { ownerId }), "answer"), "count", readCount);
+  }
+
   watch(listener: Listener): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

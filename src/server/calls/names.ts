@@ -13,7 +13,7 @@ export const HEADERS = {
   proof: "duplexity-proof",
 } as const;
 
-export type CallName = "beat" | "list" | "locate" | "register" | "remove" | "renew" | "store" | "tell";
+export type CallName = "beat" | "count" | "list" | "locate" | "register" | "remove" | "renew" | "store" | "tell";
 
 /** Does a call; what it returns is the answer. */
 export type CallHandler = (body: fields.Fields, nodeId: string) => Promise<unknown>;

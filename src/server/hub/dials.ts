@@ -16,7 +16,7 @@ import { type RegisterOutcome, type Registrar, refusalOf } from "./registrar.ts"
 import { type SecondLinkOptions, see } from "./second-links.ts";
 
 export interface DialsOptions extends SecondLinkOptions {
-  readonly registry: Pick<Registry, "list" | "locate">;
+  readonly registry: Pick<Registry, "countBound" | "list" | "locate">;
   /** Whether there are no other nodes. */
   readonly isAlone: boolean;
   readonly clients: ClientTable;
@@ -126,12 +126,15 @@ export class Dials {
 
   /** What the owner has at other nodes counts as well. */
   async #overLimit(client: ClientRecord, pipes: readonly HeldPipe[]): Promise<PipeResult | null> {
-    const { isAlone, limits } = this.#options;
+    const { isAlone, limits, registry } = this.#options;
     // A client that comes back with what it has adds nothing.
     const isNew = ({ hostname }: HeldPipe): boolean => !client.held.some((held) => held.hostname === hostname);
     if (isAlone || !pipes.some(isNew)) return null;
     try {
-      await checkClusterPipes(client, pipes, this.#lists, limits.maxPipesPerOwner);
+      const { maxPipesPerOwner } = limits;
+      // Whoever is far below it is not looked at name by name.
+      const most = await registry.countBound(client.identity.ownerId);
+      if (most > maxPipesPerOwner) await checkClusterPipes(client, pipes, this.#lists, maxPipesPerOwner);
       return null;
     } catch (error) {
       return refusalOf(pipes[0]?.name ?? "", asDuplexityError(error));

@@ -310,6 +310,16 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
       });
     });
 
+    describe("countBound", () => {
+      it("is no less than what an owner has, and grows with it", async () => {
+        await registered(cat());
+        expect(await registry.countBound("ben-id")).toBe(1);
+        await registered(cat());
+        await registered(cat({ hostname: "cat2.test" }));
+        expect(await registry.countBound("ben-id")).toBe(2);
+      });
+    });
+
     describe("watch", () => {
       it("tells each change before the call that made it resolves, and none after it was stopped", async () => {
         const seen: string[] = [];

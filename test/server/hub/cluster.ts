@@ -237,6 +237,10 @@ class KillableRegistry implements Registry {
     return this.#alive().list(...args);
   }
 
+  async countBound(ownerId: string) {
+    return this.#alive().countBound(ownerId);
+  }
+
   watch(listener: Parameters<Registry["watch"]>[0]): () => void {
     const stop = this.#shared.watch(listener);
     this.#stops.push(stop);

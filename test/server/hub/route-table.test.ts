@@ -71,6 +71,7 @@ function makeAsking({ answeredAt, graceMs }: { readonly answeredAt?: number; rea
     },
     remove: (...args) => registry.remove(...args),
     list: (ownerId, limit) => registry.list(ownerId, limit),
+    countBound: (ownerId) => registry.countBound(ownerId),
     watch: () => () => {},
     close: () => registry.close(),
   };
