@@ -1,13 +1,17 @@
 // TCP pipes: a public port, raw bytes, both directions closing apart.
 
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { createHome, portOf, type RunningUp, startServer, startUp } from "../support/duplexity.ts";
+import { createHome, portOf, type RunningUp, spawnUp, startServer, startUp } from "../support/duplexity.ts";
+import { startHttpOrigin } from "../support/http-origin.ts";
+import { ADMIN_TOKEN } from "../support/people.ts";
 import { redisCli, startRedis } from "../support/redis.ts";
 import { seededBytes } from "../support/seeded.ts";
 import { freePort } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
 import { startTcpOrigin } from "../support/tcp-origin.ts";
-import { RawVisitor } from "../support/visitor.ts";
+import { RawVisitor, visit } from "../support/visitor.ts";
 
 const stage = useStage();
 
@@ -102,5 +106,40 @@ describe("A TCP pipe", () => {
   it("is refused with DPX_TCP_PORTS by a server without --tcp-ports", async () => {
     const server = await startServer(stage);
     await expect(startUp(stage, server.url, ["db:tcp://127.0.0.1:5432"])).rejects.toThrow("DPX_TCP_PORTS");
+  });
+
+  it("keeps nobody's HTTP pipes down at a node without ports, nor that node's neighbour from going", async () => {
+    const redisPort = await startRedis(stage);
+    const folder = await stage.folder("nodes");
+    const [secret, admin] = [join(folder, "secret"), join(folder, "admin")];
+    await writeFile(secret, "cluster-secret-0123456789abcdef", { mode: 0o600 });
+    await writeFile(admin, ADMIN_TOKEN, { mode: 0o600 });
+    const node = async (...args: readonly string[]) => {
+      const port = await freePort();
+      const shared = ["--cluster-secret-file", secret, "--node-public-url", `http://127.0.0.1:${port}`];
+      const identity = ["--redis", `redis://127.0.0.1:${redisPort}`, "--admin-token-file", admin];
+      return startServer(stage, { port, identity, args: [...shared, "--drain", "120s", ...args] });
+    };
+    const withPorts = await node("--tcp-ports", await tcpPorts(1));
+    const without = await node();
+    const target = await startHttpOrigin(stage, "hello");
+    const pipes = [`cat1:${target.target}`, `db:tcp://127.0.0.1:${redisPort}`];
+    const env = { DUPLEXITY_TOKEN: ADMIN_TOKEN };
+    const refused = await spawnUp(stage, without.url, pipes, { env, args: ["--links", "1"] });
+    expect(await refused.exited()).toMatchObject({ status: 1 });
+    expect(refused.lines).toMatchObject([{ type: "error", code: "DPX_TCP_PORTS" }]);
+    const up = await startUp(stage, withPorts.url, pipes, { env, args: ["--links", "1"] });
+    expect(await redisCli(portOf(up.pipes[1]?.url ?? ""), ["SET", "cat", "Minka"])).toBe("OK");
+    withPorts.process.kill("SIGTERM");
+    // Long before its drain is over: nothing runs there.
+    expect(await withPorts.process.exited()).toMatchObject({ status: 0 });
+    expect(await up.process.nextLine("pipeRefused")).toMatchObject({ name: "db", code: "DPX_TCP_PORTS" });
+    expect((await visit(without.port, "cat1.localhost", "/bytes/5")).status).toBe(200);
+    const again = await node("--tcp-ports", await tcpPorts(1));
+    const back = await up.process.nextLine("pipeRegistered");
+    expect(await redisCli(portOf(String(back.url)), ["GET", "cat"])).toBe("Minka");
+    for (const { port } of [again, without]) {
+      expect((await visit(port, "cat1.localhost", "/bytes/5")).status).toBe(200);
+    }
   });
 });
