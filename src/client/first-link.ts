@@ -51,6 +51,8 @@ export class FirstLink {
   #uplink: Uplink;
   /** Somebody is at it: `connect`, `#reconnect` or `#handOn`. */
   #isConnecting = true;
+  /** It looks for a hub that takes all pipes, while this one serves. */
+  #isSeeking = false;
   /** What it has once brought up it goes on serving where not all of it is taken. */
   #wasUp = false;
   /** It waits though there is no first link, since the second one serves. */
@@ -154,6 +156,8 @@ export class FirstLink {
     // To come back would take the names again.
     if (signal.aborted || this.#goodbye !== null) return;
     if (this.#isConnecting) {
+      // What it looks for does not matter while there is nothing.
+      if (this.#isSeeking && !this.#uplink.hasLink) this.#attempt.abort(error);
       if (!this.#hasAnyLink && this.#isLinkedWait) this.#pause.end();
       return;
     }
@@ -259,9 +263,14 @@ export class FirstLink {
     const before = this.#uplink;
     if (this.#isConnecting || signal.aborted || !before.hasControl || !before.hasLink) return;
     this.#isConnecting = true;
+    this.#isSeeking = true;
+    const isServing = (): boolean => before.hasLink && before.hasControl;
     // The one with the second link comes last: the attempt costs that link its control socket.
     const isFound =
-      (await this.#handOver.seek(false)) || (await this.#dialAgain()) || (await this.#handOver.seek(true));
+      (await this.#handOver.seek(false)) ||
+      (isServing() && (await this.#dialAgain())) ||
+      (isServing() && (await this.#handOver.seek(true)));
+    this.#isSeeking = false;
     if (isFound && this.#uplink !== before)
       before.abort(new DuplexityError("DPX_LINK_LOST", "Another hub takes all pipes"));
     this.connected();

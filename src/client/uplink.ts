@@ -69,6 +69,8 @@ export class Uplink {
   #nodeId: string | null = null;
   #isInCluster = false;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
+  /** The one that is up while another is dialled to take its place. */
+  #before: SessionLink | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
@@ -253,6 +255,7 @@ export class Uplink {
       new DuplexityError("DPX_LINK_DEAD", "The server did not register the pipes in time");
     const registration = new Reply<PipesAreRegisteredResponse>(REGISTER_TIMEOUT_MS, late);
     this.#registration = registration;
+    this.#before = before;
     let sessionLink: SessionLink | null = null;
     try {
       const link = await dialLink({
@@ -294,6 +297,7 @@ export class Uplink {
     } finally {
       registration.reject(new DuplexityError("DPX_CANCELLED", "Nobody waits for it any more"));
       this.#registration = null;
+      this.#before = null;
     }
   }
 
@@ -317,7 +321,7 @@ export class Uplink {
   #linkClosed(link: SessionLink, error: DuplexityError): void {
     if (this.#link !== link) return;
     this.#link = null;
-    if (this.#registration !== null) {
+    if (this.#registration !== null && link !== this.#before) {
       // It was not up yet: `establish` tells of it.
       const hasReason = error.code !== "DPX_LINK_LOST" && error.code !== "DPX_LINK_DEAD";
       this.#registration.rejectAfter(hasReason ? REASON_TIMEOUT_MS : 0, error);

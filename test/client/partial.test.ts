@@ -6,8 +6,9 @@ import { createServer } from "node:net";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { NAME_KEPT_MS } from "../../src/client/first-link.ts";
 import { forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
-import { RELAY_FEATURE } from "../../src/protocol/index.ts";
+import { DuplexityError, RELAY_FEATURE } from "../../src/protocol/index.ts";
 import { useStage } from "../support/stage.ts";
+import { within } from "../support/wait.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { collect, listen } from "./support.ts";
 
@@ -103,6 +104,24 @@ describe("Tunnel, some of whose pipes are refused", () => {
     expect(changes).toEqual([false, true]);
     await echoed(third);
     expect(statuses).toEqual([]);
+  });
+
+  it("comes back at once when what it has is lost while it asks for more, and nobody answers that", async () => {
+    const { tunnel } = await up();
+    refuse(there, "db");
+    await here.die();
+    await there.next("live");
+    there.isSilent = true;
+    there.events.length = 0;
+    // Not the first ones: those are of the dead hub's address.
+    while ((await there.next("upgrade")).path !== "/dialer");
+    const lost = once(tunnel, "status");
+    there.isSilent = false;
+    there.link?.abort(new DuplexityError("DPX_LINK_LOST", "It was cut"));
+    await within(lost, 5_000, "the word of it, and not the end of the dial");
+    await there.next("live");
+    await vi.waitUntil(() => tunnel.status.state === "up", 5_000);
+    await echoed(there);
   });
 
   it("ends when one of them is somebody else's now", async () => {
