@@ -18,6 +18,7 @@ const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
 const CLIENTS = IS_FULL ? 1_000 : 60;
 const CLIENTS_OF_DEAF_NODES = IS_FULL ? 60 : 6;
 const LEASE_MS = 30_000;
+const CUT_EVERY_MS = 250;
 const HOSTNAME = "cat1.localhost";
 
 /** `npm test` has time for one of them. */
@@ -40,8 +41,17 @@ function isRegistered(nodes: Nodes, hostname: string): Promise<boolean> {
   );
 }
 
-/** Ends all connections on which nodes hear each other, again and again until the test is over. */
-function deafen({ redisPort }: Nodes): void {
+/** Ends the connections over which nodes hear each other, each kind again and again until the test is over. */
+const DEAFEN = {
+  "to Redis": cutFromRedis,
+  "to the backend": ({ wires, backends }: Nodes): void => {
+    for (const [number, { store }] of wires.entries()) {
+      if (!backends.includes(number)) stage.defer(store.cutEvery(CUT_EVERY_MS));
+    }
+  },
+} as const;
+
+function cutFromRedis({ redisPort }: Nodes): void {
   const args = [
     "-h",
     "127.0.0.1",
@@ -87,15 +97,15 @@ describe.each(CLUSTERS)("kick at $cluster", ({ cluster, roles, isSplit }) => {
     }
   });
 
-  it(
-    "ends a client within a lease while the nodes' connections to hear each other are killed in a loop",
-    async () => {
-      const nodes = await startNodes(stage, { roles, args: CROWD_ARGS });
+  it.each(isSplit ? (["to Redis", "to the backend"] as const) : (["to Redis"] as const))(
+    "ends a client within a lease while the connections over which nodes hear each other are killed in a loop: those %s",
+    async (which) => {
+      const nodes = await startNodes(stage, { roles, hasWires: true, args: CROWD_ARGS });
       const crowd = await startCrowd(stage, nodes, CLIENTS_OF_DEAF_NODES);
-      deafen(nodes);
+      DEAFEN[which](nodes);
       const reports = await kickAll(nodes, crowd);
       console.log(
-        `${cluster}, ${reports.length} kicks between deaf nodes: acknowledged after`,
+        `${cluster}, ${reports.length} kicks between nodes that are deaf ${which}: acknowledged after`,
         reports.map(({ acknowledgedMs }) => acknowledgedMs ?? "never").join(", "),
         `ms, known after ${reports.map(({ toldMs }) => toldMs).join(", ")} ms`,
       );
