@@ -88,7 +88,9 @@ export class Exchange implements OriginUser, Searcher {
     }
     // RFC 9110 §7.6.3: our own name in Via means that it came back to us.
     if (head.wentThrough(pseudonym)) this.#fail("DPX_LOOP");
-    else this.#search.search(true);
+    // The target may have closed what is idle, and the word of it still be on its way: what cannot be sent again goes over
+    // a fresh stream.
+    else this.#search.search(this.#sender.staysReplayable);
     return end;
   }
 

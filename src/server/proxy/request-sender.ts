@@ -23,10 +23,17 @@ export class RequestSender {
   readonly #kept: Buffer[] = [];
   #keptBytes = 0;
   #keepsAll = true;
+  /** Its head says that its body fits into what is kept. */
+  #isShort = false;
 
   /** Whether all that came of the request so far is at hand. */
   get canReplay(): boolean {
     return this.#keepsAll;
+  }
+
+  /** Whether all of it will be at hand until it is answered, however far it gets. */
+  get staysReplayable(): boolean {
+    return this.#keepsAll && (this.body.isComplete || this.#isShort);
   }
 
   /** Bytes in memory for this request. */
@@ -41,7 +48,9 @@ export class RequestSender {
     this.#keepsAll = true;
     // The stream of the request before may be somebody else's by now.
     this.#origin = null;
-    this.body.begin(head.framing);
+    const { framing } = head;
+    this.#isShort = framing.kind === "length" && framing.bytes <= MAX_REPLAY_BYTES;
+    this.body.begin(framing);
     this.#outgoingHead = buildRequestHead(head, forwarding);
   }
 

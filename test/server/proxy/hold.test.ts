@@ -326,16 +326,51 @@ describe("a request whose stream dies", () => {
 
   it("is not sent again when more was sent than is kept", async () => {
     const at = await startProxy(stage);
-    const { peer } = await warm(at);
-    const used = at.routes.streams[0];
-    if (used === undefined) throw new Error("No stream");
-    used.isStuck = true;
+    const { origin, peer } = await warm(at);
+    origin.silent = true;
     peer.write(`PUT / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 200000\r\n\r\n`);
     peer.write(Buffer.alloc(100_000));
-    await poll(() => used.writtenBytes > 100_000, 5_000, "the body", 2);
-    used.kill("DPX_LINK_LOST", used.deliveredBytes);
+    await poll(() => (at.routes.streams[1]?.writtenBytes ?? 0) > 100_000, 5_000, "the body", 2);
+    at.routes.streams[1]?.kill("DPX_LINK_LOST", 0);
     expect((await readAnswer(peer)).fields.get("duplexity-error")).toBe("DPX_LINK_LOST");
-    expect(at.routes.streams.length).toBe(1);
+    expect(at.routes.streams.length).toBe(2);
+  });
+
+  it.each([
+    ["longer than what is kept", "Content-Length: 65537\r\n\r\n", "b".repeat(65_537)],
+    ["of no known length", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n", "0\r\n\r\n"],
+  ])("was a fresh one's from the start when its body is %s", async (_, begin, rest) => {
+    const at = await startProxy(stage);
+    const { peer } = await warm(at);
+    const [used] = at.routes.streams;
+    if (used === undefined) throw new Error("No stream");
+    // Its target may have closed it, and the word of that be on its way.
+    used.isStuck = true;
+    peer.write(`POST / HTTP/1.1\r\nHost: ${HOST}\r\n${begin}`);
+    await poll(() => at.routes.streams.length === 2, 5_000, "a fresh stream", 2);
+    used.kill("DPX_TARGET_CLOSED", used.deliveredBytes);
+    peer.write(rest);
+    expect((await readAnswer(peer)).body).toBe("ok");
+    expect(at.routes.streams.length).toBe(2);
+    expect(at.proxy.statistics.replays).toBe(0);
+  });
+
+  it.each([
+    ["is as long as what is kept", "Content-Length: 65536\r\n\r\n", "b".repeat(65_536)],
+    ["is here already", "Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n\r\n", ""],
+  ])("is sent again over a fresh one when its body %s", async (_, begin, rest) => {
+    const at = await startProxy(stage);
+    const { peer } = await warm(at);
+    const [used] = at.routes.streams;
+    if (used === undefined) throw new Error("No stream");
+    used.isStuck = true;
+    const before = used.writtenBytes;
+    peer.write(`POST / HTTP/1.1\r\nHost: ${HOST}\r\n${begin}${rest}`);
+    await poll(() => used.writtenBytes >= before + begin.length + rest.length, 5_000, "the request", 2);
+    used.kill("DPX_TARGET_CLOSED", used.deliveredBytes);
+    expect((await readAnswer(peer)).body).toBe("ok");
+    expect(at.routes.streams.length).toBe(2);
+    expect(at.proxy.statistics.replays).toBe(1);
   });
 
   it("ends with 503, not 404, when its client drains and the name is free by then", async () => {
