@@ -40,6 +40,9 @@ const FIRST_WAIT_MS = 15_000;
 /** A name that no hub renews is nobody's after so long: from then on the second link is of no use to visitors. */
 export const NAME_KEPT_MS = 30_000;
 
+/** So often it comes back to a hub that has told it when, before it tries another one. */
+const MAX_RETURNS = 3;
+
 export class FirstLink {
   readonly #options: FirstLinkOptions;
   readonly #servers: Servers;
@@ -293,10 +296,14 @@ export class FirstLink {
     const lostAt = performance.now();
     let error = cause;
     let hasMoved = false;
+    let returns = 0;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       const { hasControl } = this.#uplink;
+      // A crowd comes to every node at the moment, and this one has said when it is this client's turn.
+      const isAwaited: boolean = error.code === "DPX_UNAUTHENTICATED_LIMIT" && returns < MAX_RETURNS;
+      returns = isAwaited ? returns + 1 : 0;
       // Whatever became of the server there: another one may be well.
-      if (!hasControl) this.#servers.turn(second.url);
+      if (!hasControl && !isAwaited) this.#servers.turn(second.url);
       // All clients of that node do the same now.
       const isMoving: boolean = !this.#retries.areFree && !hasMoved && !hasControl && this.#uplink.isInCluster;
       hasMoved ||= isMoving;

@@ -134,4 +134,27 @@ describe("A client whose node is gone", () => {
     expect(await lost).toBe(0);
     expect(await waitAfter(tunnel, "DPX_LINK_LOST")).toBe(899);
   });
+
+  it("comes back to the one that has told it when, three times before it goes elsewhere", async () => {
+    randomIs(0);
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await up();
+    there.refuseControl = { code: "DPX_UNAUTHENTICATED_LIMIT", message: "full", retryAfter: 0 };
+    here.control?.close(1_012);
+    here.link?.abort(new DuplexityError("DPX_LINK_LOST", "killed"));
+    await here.close();
+    const codes: string[] = [];
+    for (;;) {
+      const [status]: TunnelStatus[] = await once(tunnel, "status");
+      if (status?.state === "up") break;
+      if (status?.state !== "reconnecting") throw new Error("It has ended");
+      codes.push(status.code);
+      // Now it has tried the one that is gone.
+      if (status.code === "DPX_SERVER_UNREACHABLE") there.refuseControl = null;
+    }
+    expect(codes.filter((code) => code !== "DPX_LINK_LOST")).toEqual([
+      ...Array(4).fill("DPX_UNAUTHENTICATED_LIMIT"),
+      "DPX_SERVER_UNREACHABLE",
+    ]);
+  });
 });
