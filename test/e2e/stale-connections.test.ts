@@ -1,18 +1,24 @@
 // Local services close idle connections whenever they like, restart, and die under a request: what a visitor may notice
 // of that is nothing, or the truth.
 
+import { once } from "node:events";
 import { createServer } from "node:http";
+import type { Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { startServer, startUp } from "../support/duplexity.ts";
+import { readMetrics } from "../support/metrics.ts";
 import { seededRandom, seededSha256 } from "../support/seeded.ts";
 import { closeWithSockets, freePort, listen } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
 import { startTcpOrigin } from "../support/tcp-origin.ts";
 import { startFaultyTunnel } from "../support/tunnel.ts";
 import { digestOf, keepAliveAgent, openVisit, visit } from "../support/visitor.ts";
+import { poll } from "../support/wait.ts";
 
 const stage = useStage();
+/** More than is kept of a request to send it again. */
+const UPLOAD_BYTES = 200_000;
 
 describe("A target that closes idle connections", () => {
   it("costs nobody a GET, and no POST is sent twice", async () => {
@@ -49,6 +55,43 @@ describe("A target that closes idle connections", () => {
     expect(failed).toEqual([]);
     console.log(`stale connections: 0 of 300 GETs failed, ${unknown} of 100 POSTs with an unknown end`);
     expect([...posts.values()].filter((times) => times > 1)).toEqual([]);
+  });
+});
+
+describe("A target that closes an idle connection while the link is dead", () => {
+  it.each([
+    ["of a known length", { "content-length": UPLOAD_BYTES }],
+    ["of unknown length", { "transfer-encoding": "chunked" }],
+  ])("costs nobody an upload %s beyond what is kept, and none arrives twice", async (_, headers) => {
+    const seen: string[] = [];
+    const connections: Socket[] = [];
+    const origin = createServer({ keepAliveTimeout: 60_000 }, async (request, response) => {
+      seen.push(request.method ?? "");
+      let bytes = 0;
+      for await (const chunk of request) bytes += chunk.length;
+      response.end(`${bytes} bytes`);
+    });
+    origin.on("connection", (socket) => connections.push(socket));
+    closeWithSockets(stage, origin);
+    const internal = await freePort();
+    const tunnel = await startFaultyTunnel(stage, {
+      target: `127.0.0.1:${await listen(origin)}`,
+      serverArgs: ["--internal-listen", `127.0.0.1:${internal}`],
+    });
+    expect((await tunnel.visit("/")).body).toBe("0 bytes");
+    // The client hears of the end, its word of that is swallowed, and the server trusts its link still.
+    tunnel.link.blackhole();
+    const [kept] = connections;
+    if (kept === undefined) throw new Error("No connection");
+    const closed = once(kept, "close");
+    kept.end();
+    await closed;
+    const answer = tunnel.visit("/", { method: "POST", headers, body: Buffer.alloc(UPLOAD_BYTES, "u") });
+    const isRunning = async () => (await readMetrics(internal)).get("duplexity_requests_open") === 1;
+    await poll(isRunning, 10_000, "the upload at the server");
+    tunnel.link.cutAll();
+    expect(await answer).toMatchObject({ status: 200, body: `${UPLOAD_BYTES} bytes` });
+    expect(seen).toEqual(["GET", "POST"]);
   });
 });
 

@@ -33,7 +33,9 @@ export class RequestSender {
 
   /** Whether all of it will be at hand until it is answered, however far it gets. */
   get staysReplayable(): boolean {
-    return this.#keepsAll && (this.body.isComplete || this.#isShort);
+    if (!this.#keepsAll) return false;
+    // A whole body that waited behind another request may be here in one piece that is larger than what is kept.
+    return this.#isShort || (this.body.isComplete && this.#keptBytes <= MAX_REPLAY_BYTES);
   }
 
   /** Bytes in memory for this request. */
