@@ -41,7 +41,7 @@ export class Exchange implements OriginUser, Searcher {
   /** Whether something came from either side since the last sweep: the sweeps measure how long an upload rests. */
   #hasMoved = true;
   #restsSince = 0;
-  /** When a target's end without an answer counts as a break, in the proxy's time; Infinity when none is awaited. */
+  /** When a target's end without an answer counts as a break, in the proxy's time; Infinity when no word is awaited. */
   #deadline = Number.POSITIVE_INFINITY;
 
   constructor(context: ProxyContext) {
@@ -131,6 +131,9 @@ export class Exchange implements OriginUser, Searcher {
   }
 
   sweep(now: number): void {
+    // Without a link the client's word cannot come. The session waits for one only so long, and resets the stream then.
+    const isAwaited = this.#deadline !== Number.POSITIVE_INFINITY;
+    if (isAwaited && this.#origin?.stream.isLive === false) this.#deadline = now + TARGET_END_GRACE_MS;
     if (this.#person !== null && !this.#context.gates.isWelcome(this.#person)) this.fail("DPX_VISITOR_FORBIDDEN");
     else if (this.#deadline <= now) this.fail("DPX_TARGET_BROKE");
     else this.#sweepUpload(now);

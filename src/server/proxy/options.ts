@@ -74,7 +74,7 @@ export const LINGER_TIMEOUT_MS = 2_000;
 export const HALF_CLOSED_WAIT_MS = 60_000;
 /** … and then for something more of it: an event stream must end at its target when the browser's tab is closed. */
 export const HALF_CLOSED_IDLE_MS = 2_000;
-/** How long a reset may stay out after the target ended a used connection, before the request counts as broken. */
+/** How long a reset may stay out after the target ended a used connection, while there is a link, before the request counts as broken. */
 export const TARGET_END_GRACE_MS = 1_000;
 /** 1xx answers before a final one. */
 export const MAX_INTERIM_ANSWERS = 32;

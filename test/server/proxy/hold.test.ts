@@ -1,6 +1,7 @@
 // Requests while a client is away, and requests whose stream died: which wait, which go again, which never do.
 
 import { describe, expect, it } from "vitest";
+import { TARGET_END_GRACE_MS } from "../../../src/server/proxy/options.ts";
 import { freePort } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
 import { startTcpOrigin } from "../../support/tcp-origin.ts";
@@ -308,6 +309,26 @@ describe("a request whose stream dies", () => {
     peer.write(POST);
     await poll(() => used.writtenBytes > used.deliveredBytes, 5_000, "the request", 2);
     used.handler.onEnd();
+    used.kill("DPX_TARGET_CLOSED", used.deliveredBytes);
+    expect((await readAnswer(peer)).body).toBe("ok");
+    expect(origin.heads.length).toBe(2);
+  });
+
+  it("waits for that word for as long as the link is away", async () => {
+    const at = await startProxy(stage, { limits: { holdTimeoutMs: 2 * TARGET_END_GRACE_MS } });
+    const { origin, peer } = await warm(at);
+    const used = at.routes.streams[0];
+    if (used === undefined) throw new Error("No stream");
+    used.isStuck = true;
+    peer.write(POST);
+    await poll(() => used.writtenBytes > used.deliveredBytes, 5_000, "the request", 2);
+    at.routes.cutLink();
+    used.handler.onEnd();
+    // By the proxy's own clock: what was held after it has waited twice as long as a word may stay out.
+    const other = await at.visitor();
+    other.write(get("/held"));
+    expect((await readAnswer(other)).fields.get("duplexity-error")).toBe("DPX_CLIENT_AWAY");
+    at.routes.restoreLink();
     used.kill("DPX_TARGET_CLOSED", used.deliveredBytes);
     expect((await readAnswer(peer)).body).toBe("ok");
     expect(origin.heads.length).toBe(2);
