@@ -4,6 +4,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { EventEmitter, once } from "node:events";
 import { createServer, type Server as HttpServer, request } from "node:http";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { BACKOFF_REFUSED_MAX_MS } from "../../src/client/backoff.ts";
 import { type ClientKey, type ForwardOptions, forward, newClientKey, type Tunnel } from "../../src/client/index.ts";
 import { type ServeOptions, type Server, serve } from "../../src/server/index.ts";
 import { createCertificate } from "../support/certificate.ts";
@@ -163,18 +164,20 @@ describe("forward, with the real server", () => {
   it("serves again after the server was started anew, and holds its names", async () => {
     const tunnel = await up();
     const port = Number(new URL(server.publicUrl).port);
+    const waits: number[] = [];
     const refused = new Promise<void>((resolve) => {
       tunnel.on("status", (status) => {
-        if (status.state === "reconnecting" && status.code === "DPX_SERVER_UNREACHABLE") resolve();
+        if (status.state !== "reconnecting" || status.code !== "DPX_SERVER_UNREACHABLE") return;
+        waits.push(status.delayMs);
+        resolve();
       });
     });
     await server.close();
     await refused;
     const reconnected = once(tunnel, "reconnect");
     server = await started({ listen: { host: "127.0.0.1", port } });
-    const listening = performance.now();
     await reconnected;
-    expect(performance.now() - listening).toBeLessThan(3_000);
+    expect(Math.max(...waits)).toBeLessThanOrEqual(BACKOFF_REFUSED_MAX_MS);
     expect(await visit("cat1.localhost", "x")).toMatchObject({ status: 200, body: "x" });
   });
 
@@ -230,13 +233,17 @@ describe("forward, with the real server", () => {
     expect(tunnel.statistics.openStreams).toBe(0);
   });
 
+  /** Longer than anything here takes. */
+  const DRAIN_MS = 40_000;
+
   it("closes at once when nothing runs, however many connections the server keeps warm", async () => {
     const tunnel = await up();
     await Promise.all(Array.from({ length: 8 }, () => visit("cat1.localhost", "x")));
     expect(tunnel.statistics.openStreams).toBeGreaterThan(0);
     const start = performance.now();
-    await tunnel.close({ drainMs: 10_000 });
-    expect(performance.now() - start).toBeLessThan(300);
+    await tunnel.close({ drainMs: DRAIN_MS });
+    // Far below what it would wait for streams that are in use.
+    expect(performance.now() - start).toBeLessThan(DRAIN_MS / 2);
   });
 
   it("drains an answer that speaks now and then to its end", async () => {

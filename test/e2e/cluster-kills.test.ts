@@ -1,6 +1,7 @@
 // Nodes of a cluster that are killed: what a client or a visitor at another node has under way goes on.
 
 import { describe, expect, it } from "vitest";
+import { barMs } from "../support/bars.ts";
 import { killHub, killProxy } from "../support/node-kills.ts";
 import { CLUSTERS, startNodes } from "../support/nodes.ts";
 import { useStage } from "../support/stage.ts";
@@ -11,9 +12,9 @@ const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;
 const STREAMS = IS_FULL ? 50 : 5;
 const LINKS = [1, 2] as const;
 /** Within this a name is served on. */
-const SERVED_MS = 1_000;
-/** A client whose only link died with the node waits up to half a second by chance before it dials another hub. */
-const ONLY_LINK_MS = 2_000;
+const SERVED_MS = barMs(1_000);
+/** A client whose only link died with the node waits up to 0.9 s by chance before it dials another hub. */
+const ONLY_LINK_MS = barMs(2_000);
 
 describe.each(CLUSTERS)("kill -9 of the hub with a client's link, at $cluster", ({ cluster, roles, isSplit }) => {
   it.each(IS_FULL || !isSplit ? LINKS : [1 as const])(

@@ -4,6 +4,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { barMs } from "../support/bars.ts";
 import { spawnDuplexity, spawnUp, startUp } from "../support/duplexity.ts";
 import { LEASE_MS } from "../support/fault-world.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
@@ -20,13 +21,13 @@ const stage = useStage();
 const ADMIN = { env: { DUPLEXITY_TOKEN: ADMIN_TOKEN } };
 const HANG_MS = 10_000;
 /** In which a command has its error, besides what it takes on a cluster that is well. */
-const ERROR_MS = 1_000;
+const ERROR_MS = barMs(1_000);
 /** Commands that are measured: the fastest counts, since this machine has other work too. */
 const TRIES = 3;
 /** A probe looks each second and waits for a second. */
-const READY_MS = 5_000;
-const SOON_MS = 3_000;
-const ANSWER_MS = 2_000;
+const READY_MS = barMs(5_000);
+const SOON_MS = barMs(3_000);
+const ANSWER_MS = barMs(2_000);
 
 /** What visitors of `names` got, at each node in turn, while `during` went on. */
 async function statusesWhile(nodes: Nodes, names: readonly string[], during: Promise<unknown>): Promise<Set<string>> {

@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { DuplexityError, SessionLink, type Stream } from "../../src/protocol/index.ts";
 import { PacketKind } from "../../src/protocol/packet.ts";
+import { HANG_MS } from "../support/bars.ts";
 import { pass, passUntil, pendingTimers, resumeTime, stopTime } from "./support/fake-time.ts";
 import { frames, header, ID, RawPeer, uint32 } from "./support/raw-peer.ts";
 import { openOn, reading } from "./support/reading.ts";
@@ -269,7 +270,7 @@ describe("Session", () => {
     passUntil(() => ends[0]?.receivedBytes === 71_000);
     expect(pair.opener.bytesOut).toBe(71_000);
     expect(pair.acceptor.bytesIn).toBe(71_000);
-    expect(Date.now() - (pair.acceptor.lastByteAt ?? 0)).toBeLessThan(100);
+    expect(Date.now() - (pair.acceptor.lastByteAt ?? 0)).toBeLessThan(HANG_MS);
     pair.dispose();
   });
 

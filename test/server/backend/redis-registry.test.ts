@@ -7,6 +7,7 @@ import { RedisSteps } from "../../../src/server/backend/redis-steps.ts";
 import { RedisTopics } from "../../../src/server/backend/redis-topics.ts";
 import type { Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
 import type { RedisConnection } from "../../../src/server/redis/redis-connection.ts";
+import { barMs } from "../../support/bars.ts";
 import { redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";
 import { poll } from "../../support/wait.ts";
@@ -16,7 +17,7 @@ import { EVE, register, registration } from "./registration.ts";
 import { describeRegistry, GRACE_MS } from "./registry-contract.ts";
 
 /** "Within about one second", on a machine that has other work too. */
-const SOON_MS = 2_500;
+const SOON_MS = barMs(2_500);
 
 const stage = useStage();
 const fileStage = useFileStage();

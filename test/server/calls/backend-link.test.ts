@@ -6,6 +6,7 @@ import { describe, expect, it } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
 import { proofOfCall, sessionKeyOf } from "../../../src/server/calls/call-proof.ts";
 import { BackendLink, type CallHandlers, type EventSource } from "../../../src/server/calls/index.ts";
+import { barMs } from "../../support/bars.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
 import { closeWithSockets, freePort, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
@@ -15,7 +16,7 @@ import { openLink, SECRET, startBackend } from "./stage.ts";
 const stage = useStage();
 const OTHER = "another-secret-0123456789abcdef";
 /** Two attempts of three seconds at most; the rest is a busy machine. */
-const BOUND_MS = 8_000;
+const BOUND_MS = barMs(8_000);
 
 /** Answers with who called and how often. */
 function counting(): { readonly handlers: CallHandlers; readonly count: () => number } {

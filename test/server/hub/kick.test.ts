@@ -3,6 +3,7 @@
 import { describe, expect, it } from "vitest";
 import { newClientKey } from "../../../src/client/index.ts";
 import type { DuplexityError } from "../../../src/protocol/index.ts";
+import { HANG_MS } from "../../support/bars.ts";
 import { useStage } from "../../support/stage.ts";
 import { poll, within } from "../../support/wait.ts";
 import { SlowRegistry } from "./slow-registry.ts";
@@ -143,13 +144,12 @@ describe("Hub.kick", () => {
     await upAndLive(client, "cat1");
     client.control?.socket.pause();
     client.dialerSocket?.pause();
-    const started = performance.now();
-    const kicked = await within(hub.hub.kick({ who: "cat1", ...WHY }), 1_000, "the kick of a frozen client");
+    const kicked = await within(hub.hub.kick({ who: "cat1", ...WHY }), HANG_MS, "the kick of a frozen client");
     expect(kicked).toHaveLength(1);
+    expect(hub.openSockets()).toBeGreaterThan(0);
     expect(hub.hub.routes.locate("cat1.test")).toBeNull();
     // Neither close frame is ever answered: the sockets are cut.
-    await poll(() => hub.openSockets() === 0, 5_000, "its sockets to be destroyed", 10);
-    expect(performance.now() - started).toBeLessThan(4_000);
+    await poll(() => hub.openSockets() === 0, HANG_MS, "its sockets to be destroyed", 10);
   });
 
   it("ends 200 clients one by one, each within a second, and disturbs no other", async () => {
@@ -170,9 +170,7 @@ describe("Hub.kick", () => {
       hub.hub.routes.open(routeTo(hub, hostname), openRequest(hostname), handler);
     }
     for (const [index, client] of clients.entries()) {
-      const started = performance.now();
-      const kicked = await hub.hub.kick({ who: client.clientId, ...WHY });
-      expect(performance.now() - started).toBeLessThan(1_000);
+      const kicked = await within(hub.hub.kick({ who: client.clientId, ...WHY }), HANG_MS, "a kick");
       expect(kicked).toMatchObject([{ clientId: client.clientId, pipes: [`cat${index}.test`] }]);
       // Its own stream, in this very turn, and none of anybody else's.
       expect(resets.splice(0)).toEqual([`cat${index}.test DPX_KICKED`]);

@@ -5,6 +5,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { CALL_TIMEOUT_MS, MAX_CALLS } from "../../../src/server/redis/index.ts";
 import { RedisStore } from "../../../src/server/store/redis-store.ts";
 import { MAX_LOG_ENTRIES, type Store } from "../../../src/server/store/store.ts";
+import { barMs } from "../../support/bars.ts";
 import { type RedisOptions, type RunningRedis, redisCli, startRedis, startRedisServer } from "../../support/redis.ts";
 import { freePort } from "../../support/sockets.ts";
 import { useFileStage, useStage } from "../../support/stage.ts";
@@ -13,7 +14,7 @@ import { letTimePass } from "./redis-time.ts";
 import { describeStore } from "./store-contract.ts";
 
 /** "Within about one second", on a machine that has other work too. */
-const SOON_MS = 2_500;
+const SOON_MS = barMs(2_500);
 
 const stage = useStage();
 const fileStage = useFileStage();
