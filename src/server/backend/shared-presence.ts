@@ -86,7 +86,11 @@ export class SharedPresence implements Presence {
     // One that is under way says what was before: it must not come last.
     await this.#beating;
     try {
-      await this.#ask(node);
+      const { strangers } = await this.#ask(node);
+      if (!isHereAlready && strangers > 0 && this.#known.size <= 1) {
+        await this.#options.board.write(node.nodeId, "").catch(() => {});
+        throw otherSecret(strangers);
+      }
     } catch (error) {
       // What a node says anew of itself the next beat says.
       if (!isHereAlready) this.#own = null;
@@ -162,7 +166,8 @@ export class SharedPresence implements Presence {
     }
   }
 
-  async #ask(own: NodeRecord): Promise<void> {
+  /** `strangers`: nodes whose lines are of another secret. */
+  async #ask(own: NodeRecord): Promise<{ readonly strangers: number }> {
     const seal = sealOf(own, this.#options.secrets ?? []);
     const { there, left } = await this.#options.board.write(own.nodeId, JSON.stringify({ ...own, seal }));
     const known = new Map(this.#known);
@@ -174,13 +179,17 @@ export class SharedPresence implements Presence {
     if (wasBlind) for (const [nodeId, { node }] of known) known.set(nodeId, { node, endsAt });
     for (const nodeId of left) known.delete(nodeId);
     const ignored = new Set<string>();
+    let strangers = 0;
     for (const line of there.slice(0, MAX_NODES)) {
       const read = this.#read(line);
-      if (typeof read === "string") ignored.add(read);
-      else known.set(read.nodeId, { node: read, endsAt });
+      if (read instanceof DuplexityError) {
+        ignored.add(read.message);
+        if (read.code === "DPX_FORBIDDEN") strangers += 1;
+      } else known.set(read.nodeId, { node: read, endsAt });
     }
     this.#tellIgnored(ignored);
     this.#update(known, left);
+    return { strangers };
   }
 
   #tellIgnored(ignored: ReadonlySet<string>): void {
@@ -215,7 +224,7 @@ export class SharedPresence implements Presence {
   }
 
   /** Answers why it is ignored, if it is. */
-  #read(line: string): NodeRecord | string {
+  #read(line: string): NodeRecord | DuplexityError {
     try {
       if (line.length > MAX_LINE_CHARS) return checked.invalid("node", "a node's record");
       const entry = checked.readObject(JSON.parse(line), "node");
@@ -235,9 +244,17 @@ export class SharedPresence implements Presence {
       if (isSealed(node, seal, this.#options.secrets ?? [])) return node;
       throw new DuplexityError("DPX_FORBIDDEN", `${node.nodeId} does not know the cluster's secret`);
     } catch (error) {
-      return asDuplexityError(error).message;
+      return asDuplexityError(error);
     }
   }
+}
+
+/** It would serve only what is its own, and be asked by nobody. While a secret is changed each node shares one with some. */
+function otherSecret(strangers: number): DuplexityError {
+  const others = strangers === 1 ? "the node that is there knows" : `the ${strangers} nodes that are there know`;
+  return new DuplexityError("DPX_USAGE", `Cannot join the cluster: ${others} another cluster secret`, {
+    hint: "Give all nodes the same --cluster-secret-file. Another cluster needs a Redis, or a database (redis://HOST/1), of its own.",
+  });
 }
 
 /** A word of a later version is no reason to send nobody there. */

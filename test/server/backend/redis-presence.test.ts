@@ -183,18 +183,36 @@ describe("RedisPresence", () => {
     const warnings: string[] = [];
     const warn = (message: string) => warnings.push(message);
     const old = presenceOn({ prefix, secrets: ["old"] });
-    const both = presenceOn({ prefix, secrets: ["new", "old"], warn });
-    const fresh = presenceOn({ prefix, secrets: ["new"] });
-    const stranger = presenceOn({ prefix, secrets: ["wrong"] });
-    const nodes = [old, both, fresh, stranger];
+    const both = presenceOn({ prefix, secrets: ["new", "old"] });
+    const fresh = presenceOn({ prefix, secrets: ["new"], warn });
+    const nodes = [old, both, fresh];
     for (const [index, { presence }] of nodes.entries()) await presence.join(nodeRecord(index + 1));
     await poll(() => both.ids().length === 3 && fresh.ids().length === 2, 5_000, "the nodes", 5);
     expect(both.ids()).toEqual(["node-1", "node-2", "node-3"]);
     expect(old.ids()).toEqual(["node-1"]);
     expect(fresh.ids()).toEqual(["node-2", "node-3"]);
-    await poll(() => warnings.length > 0, 5_000, "the warning", 5);
-    expect(warnings[0]).toBe("A node is ignored: node-4 does not know the cluster's secret");
-    expect(stranger.ids()).toEqual(["node-4"]);
+    expect(warnings[0]).toBe("A node is ignored: node-1 does not know the cluster's secret");
+  });
+
+  it("does not join nodes that all know another secret, and is seen by none of them", async () => {
+    const prefix = freshPrefix();
+    const [one, two] = [presenceOn({ prefix, secrets: ["right"] }), presenceOn({ prefix, secrets: ["right"] })];
+    const stranger = presenceOn({ prefix, secrets: ["wrong"] });
+    await one.presence.join(nodeRecord(1));
+    await expect(stranger.presence.join(nodeRecord(3))).rejects.toMatchObject({
+      code: "DPX_USAGE",
+      message: "Cannot join the cluster: the node that is there knows another cluster secret",
+    });
+    await two.presence.join(nodeRecord(2));
+    await expect(stranger.presence.join(nodeRecord(3))).rejects.toMatchObject({
+      message: "Cannot join the cluster: the 2 nodes that are there know another cluster secret",
+    });
+    expect(two.ids()).toEqual(["node-1", "node-2"]);
+    // Once they are gone, it is their cluster no more.
+    await one.presence.leave();
+    await two.presence.leave();
+    await stranger.presence.join(nodeRecord(3));
+    expect(stranger.ids()).toEqual(["node-3"]);
   });
 
   it("takes a node of an older version, which does not say whether it drains, for one that does not", async () => {
@@ -218,9 +236,10 @@ describe("RedisPresence", () => {
       beatMs: 60_000,
       warn: (text) => warnings.push(text),
     });
-    const stranger = presenceOn({ prefix, secrets: ["wrong"], leaseMs: 60_000, beatMs: 60_000 }).presence;
-    await stranger.join(nodeRecord(2));
+    // It knows this one's secret, and shows another first.
+    const stranger = presenceOn({ prefix, secrets: ["new", "right"], leaseMs: 60_000, beatMs: 60_000 }).presence;
     await presence.join(nodeRecord(1));
+    await stranger.join(nodeRecord(2));
     await presence.look();
     await presence.look();
     const said = "A node is ignored: node-2 does not know the cluster's secret";
