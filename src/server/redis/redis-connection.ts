@@ -65,7 +65,8 @@ export class RedisConnection {
 
   /**
    * @throws {DuplexityError} `DPX_STORE` if none of the hosts answers within 5 s, `DPX_USAGE` if there are several and
-   * they are no Redis Cluster, if Redis refuses user and password, if it has no such database, is too old or drops keys.
+   * they are no Redis Cluster, if Redis refuses user and password, if it is a Sentinel or a replica, has no such database, is
+   * too old or drops keys.
    */
   static async open(address: RedisAddress): Promise<RedisConnection> {
     const deadline = performance.now() + OPEN_TIMEOUT_MS;
@@ -75,10 +76,12 @@ export class RedisConnection {
       const client = new Redis(optionsFor(address, seed));
       try {
         await connected(client, address, deadline);
-        await checkDatabase(client, address, deadline);
         const info = await within(client.call("INFO"), deadline, () => unavailable(address, "no answer"));
         const facts = factsOf(typeof info === "string" ? info : "", address.shown);
+        await checkDatabase(client, address, deadline);
         if (!facts.isCluster) {
+          // Where Sentinels watch, it may be about to become the primary.
+          if (facts.isReplica && address.sentinelName === null) throw replica(address);
           if (seeds.length > 1) throw new DuplexityError("DPX_USAGE", `Cannot use "${address.shown}": ${NO_CLUSTER}`);
           return new RedisConnection(client, address, false);
         }
@@ -233,6 +236,12 @@ async function checkDatabase(client: Redis, address: RedisAddress, deadline: num
     });
   });
   await within(selected, deadline, () => unavailable(address, "no answer"));
+}
+
+function replica({ shown }: RedisAddress): DuplexityError {
+  return new DuplexityError("DPX_USAGE", `Cannot use Redis at "${shown}": it is a replica, which takes no writes`, {
+    hint: "Name its primary, or the Sentinels that know which one that is: redis+sentinel://HOST[:PORT],…/NAME",
+  });
 }
 
 async function within<T>(work: Promise<T>, deadline: number, late: () => DuplexityError): Promise<T> {

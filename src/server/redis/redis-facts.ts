@@ -6,6 +6,8 @@ const MIN_VERSION = { major: 6, minor: 2 };
 
 export interface RedisFacts {
   readonly isCluster: boolean;
+  /** Whether it follows another Redis, and takes no writes. */
+  readonly isReplica: boolean;
   /** Whether it has messages that go to one shard only (SPUBLISH, Redis 7). */
   readonly hasShardedTopics: boolean;
 }
@@ -13,10 +15,19 @@ export interface RedisFacts {
 /**
  * @param info The answer to INFO.
  * @param shown The address, as it may be shown.
- * @throws {DuplexityError} `DPX_USAGE` if it is older than 6.2, or may drop keys when its memory is full: accounts and bans
- * would be among them.
+ * @throws {DuplexityError} `DPX_USAGE` if it is a Sentinel, older than 6.2, or may drop keys when its memory is full: accounts
+ * and bans would be among them.
  */
 export function factsOf(info: string, shown: string): RedisFacts {
+  if (fieldIn(info, "redis_mode") === "sentinel") {
+    throw new DuplexityError(
+      "DPX_USAGE",
+      `Cannot use Redis at "${shown}": it is a Sentinel, which keeps nothing itself`,
+      {
+        hint: "Name what it watches: redis+sentinel://HOST[:PORT],…/NAME",
+      },
+    );
+  }
   const { version, major, minor } = versionIn(info);
   if (major < MIN_VERSION.major || (major === MIN_VERSION.major && minor < MIN_VERSION.minor)) {
     throw new DuplexityError(
@@ -32,7 +43,11 @@ export function factsOf(info: string, shown: string): RedisFacts {
       { hint: "Accounts and bans lie there. Set it: redis-cli config set maxmemory-policy noeviction" },
     );
   }
-  return { isCluster: fieldIn(info, "cluster_enabled") === "1", hasShardedTopics: major >= 7 };
+  return {
+    isCluster: fieldIn(info, "cluster_enabled") === "1",
+    isReplica: fieldIn(info, "role") === "slave",
+    hasShardedTopics: major >= 7,
+  };
 }
 
 /** A Redis that does not say its version is taken for one that is new enough. */

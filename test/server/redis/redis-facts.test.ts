@@ -5,6 +5,7 @@ import { RedisConnection } from "../../../src/server/redis/index.ts";
 import { factsOf } from "../../../src/server/redis/redis-facts.ts";
 import { parseRedisUrl } from "../../../src/server/redis/redis-url.ts";
 import { startRedisServer } from "../../support/redis.ts";
+import { startWatchedRedis } from "../../support/redis-sentinel.ts";
 import { useStage } from "../../support/stage.ts";
 
 const stage = useStage();
@@ -19,9 +20,9 @@ describe("factsOf", () => {
   it("tells a Redis Cluster, and whether topics can be in one shard", () => {
     const facts = (version: string, cluster: string) =>
       factsOf(info({ redis_version: version, cluster_enabled: cluster }), "h");
-    expect(facts("7.0.15", "1")).toEqual({ isCluster: true, hasShardedTopics: true });
-    expect(facts("6.2.0", "0")).toEqual({ isCluster: false, hasShardedTopics: false });
-    expect(factsOf("", "h")).toEqual({ isCluster: false, hasShardedTopics: false });
+    expect(facts("7.0.15", "1")).toEqual({ isCluster: true, isReplica: false, hasShardedTopics: true });
+    expect(facts("6.2.0", "0")).toEqual({ isCluster: false, isReplica: false, hasShardedTopics: false });
+    expect(factsOf("", "h")).toEqual({ isCluster: false, isReplica: false, hasShardedTopics: false });
   });
 
   it.each(["6.0.16", "5.9.9"])("refuses version %s", (version) => {
@@ -40,6 +41,18 @@ describe("factsOf", () => {
 });
 
 describe("RedisConnection.open", () => {
+  it("says at once of a Sentinel and of a replica what to name instead", async () => {
+    const { replica, sentinelPorts } = await startWatchedRedis(stage);
+    const [sentinelPort] = sentinelPorts;
+    const open = (port: number | undefined) => RedisConnection.open(parseRedisUrl(`redis://127.0.0.1:${port}`));
+    await expect(open(sentinelPort)).rejects.toMatchObject({
+      ...{ code: "DPX_USAGE", message: expect.stringContaining("it is a Sentinel") },
+    });
+    await expect(open(replica.port)).rejects.toMatchObject({
+      ...{ code: "DPX_USAGE", message: expect.stringContaining("it is a replica") },
+    });
+  });
+
   it("refuses a Redis that drops keys when its memory is full", async () => {
     const { port } = await startRedisServer(stage, {
       args: ["--maxmemory", "64mb", "--maxmemory-policy", "allkeys-lru"],
