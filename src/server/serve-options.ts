@@ -14,6 +14,7 @@ import { NODE_ROLES, type NodeRole } from "./backend/index.ts";
 import { checkCluster, checkRoles, type ResolvedCluster } from "./cluster-options.ts";
 import { isLoopbackHost } from "./identity/index.ts";
 import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
+import { checkNodeCertificate } from "./node-certificate.ts";
 import type { NodeTls } from "./node-tls.ts";
 import { DEFAULT_PROXY_LIMITS, isOwnHost } from "./proxy/index.ts";
 
@@ -85,6 +86,7 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   const roles = checkRoles(options.roles ?? NODE_ROLES);
   const tcpPorts = options.tcpPorts === undefined ? null : checkPorts(options.tcpPorts, [listen, internalListen]);
   const internalTls = options.internalTls === undefined ? null : checkTls(options.internalTls, "--internal-tls");
+  if (internalTls !== null) checkNodeCertificate(internalTls);
   const { identity, cluster = null } = options;
   return {
     ...{ identity, roles, tcpPorts, internalTls },

@@ -1,6 +1,6 @@
 // Nodes that show each other certificates: a backend, a hub and a proxy as real processes, one real Redis.
 
-import { writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { Agent, request } from "node:https";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
@@ -85,11 +85,21 @@ describe("Nodes with certificates", () => {
   });
 
   it("let no node in whose certificate is another authority's", async () => {
-    const { argsFor } = await startCluster();
-    const strange = await (await createAuthority(stage)).issue("hub");
+    const { argsFor, authority } = await startCluster();
+    const other = await createAuthority(stage);
+    const strange = await other.issue("hub");
     const args = ["serve", "--json", "--listen", "127.0.0.1:0", "--internal-listen", "127.0.0.1:0"];
-    const { status, lines } = await runDuplexity(stage, [...args, ...argsFor("hub", strange)]);
-    expect(status).not.toBe(0);
-    expect(lines.at(-1)).toMatchObject({ type: "error", code: "DPX_FORBIDDEN" });
+    const own = await runDuplexity(stage, [...args, ...argsFor("hub", strange)]);
+    expect(own.status).toBe(2);
+    expect(own.lines.at(-1)).toMatchObject({
+      ...{ type: "error", code: "DPX_USAGE" },
+      message: "Cannot show other nodes this certificate: it is not of the authority of the cluster's nodes",
+    });
+    // It takes it for one of theirs; they do not.
+    const both = join(await stage.folder("both"), "ca.pem");
+    await writeFile(both, (await readFile(authority.caPath, "utf8")) + (await readFile(other.caPath, "utf8")));
+    const theirs = await runDuplexity(stage, [...args, ...argsFor("hub", strange), "--internal-tls-ca", both]);
+    expect(theirs.status).not.toBe(0);
+    expect(theirs.lines.at(-1)).toMatchObject({ type: "error", code: "DPX_FORBIDDEN" });
   });
 });

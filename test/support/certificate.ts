@@ -35,18 +35,26 @@ export async function createCertificate(stage: Stage): Promise<Certificate> {
 export interface Authority {
   readonly caPath: string;
   issue(name: string): Promise<Certificate>;
+  /** Another one, for which this one vouches. */
+  createBelow(): Promise<Authority>;
 }
 
-export async function createAuthority(stage: Stage): Promise<Authority> {
+export function createAuthority(stage: Stage): Promise<Authority> {
+  return createAuthorityOf(stage, []);
+}
+
+async function createAuthorityOf(stage: Stage, above: readonly string[]): Promise<Authority> {
   const folder = await stage.folder("authority");
   const [caPath, caKeyPath] = [join(folder, "ca.pem"), join(folder, "ca-key.pem")];
   const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  const name = above.length === 0 ? "/CN=authority" : "/CN=authority below";
   await execute("openssl", [
-    ...["req", "-x509", ...fresh, "-days", "2", "-subj", "/CN=authority"],
+    ...["req", "-x509", ...fresh, "-days", "2", "-subj", name, ...above],
     ...["-keyout", caKeyPath, "-out", caPath],
   ]);
   return {
     caPath,
+    createBelow: () => createAuthorityOf(stage, ["-CA", caPath, "-CAkey", caKeyPath]),
     async issue(name) {
       const [certPath, keyPath] = [join(folder, `${name}.pem`), join(folder, `${name}-key.pem`)];
       await execute("openssl", [
