@@ -124,7 +124,8 @@ describe("Tunnel at a hub that drains", () => {
       const lostAt = performance.now();
       here.cut();
       await there.next("live");
-      expect(performance.now() - lostAt).toBeLessThan(900);
+      // It would wait for 1.5 s, by a timer of this process.
+      expect(performance.now() - lostAt).toBeLessThan(1_400);
     });
   });
 

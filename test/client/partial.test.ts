@@ -7,8 +7,9 @@ import { beforeEach, describe, expect, it, vi } from "vitest";
 import { NAME_KEPT_MS } from "../../src/client/first-link.ts";
 import { forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
 import { DuplexityError, RELAY_FEATURE } from "../../src/protocol/index.ts";
+import { HANG_MS } from "../support/bars.ts";
 import { useStage } from "../support/stage.ts";
-import { within } from "../support/wait.ts";
+import { forAtMost } from "../support/wait.ts";
 import { FakeHub } from "./fake-hub.ts";
 import { collect, listen } from "./support.ts";
 
@@ -100,7 +101,7 @@ describe("Tunnel, some of whose pipes are refused", () => {
     tunnel.on("pipe", ({ error }) => changes.push(error === null));
     here.send({ type: "drainRequest", deadlineMs: 30_000, dataPlaneUris: here.alternatives as string[] });
     await third.next("live");
-    await vi.waitUntil(() => changes.length === 2, 5_000);
+    await vi.waitUntil(() => changes.length === 2, HANG_MS);
     expect(changes).toEqual([false, true]);
     await echoed(third);
     expect(statuses).toEqual([]);
@@ -118,9 +119,9 @@ describe("Tunnel, some of whose pipes are refused", () => {
     const lost = once(tunnel, "status");
     there.isSilent = false;
     there.link?.abort(new DuplexityError("DPX_LINK_LOST", "It was cut"));
-    await within(lost, 5_000, "the word of it, and not the end of the dial");
+    await forAtMost(lost, 9_000, "the word of it, and not the end of the dial");
     await there.next("live");
-    await vi.waitUntil(() => tunnel.status.state === "up", 5_000);
+    await vi.waitUntil(() => tunnel.status.state === "up", HANG_MS);
     await echoed(there);
   });
 

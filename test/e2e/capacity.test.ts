@@ -3,12 +3,12 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { IS_FULL } from "../support/bars.ts";
 import { startCrowd } from "../support/crowd.ts";
 import { startServer } from "../support/duplexity.ts";
 import { INSPECT_ARGS, memoryAfterGc } from "../support/inspect.ts";
 import { countDescriptors, cpuMs, residentMiB } from "../support/memory.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL } from "../support/tunnel.ts";
 import { poll } from "../support/wait.ts";
 
 const stage = useStage();

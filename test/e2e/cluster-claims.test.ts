@@ -1,12 +1,12 @@
 // One name, and everybody who wants it at the same moment, at each node of a cluster.
 
 import { describe, expect, it } from "vitest";
+import { IS_FULL } from "../support/bars.ts";
 import { isObject } from "../support/lines.ts";
 import { startClaimers } from "../support/name-claims.ts";
 import { CLUSTERS, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL } from "../support/tunnel.ts";
 import { visit } from "../support/visitor.ts";
 
 const stage = useStage();

@@ -1,11 +1,10 @@
 // Nodes of a cluster that are killed: what a client or a visitor at another node has under way goes on.
 
 import { describe, expect, it } from "vitest";
-import { barMs } from "../support/bars.ts";
+import { barMs, IS_FULL } from "../support/bars.ts";
 import { killHub, killProxy } from "../support/node-kills.ts";
 import { CLUSTERS, startNodes } from "../support/nodes.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL } from "../support/tunnel.ts";
 
 const stage = useStage();
 const SIZE = IS_FULL ? 1_073_741_824 : 134_217_728;

@@ -1,7 +1,7 @@
 // Nodes of a cluster that are drained: nobody who visits notices, and who stays is let finish.
 
 import { describe, expect, it } from "vitest";
-import { barMs } from "../support/bars.ts";
+import { barMs, IS_FULL } from "../support/bars.ts";
 import { startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { openEvents, untilTicked } from "../support/long-streams.ts";
@@ -10,7 +10,6 @@ import { ADMIN_TOKEN } from "../support/people.ts";
 import { RequestLoad } from "../support/request-load.ts";
 import { restartAll } from "../support/rolling-restart.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL } from "../support/tunnel.ts";
 import { keepAliveAgent, RawVisitor, visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 

@@ -3,9 +3,10 @@
 import { Readable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { IS_FULL } from "../support/bars.ts";
 import { seededChunks, seededSha256 } from "../support/seeded.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL, startFaultyTunnel } from "../support/tunnel.ts";
+import { startFaultyTunnel } from "../support/tunnel.ts";
 import { digestOf, openVisit } from "../support/visitor.ts";
 
 const stage = useStage();

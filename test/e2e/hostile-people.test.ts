@@ -306,6 +306,6 @@ describe("serve", () => {
       expect(body).not.toContain(String(redis.port));
     }
     redis.signal("SIGCONT");
-    await expect.poll(async () => (await browser.get("/auth/account")).status, { timeout: 10_000 }).toBe(200);
+    await expect.poll(async () => (await browser.get("/auth/account")).status).toBe(200);
   });
 });

@@ -4,6 +4,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { IS_FULL } from "../support/bars.ts";
 import { type RunningServer, startServer, startUp } from "../support/duplexity.ts";
 import { HostileClient } from "../support/hostile-client.ts";
 import { PacketFuzzer } from "../support/hostile-packets.ts";
@@ -12,7 +13,7 @@ import { startHttpOrigin } from "../support/http-origin.ts";
 import { INSPECT_ARGS, memoryAfterGc } from "../support/inspect.ts";
 import { seededBytes, seededRandom } from "../support/seeded.ts";
 import { useFileStage, useStage } from "../support/stage.ts";
-import { IS_FULL, type RunningTunnel, startTunnel } from "../support/tunnel.ts";
+import { type RunningTunnel, startTunnel } from "../support/tunnel.ts";
 import { keepAliveAgent, RawVisitor, visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 

@@ -1,12 +1,12 @@
 // Each end against a peer that lies: packets are changed between a real client and a real server.
 
 import { describe, expect, it } from "vitest";
+import { IS_FULL } from "../support/bars.ts";
 import { startServer, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { MutatingRelay } from "../support/mutating-relay.ts";
 import { useStage } from "../support/stage.ts";
 import { startTcpOrigin } from "../support/tcp-origin.ts";
-import { IS_FULL } from "../support/tunnel.ts";
 import { visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 

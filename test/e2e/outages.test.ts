@@ -2,6 +2,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { barMs, HANG_MS, IS_FULL } from "../support/bars.ts";
 import { type RunningServer, spawnUp, startServer, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { textOf } from "../support/lines.ts";
@@ -12,6 +13,8 @@ import { visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 
 const stage = useStage();
+/** From the first to the last of them the waits grow to their longest. */
+const ATTEMPTS = 5;
 
 describe("A link in a black hole", () => {
   it("is replaced within 20 s, and what was asked meanwhile is delivered once", async () => {
@@ -20,12 +23,14 @@ describe("A link in a black hole", () => {
     const start = performance.now();
     tunnel.link.blackhole();
     const meanwhile = await Promise.all(
-      Array.from({ length: 20 }, (_, id) => tunnel.visit(`/count?id=${id}`, { method: id % 2 ? "POST" : "GET" })),
+      Array.from({ length: 20 }, (_, id) =>
+        tunnel.visit(`/count?id=${id}`, { method: id % 2 ? "POST" : "GET", limitMs: 3 * HANG_MS }),
+      ),
     );
     const seconds = (performance.now() - start) / 1_000;
     console.log(`black hole: served again after ${seconds.toFixed(1)} s`);
     expect(meanwhile.map(({ status, body }) => `${status} ${body}`)).toEqual(meanwhile.map((_, id) => `200 ${id} 1`));
-    expect(seconds).toBeLessThan(20);
+    if (IS_FULL) expect(seconds).toBeLessThan(20);
   });
 
   it("is survived when new connections vanish too for a while", async () => {
@@ -62,10 +67,10 @@ describe("A server that is killed and started again", () => {
     const origin = await startHttpOrigin(stage);
     const up = await startUp(stage, first.url, [`cat1:${origin.target}`]);
     await first.process.end();
-    await up.process.nextLine("reconnecting");
-    await delay(12_000);
+    // Until its waits between two attempts are the longest.
+    for (let attempts = 0; attempts < ATTEMPTS; attempts += 1) await up.process.nextLine("reconnecting");
     const second = await startServer(stage, { port, internalPort });
-    console.log(`server back after 12 s: served again ${await servedAfter(second)} ms after listening`);
+    console.log(`server back after ${ATTEMPTS} attempts: served again ${await servedAfter(second)} ms after listening`);
   });
 
   async function expectServed(server: RunningServer): Promise<void> {
@@ -109,7 +114,7 @@ describe("A client that is frozen", () => {
     const milliseconds = performance.now() - start;
     console.log(`client frozen: the next one serves ${Math.round(milliseconds)} ms after its start`);
     expect(answer.status).toBe(200);
-    expect(milliseconds).toBeLessThan(2_000);
+    expect(milliseconds).toBeLessThan(barMs(2_000));
 
     frozen.kill("SIGCONT");
     const closed = await frozen.nextLine("closed");

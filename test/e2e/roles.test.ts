@@ -3,7 +3,7 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
-import { barMs } from "../support/bars.ts";
+import { barMs, IS_FULL } from "../support/bars.ts";
 import { startChromium } from "../support/chromium.ts";
 import { type RunningUp, runDuplexity, spawnDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
@@ -13,7 +13,6 @@ import { ADMIN_TOKEN, fillIn, newPerson, PASSWORD } from "../support/people.ts";
 import { RequestLoad } from "../support/request-load.ts";
 import { restartAll } from "../support/rolling-restart.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL } from "../support/tunnel.ts";
 import { keepAliveAgent, visit } from "../support/visitor.ts";
 
 const stage = useStage();

@@ -5,6 +5,7 @@ import { spawn } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { IS_FULL } from "../support/bars.ts";
 import { type Crowd, type CrowdNews, startCrowd } from "../support/crowd.ts";
 import { startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
@@ -12,7 +13,6 @@ import { readMetrics } from "../support/metrics.ts";
 import { type Nodes, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL } from "../support/tunnel.ts";
 import { visit } from "../support/visitor.ts";
 import { poll } from "../support/wait.ts";
 

@@ -4,9 +4,10 @@ import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
+import { barMs, IS_FULL } from "../support/bars.ts";
 import { seededBytes, seededRandom } from "../support/seeded.ts";
 import { useStage } from "../support/stage.ts";
-import { IS_FULL, type RunningTunnel, startFaultyTunnel, startTunnel } from "../support/tunnel.ts";
+import { type RunningTunnel, startFaultyTunnel, startTunnel } from "../support/tunnel.ts";
 import { openVisit } from "../support/visitor.ts";
 import { within } from "../support/wait.ts";
 
@@ -120,7 +121,7 @@ describe("Server-sent events through the tunnel", () => {
     console.log(
       `SSE: direct ${median(direct).toFixed(2)} ms, tunnel ${median(tunnelled).toFixed(2)} ms (medians of 200)`,
     );
-    expect(added).toBeLessThan(5);
+    expect(added).toBeLessThan(barMs(5));
   });
 
   it("are not cut while nothing happens", async () => {

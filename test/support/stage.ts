@@ -38,13 +38,13 @@ export class Stage {
 /** A stage that closes after each test of the file that calls this at its top. */
 export function useStage(): Stage {
   const stage = new Stage();
-  afterEach(() => stage.close(), 30_000);
+  afterEach(() => stage.close(), 60_000);
   return stage;
 }
 
 /** A stage that lasts for the whole file: for a server that many tests visit. */
 export function useFileStage(): Stage {
   const stage = new Stage();
-  afterAll(() => stage.close(), 30_000);
+  afterAll(() => stage.close(), 60_000);
   return stage;
 }

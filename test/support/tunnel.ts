@@ -7,9 +7,6 @@ import { freePort } from "./sockets.ts";
 import type { Stage } from "./stage.ts";
 import { type Answer, type VisitOptions, visit } from "./visitor.ts";
 
-/** `DUPLEXITY_TEST_FULL=1`: the sizes and times of the acceptance list instead of those that `npm test` has time for. */
-export const IS_FULL = process.env.DUPLEXITY_TEST_FULL === "1";
-
 export interface TunnelOptions {
   readonly serverArgs?: readonly string[];
   readonly serverNodeArgs?: readonly string[];

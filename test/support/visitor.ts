@@ -6,14 +6,14 @@ import { connect, type Socket } from "node:net";
 import type { Readable } from "node:stream";
 import { sha256 } from "./seeded.ts";
 import type { Stage } from "./stage.ts";
-import { within } from "./wait.ts";
+import { forAtMost, within } from "./wait.ts";
 
 export interface VisitOptions {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string | number>>;
   readonly body?: string | Buffer | Readable;
   readonly agent?: Agent;
-  /** @default 30_000 */
+  /** After which it is given up, on any machine. @default 30_000 */
   readonly limitMs?: number;
 }
 
@@ -30,7 +30,7 @@ export async function visit(port: number, hostname: string, path: string, option
   const whole = (async () => {
     for await (const chunk of response) chunks.push(chunk);
   })();
-  await within(whole, options.limitMs ?? 30_000, `the body of ${hostname}${path}`);
+  await forAtMost(whole, options.limitMs ?? 30_000, `the body of ${hostname}${path}`);
   return {
     status: response.statusCode ?? 0,
     headers: response.headers,
@@ -57,7 +57,7 @@ export async function openVisit(
   if (body === undefined || typeof body === "string" || Buffer.isBuffer(body)) request.end(body);
   else body.pipe(request);
   const answered = once(request, "response") as Promise<[IncomingMessage]>;
-  const waited = within(answered, options.limitMs ?? 30_000, `an answer to ${hostname}${path}`);
+  const waited = forAtMost(answered, options.limitMs ?? 30_000, `an answer to ${hostname}${path}`);
   const [response] = await waited.catch((error: unknown) => {
     // The other side may close an idle connection at the very moment at which it is used again (RFC 9112 §9.3.1).
     throw request.reusedSocket ? new Error(`On a reused connection: ${error}`, { cause: error }) : error;

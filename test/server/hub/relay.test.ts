@@ -382,7 +382,7 @@ describe("Hub in a cluster", () => {
     await visit(a, made);
     expect(await within(made.done, 25_000, "the download")).toBe(seededSha256(7, size));
     expect([states, tunnel.status.state]).toEqual([[], "up"]);
-  }, 30_000);
+  });
 
   it("frees a name at both hubs when the client says goodbye", async () => {
     const { registry, a, b } = await cluster();

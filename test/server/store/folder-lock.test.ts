@@ -7,6 +7,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import { FolderLock } from "../../../src/server/store/folder-lock.ts";
 import { FolderStore } from "../../../src/server/store/folder-store.ts";
+import { HANG_MS } from "../../support/bars.ts";
 import { seededRandom } from "../../support/seeded.ts";
 import { type Stage, useStage } from "../../support/stage.ts";
 import { deferred } from "../../support/wait.ts";
@@ -185,7 +186,7 @@ describe("FolderLock", () => {
       return Reflect.apply(write, this, args);
     });
     const late = expect(first.put("a", "late")).rejects.toMatchObject({ code: "DPX_STORE" });
-    await vi.waitFor(() => expect(methods.write).toHaveBeenCalled());
+    await vi.waitFor(() => expect(methods.write).toHaveBeenCalled(), HANG_MS);
     await replaceLock(path);
     const second = await FolderStore.open({ path });
     await second.put("b", "second");

@@ -7,6 +7,7 @@ import { FolderStore, type FolderStoreOptions } from "../../../src/server/store/
 import { openStore } from "../../../src/server/store/index.ts";
 import { MAX_WAITING } from "../../../src/server/store/journal-committer.ts";
 import { encodeLine } from "../../../src/server/store/line-file.ts";
+import { HANG_MS } from "../../support/bars.ts";
 import { useStage } from "../../support/stage.ts";
 import { deferred } from "../../support/wait.ts";
 import { ManualClock } from "../manual-clock.ts";
@@ -188,7 +189,7 @@ describe("A commit", () => {
     const settled: string[] = [];
     const put = store.put("a", 2).then(() => settled.push("put"));
     const taken = store.take("a").then((value) => settled.push(`took ${value}`));
-    await vi.waitFor(() => expect(methods.datasync).toHaveBeenCalled());
+    await vi.waitFor(() => expect(methods.datasync).toHaveBeenCalled(), HANG_MS);
     expect(await store.get("a")).toBe(1);
     expect(settled).toEqual([]);
     synced.resolve(undefined);
@@ -310,13 +311,13 @@ describe("A disk that fails", () => {
       message: expect.stringContaining("the disk has not answered for 20 ms, whether it is kept is unknown"),
     };
     const first = expect(store.put("a", 1)).rejects.toMatchObject(stalled);
-    await vi.waitFor(() => expect(methods.datasync).toHaveBeenCalled());
+    await vi.waitFor(() => expect(methods.datasync).toHaveBeenCalled(), HANG_MS);
     const second = expect(store.put("b", 1)).rejects.toMatchObject(stalled);
     await Promise.all([first, second]);
     await expect(store.put("c", 1)).rejects.toMatchObject(stalled);
     expect(await store.list("")).toEqual([]);
     synced.resolve(undefined);
-    await vi.waitFor(() => store.put("d", 1));
+    await vi.waitFor(() => store.put("d", 1), HANG_MS);
     expect(await store.list("")).toEqual([
       { key: "a", value: 1 },
       { key: "d", value: 1 },
