@@ -28,7 +28,9 @@ describe("deadlines", () => {
   });
 
   it("end a connection that never says anything, and an idle one, without a word", async () => {
-    const { visitor, routes, settled } = await startProxy(stage, { limits: { headTimeoutMs: 80, idleTimeoutMs: 80 } });
+    const { visitor, routes, settled } = await startProxy(stage, {
+      limits: { headTimeoutMs: 500, idleTimeoutMs: 500 },
+    });
     const origin = await startScriptedOrigin(stage, [HELLO]);
     routes.register(HOST, origin.port);
     const silent = await visitor();
@@ -44,7 +46,7 @@ describe("deadlines", () => {
 
   it("never end an answer, an upload or a tunnel that is merely silent", async () => {
     const { visitor, routes, proxy } = await startProxy(stage, {
-      limits: { headTimeoutMs: 40, idleTimeoutMs: 40, holdTimeoutMs: 40 },
+      limits: { headTimeoutMs: 300, idleTimeoutMs: 300, holdTimeoutMs: 300 },
     });
     const switched = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n";
     const origin = await startTcpOrigin(stage, (socket) => {
@@ -75,7 +77,7 @@ describe("deadlines", () => {
 });
 
 describe("bodyIdleTimeoutMs", () => {
-  const LIMITS = { bodyIdleTimeoutMs: 100 };
+  const LIMITS = { bodyIdleTimeoutMs: 400 };
   const UPLOAD = `POST / HTTP/1.1\r\nHost: ${HOST}\r\nContent-Length: 9\r\n\r\nx`;
 
   it("ends an upload that has stopped with 408, and its stream", async () => {
@@ -94,7 +96,7 @@ describe("bodyIdleTimeoutMs", () => {
   });
 
   it("leaves one whose answer has begun: a stream both ways may be silent", async () => {
-    const { visitor, routes } = await startProxy(stage, { limits: { ...LIMITS, headTimeoutMs: 100 } });
+    const { visitor, routes } = await startProxy(stage, { limits: { ...LIMITS, headTimeoutMs: 400 } });
     const origin = await startTcpOrigin(stage, (socket) => {
       socket.once("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n"));
     });
@@ -137,7 +139,7 @@ describe("bodyIdleTimeoutMs", () => {
   });
 
   it("is off when it is 0", async () => {
-    const { visitor, routes } = await startProxy(stage, { limits: { bodyIdleTimeoutMs: 0, headTimeoutMs: 40 } });
+    const { visitor, routes } = await startProxy(stage, { limits: { bodyIdleTimeoutMs: 0, headTimeoutMs: 300 } });
     const origin = await startTcpOrigin(stage, () => {});
     routes.register(HOST, origin.port);
     const peer = await visitor();

@@ -146,7 +146,7 @@ describe("createTcpPorts", () => {
   });
 
   it("resets a visitor that waited too long, or for whom there is no room", async () => {
-    const { open, visitor, ports } = await start(stage, { holdTimeoutMs: 60, maxHeld: 1 });
+    const { open, visitor, ports } = await start(stage, { holdTimeoutMs: 500, maxHeld: 1 });
     await open(1, "away");
     const first = await visitor();
     await poll(() => ports.statistics.heldVisitors === 1, 5_000, "one held", 2);
