@@ -1,7 +1,7 @@
 // Whether the other nodes of a cluster would take this node's certificate: of their authority, and at this time. Reads no files.
 
 import { X509Certificate } from "node:crypto";
-import { DuplexityError } from "../protocol/index.ts";
+import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import type { NodeTls } from "./node-tls.ts";
 
 /** Intermediate authorities between a certificate and the one that all nodes trust. */
@@ -15,8 +15,8 @@ const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
  * far as names, signatures and time go; the rest is looked at with each connection).
  */
 export function checkNodeCertificate({ cert, ca }: NodeTls, now: number = Date.now()): void {
-  const [own, ...intermediates] = certificatesIn(cert);
-  const roots = certificatesIn(ca);
+  const [own, ...intermediates] = certificatesIn(cert, "--internal-tls-cert");
+  const roots = certificatesIn(ca, "--internal-tls-ca");
   if (own === undefined)
     throw refused("there is none in it", "--internal-tls-cert is a PEM file with it and its chain.");
   if (roots.length === 0) {
@@ -35,8 +35,12 @@ export function checkNodeCertificate({ cert, ca }: NodeTls, now: number = Date.n
 
 const RENEW = "Have the cluster's authority issue another one.";
 
-function certificatesIn(pem: string): readonly X509Certificate[] {
-  return (pem.match(PEM) ?? []).map((text) => new X509Certificate(text));
+function certificatesIn(pem: string, flag: string): readonly X509Certificate[] {
+  try {
+    return (pem.match(PEM) ?? []).map((text) => new X509Certificate(text));
+  } catch (error) {
+    throw refused(asDuplexityError(error).message, `The file of ${flag} has a certificate that cannot be read.`);
+  }
 }
 
 /** Whether a certificate was issued by one of `roots`, over any of `intermediates`. */

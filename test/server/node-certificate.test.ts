@@ -45,5 +45,8 @@ describe("checkNodeCertificate", () => {
     const tls = await tlsOf(await createAuthority(stage));
     expect(() => checkNodeCertificate({ ...tls, cert: "" })).toThrow("there is none in it");
     expect(() => checkNodeCertificate({ ...tls, ca: "no PEM" })).toThrow("there is no authority to be of");
+    const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    const check = (): void => checkNodeCertificate({ ...tls, ca: broken });
+    expect(check).toThrow(expect.objectContaining({ code: "DPX_USAGE", hint: expect.stringContaining("-ca has a") }));
   });
 });

@@ -48,7 +48,10 @@ export interface PeerStatistics {
 
 export const PEER_PATH = "/peer";
 
-/** More than the nodes of any cluster that come back at once after a restart. */
+/**
+ * More than the nodes of any cluster that come back at once after a restart. The one that has been silent for longest makes
+ * room for the next: whoever opens sockets and says nothing keeps no node out that proves itself within a round trip.
+ */
 const MAX_UNPROVEN_PEERS = 256;
 
 export class Peers {
@@ -57,8 +60,8 @@ export class Peers {
   readonly #outgoing = new Map<string, Promise<OutgoingPeer>>();
   readonly #left: LeftSessions;
   readonly #agent: ReturnType<typeof agentOf>;
-  /** Sockets whose other end has not proven yet that it is a node. */
-  #unproven = 0;
+  /** Sockets whose other end has not proven yet that it is a node, oldest first. */
+  readonly #unproven = new Set<Socket>();
   /** Ends dials that are under way. */
   readonly #life = new AbortController();
 
@@ -87,14 +90,15 @@ export class Peers {
       return;
     }
     try {
-      if (this.#unproven >= MAX_UNPROVEN_PEERS) {
-        const message = `Cannot take the connection: ${this.#unproven} others have not proven yet that they are nodes`;
-        throw new DuplexityError("DPX_UNAUTHENTICATED_LIMIT", message);
-      }
       acceptUpgrade(request, socket);
     } catch (error) {
       refuseSocket(socket, asDuplexityError(error));
       return;
+    }
+    for (const oldest of this.#unproven) {
+      if (this.#unproven.size < MAX_UNPROVEN_PEERS) break;
+      this.#unproven.delete(oldest);
+      oldest.destroy();
     }
     void this.#welcome(socket, head);
   }
@@ -131,7 +135,7 @@ export class Peers {
 
   async #welcome(socket: Socket, head: Buffer): Promise<void> {
     const { heartbeat, linkOf, log } = this.#options;
-    this.#unproven += 1;
+    this.#unproven.add(socket);
     try {
       const proven = await welcomePeer(socket, head, this.#options);
       const peer = new IncomingPeer(proven, {
@@ -148,7 +152,7 @@ export class Peers {
     } catch (error) {
       log("warn", `A peer was refused: ${asDuplexityError(error).message}`);
     } finally {
-      this.#unproven -= 1;
+      this.#unproven.delete(socket);
     }
   }
 
