@@ -1,4 +1,7 @@
 import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { rm, writeFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { describe, expect, it } from "vitest";
 import { FakeClock } from "./fake-clock.ts";
@@ -28,5 +31,16 @@ describe("FakeClock", () => {
     await clock.set(-600);
     await poll(() => (aheadMs.at(-1) ?? 0) < -590_000, 20_000, "the jump");
     expect(steady.every((at, index) => index === 0 || at > (steady[index - 1] ?? 0))).toBe(true);
+  });
+
+  it("takes away what killed processes left, and nothing of those that live", async () => {
+    const dead = spawn(process.execPath, ["-e", ""]);
+    await once(dead, "close");
+    const [left, kept] = [dead.pid, process.pid].map((pid) => `/dev/shm/faketime_shm_${pid}`);
+    if (left === undefined || kept === undefined) throw new Error("No process");
+    for (const path of [left, kept]) await writeFile(path, "");
+    stage.defer(() => rm(kept));
+    await FakeClock.create(stage, 0);
+    expect([existsSync(left), existsSync(kept)]).toEqual([false, true]);
   });
 });

@@ -2,7 +2,7 @@
 // performance.now() go on as they are, as they do when a real machine's clock is set.
 
 import { execFile } from "node:child_process";
-import { rename, writeFile } from "node:fs/promises";
+import { readdir, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type { Stage } from "./stage.ts";
@@ -30,6 +30,7 @@ export class FakeClock {
 
   /** @param aheadS Seconds ahead of the system's clock; behind it when negative. */
   static async create(stage: Stage, aheadS: number): Promise<FakeClock> {
+    await sweep();
     // Where the library lies differs from machine to machine: the command knows.
     const { stdout } = await execute("faketime", ["-m", "-f", "+0", "printenv", "LD_PRELOAD"]);
     const clock = new FakeClock(join(await stage.folder("clock"), "clock"), stdout.trim());
@@ -41,5 +42,24 @@ export class FakeClock {
     await writeFile(`${this.#path}.new`, `${aheadS < 0 ? "" : "+"}${aheadS}\n`);
     // A process that reads it meanwhile sees the one or the other.
     await rename(`${this.#path}.new`, this.#path);
+  }
+}
+
+/** Where libfaketime keeps what the processes of one clock have in common, each named after the first one's pid. */
+const SHARED = "/dev/shm";
+
+/** A process that is killed leaves its part there, and keeps the next one that gets its pid from starting. */
+async function sweep(): Promise<void> {
+  for (const name of await readdir(SHARED)) {
+    const [, pid] = /^(?:sem\.faketime_sem|faketime_shm)_(\d+)$/.exec(name) ?? [];
+    if (pid !== undefined && !isAlive(Number(pid))) await rm(join(SHARED, name), { force: true });
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
   }
 }
