@@ -48,7 +48,7 @@ const ignore = (): void => {};
 export class OwnEndpoints {
   readonly #options: OwnEndpointsOptions;
   readonly #lobby: Lobby;
-  /** Of sockets in the lobby: no more than those. */
+  /** Of sockets in the lobby: who leaves it gives its turn up, so that there are no more than those. */
   readonly #turns = new TurnQueue();
   /** Parses requests; it never listens. */
   readonly #http;
@@ -85,17 +85,7 @@ export class OwnEndpoints {
       socket.destroy();
       return;
     }
-    try {
-      this.#places.set(socket, this.#lobby.enter(socket, this.#senderOf(socket)));
-    } catch (error) {
-      refuseSocket(socket, asDuplexityError(error));
-      return;
-    }
-    this.#sockets.add(socket);
-    socket.on("error", ignore);
-    socket.once("close", () => this.#sockets.delete(socket));
-    this.#turns.run(() => {
-      if (socket.destroyed) return;
+    this.#admit(socket, this.#senderOf(socket), () => {
       if (head.length > 0) socket.unshift(head);
       this.#http.emit("connection", socket);
       socket.resume();
@@ -124,20 +114,17 @@ export class OwnEndpoints {
       socket.destroy();
       return;
     }
+    let sender: string | null;
     try {
       const { places } = this.#options;
       if (places === null) throw outside();
-      const from = places.accept(request);
+      ({ sender } = places.accept(request));
       this.#checkOwn(pathOf(request));
-      this.#places.set(socket, this.#lobby.enter(socket, from.sender));
     } catch (error) {
       refuseSocket(socket, asDuplexityError(error));
       return;
     }
-    this.#sockets.add(socket);
-    socket.on("error", ignore);
-    socket.once("close", () => this.#sockets.delete(socket));
-    void this.#upgrade(request, socket, head);
+    this.#admit(socket, sender, () => void this.#upgrade(request, socket, head));
   }
 
   /** Cuts the sockets that are not the hub's. */
@@ -145,6 +132,25 @@ export class OwnEndpoints {
     this.#isClosed = true;
     for (const socket of this.#sockets) socket.destroy();
     this.#http.close();
+  }
+
+  /** Gives `socket` a place in the lobby and calls `begin` when it is its turn; or refuses it. */
+  #admit(socket: Socket, sender: string | null, begin: () => void): void {
+    try {
+      this.#places.set(socket, this.#lobby.enter(socket, sender));
+    } catch (error) {
+      refuseSocket(socket, asDuplexityError(error));
+      return;
+    }
+    this.#sockets.add(socket);
+    socket.on("error", ignore);
+    const giveUp = this.#turns.run(() => {
+      if (!socket.destroyed) begin();
+    });
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      giveUp();
+    });
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {

@@ -2,20 +2,31 @@
 // before the next piece. Has no bound of its own: whoever gives it work has one.
 
 export class TurnQueue {
-  readonly #waiting: (() => void)[] = [];
+  /** In the order in which they came. */
+  readonly #waiting = new Set<{ readonly work: () => void }>();
   #isRunning = false;
 
-  /** Calls `work` in a later turn, after what was given before it. It throws nothing. */
-  run(work: () => void): void {
-    this.#waiting.push(work);
-    if (this.#isRunning) return;
-    this.#isRunning = true;
-    setImmediate(() => this.#next());
+  /**
+   * Calls `work` in a later turn, after what was given before it. What it throws is thrown in its turn and keeps no other
+   * from theirs. Returns the function that gives the turn up.
+   */
+  run(work: () => void): () => void {
+    const place = { work };
+    this.#waiting.add(place);
+    if (!this.#isRunning) this.#goOn();
+    return () => void this.#waiting.delete(place);
+  }
+
+  #goOn(): void {
+    this.#isRunning = this.#waiting.size > 0;
+    if (this.#isRunning) setImmediate(() => this.#next());
   }
 
   #next(): void {
-    this.#waiting.shift()?.();
-    this.#isRunning = this.#waiting.length > 0;
-    if (this.#isRunning) setImmediate(() => this.#next());
+    const [first] = this.#waiting;
+    if (first !== undefined) this.#waiting.delete(first);
+    // Before the work is done: it may throw.
+    this.#goOn();
+    first?.work();
   }
 }

@@ -30,4 +30,38 @@ describe("TurnQueue", () => {
     await turn();
     expect(done).toEqual(["outer", "inner", "later"]);
   });
+
+  it("keeps no turn for work that was given up", async () => {
+    const queue = new TurnQueue();
+    const done: string[] = [];
+    const giveUp = queue.run(() => done.push("given up"));
+    queue.run(() => done.push("kept"));
+    giveUp();
+    await turn();
+    expect(done).toEqual(["kept"]);
+    queue.run(() => done.push("also given up"))();
+    queue.run(() => done.push("later"));
+    await turn();
+    expect(done).toEqual(["kept", "later"]);
+  });
+
+  it("goes on after work that throws", async () => {
+    const queue = new TurnQueue();
+    const done: string[] = [];
+    const failure = new Error("the work's own");
+    const thrown = new Promise((resolve) => process.prependOnceListener("uncaughtException", resolve));
+    const others = process.listeners("uncaughtException").slice(1);
+    for (const listener of others) process.off("uncaughtException", listener);
+    queue.run(() => {
+      throw failure;
+    });
+    queue.run(() => done.push("next"));
+    expect(await thrown).toBe(failure);
+    await turn();
+    for (const listener of others) process.on("uncaughtException", listener);
+    expect(done).toEqual(["next"]);
+    queue.run(() => done.push("later"));
+    await turn();
+    expect(done).toEqual(["next", "later"]);
+  });
 });
