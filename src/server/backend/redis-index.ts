@@ -12,6 +12,8 @@ export interface RedisIndexOptions {
   readonly keys: RedisKeys;
   readonly leaseMs: number;
   readonly graceMs: number;
+  /** How often names that are held are added anew. They stay for twice as long after their grace, which may be shorter. */
+  readonly refreshMs: number;
   /** The time to be taken for Redis's own; empty: its own. */
   readonly now: () => string;
   /** What the registry says of these names. */
@@ -32,7 +34,7 @@ export class RedisIndex {
 
   /** @throws {DuplexityError} `DPX_STORE` */
   async add(records: readonly RegistryRecord[]): Promise<void> {
-    const { connection, keys, graceMs, leaseMs, now } = this.#options;
+    const { connection, keys, graceMs, leaseMs, refreshMs, now } = this.#options;
     const members = new Map<string, RegistryRecord[]>();
     for (const record of records) {
       for (const key of [keys.namesOf(record.ownerId), keys.namesLike(record.hostname)]) {
@@ -41,13 +43,13 @@ export class RedisIndex {
         else found.push(record);
       }
     }
-    const lastsMs = leaseMs + graceMs;
+    const keptMs = graceMs + 2 * refreshMs;
     await forEachAtMost(MAX_KEYS, [...members], async ([key, found]) => {
       for (let at = 0; at < found.length; at += PAGE) {
         const page = found.slice(at, at + PAGE);
-        const ends = Math.max(...page.map(({ expires }) => expires)) + graceMs;
+        const ends = Math.max(...page.map(({ expires }) => expires)) + keptMs;
         const names = page.map(({ hostname }) => hostname);
-        await connection.run(INDEX, [key], [now(), ends, lastsMs, ...names]);
+        await connection.run(INDEX, [key], [now(), ends, leaseMs + keptMs, ...names]);
       }
     });
   }

@@ -58,6 +58,7 @@ export class RedisRegistry implements Registry {
   readonly #endings: readonly (() => void)[];
   /** The highest epoch that was seen here, of whatever name: none that is given out here is lower. */
   #epochFloor = 0;
+  /** When the indexes were told of all names; minus infinity: they may lack one, and are told with the next renewal. */
   #indexedAt = performance.now();
   /** Losses of Redis after which all was put back. */
   #healedLosses = 0;
@@ -76,7 +77,7 @@ export class RedisRegistry implements Registry {
     this.#steps = steps;
     this.#births = new Births({ ...common, ...(options.onTime === undefined ? {} : { onTime: options.onTime }) });
     this.#index = new RedisIndex({
-      ...common,
+      ...{ ...common, refreshMs: TIDY_EVERY_MS },
       look: async (names) => (await steps.look(names)).map(({ record }) => record),
     });
     this.#ports = new NodePorts(options.tcpPorts ?? null);
@@ -104,7 +105,7 @@ export class RedisRegistry implements Registry {
       const { status, record, replaced } = claim;
       this.#keep(claim);
       this.#news.tell(hostname, record.epoch, record);
-      await mended(this.#index.add([record]));
+      await this.#addToIndex([record]);
       return { status, record, replaced };
     } finally {
       this.#ports.end(hostname);
@@ -287,7 +288,7 @@ export class RedisRegistry implements Registry {
     await mended(this.renewAll(own));
     await mended(this.#putBackGraces());
     await mended(this.#lookAt(this.#followed.hostnames()));
-    await mended(this.#indexAll());
+    await this.#indexAll();
   }
 
   async #tidy(): Promise<void> {
@@ -305,7 +306,14 @@ export class RedisRegistry implements Registry {
 
   async #indexAll(): Promise<void> {
     this.#indexedAt = performance.now();
-    await this.#index.add(this.#followed.own());
+    await this.#addToIndex(this.#followed.own());
+  }
+
+  /** Never rejects: what is missing would not count for its owner's limit, and is added as soon as may be. */
+  async #addToIndex(records: readonly RegistryRecord[]): Promise<void> {
+    await this.#index.add(records).catch(() => {
+      this.#indexedAt = Number.NEGATIVE_INFINITY;
+    });
   }
 
   /** Tries once more when names that are gone may still have the ports. */

@@ -62,7 +62,10 @@ export interface Registry {
   remove(hostname: string, clientId: string, epoch: number, reason: RemoveReason): Promise<boolean>;
   /** Records of one owner, or of all when `ownerId` is null, at most `limit`. */
   list(ownerId: string | null, limit: number): Promise<readonly RegistryRecord[]>;
-  /** An owner has no more names that are up; it may have fewer. Costs the same however many they are. */
+  /**
+   * An owner has no more names that are up; it may have fewer. Costs the same however many they are. Those registered a
+   * moment ago may be missing until their next renewal.
+   */
   countBound(ownerId: string): Promise<number>;
   /** Calls `listener` with the hostname after each change of a record; returns the function that stops it. */
   watch(listener: (hostname: string, record: RegistryRecord | null) => void): () => void;

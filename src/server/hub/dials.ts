@@ -133,7 +133,8 @@ export class Dials {
     try {
       const { maxPipesPerOwner } = limits;
       // Whoever is far below it is not looked at name by name.
-      const most = await registry.countBound(client.identity.ownerId);
+      // The new ones may be missing there.
+      const most = (await registry.countBound(client.identity.ownerId)) + pipes.filter(isNew).length;
       if (most > maxPipesPerOwner) await checkClusterPipes(client, pipes, this.#lists, maxPipesPerOwner);
       return null;
     } catch (error) {

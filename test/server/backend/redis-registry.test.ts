@@ -235,6 +235,36 @@ describe("RedisRegistry's index", () => {
   });
 });
 
+describe("RedisRegistry's count of an owner's names", () => {
+  it("has a name with its next renewal that could not be added when it was registered", async () => {
+    const prefix = freshPrefix();
+    const registry = openRegistryOn(stage, { connection, prefix });
+    await register(registry, registration("cat1.test"));
+    const [key = ""] = (await redisCli(port, ["KEYS", `${prefix}:names:{owner-*`])).split("\n");
+    // No index: nothing can be added to it.
+    await redisCli(port, ["SET", key, "broken"]);
+    const record = await register(registry, registration("cat2.test"));
+    await redisCli(port, ["DEL", key]);
+    expect(await registry.countBound("ben-id")).toBe(0);
+    expect(await registry.renewAll([record])).toEqual([]);
+    expect(await registry.countBound("ben-id")).toBe(2);
+    expect(await registry.list("ben-id", 10)).toHaveLength(2);
+  });
+
+  it("keeps those that are renewed while lease and grace are shorter than the time between two looks", async () => {
+    const clock = new ManualClock();
+    const [leaseMs, prefix] = [30_000, freshPrefix()];
+    const registry = openRegistryOn(stage, { ...{ connection, prefix, clock, leaseMs }, graceMs: 0 });
+    const record = await register(registry, registration("cat1.test"));
+    for (let passed = 0; passed < 300_000; passed += leaseMs / 3) {
+      clock.advance(leaseMs / 3);
+      expect(await registry.renewAll([record])).toEqual([]);
+    }
+    await register(registry, registration("cat2.test"));
+    expect(await registry.countBound("ben-id")).toBe(2);
+  });
+});
+
 describe("RedisRegistry when Redis has lost what it knew", () => {
   const LEASE_MS = 1_000;
 

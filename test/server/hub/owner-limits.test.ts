@@ -4,11 +4,12 @@ import { describe, expect, it } from "vitest";
 import { forward, newClientKey } from "../../../src/client/index.ts";
 import { asDuplexityError } from "../../../src/protocol/index.ts";
 import { createAttempts } from "../../../src/server/attempts.ts";
+import { MemoryRegistry } from "../../../src/server/backend/index.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { useStage } from "../../support/stage.ts";
 import { startTcpOrigin } from "../../support/tcp-origin.ts";
 import { poll } from "../../support/wait.ts";
-import { startCluster } from "./cluster.ts";
+import { SECRET, startCluster } from "./cluster.ts";
 import { type HubStage, type HubStageOptions, startHub } from "./stage.ts";
 import { HANDLER, openRequest, reach, routeTo, upAndLive } from "./steps.ts";
 import { TokenBook } from "./token-book.ts";
@@ -156,6 +157,30 @@ describe("Attempts", () => {
     const { pipes } = await hub.client({ token: "ben" }).up("cat2");
     expect(pipes).toMatchObject([{ status: "refused", name: "cat2", code: "DPX_RATE_LIMIT" }]);
     expect(await hub.client({ token: "eva" }).up("dog1")).toMatchObject({ pipes: [{ status: "registered" }] });
+  });
+});
+
+describe("maxPipesPerOwner in a cluster whose index is behind", () => {
+  it("counts the pipes that are asked for as well", async () => {
+    /** Has not heard yet of what is registered last. */
+    class LateIndex extends MemoryRegistry {
+      override async countBound(ownerId: string): Promise<number> {
+        return (await super.countBound(ownerId)) - 1;
+      }
+    }
+    const cluster = { secrets: [SECRET], nodeUrl: () => null, nodeIds: () => [], lightHubs: () => [] };
+    const registry = new LateIndex();
+    const hub = await start({ maxPipesPerOwner: 2 }, { registry, cluster: { ...cluster, alternatives: () => [] } });
+    const { ownerId, ownerName } = new TokenBook().person("ben");
+    const elsewhere = { nodeId: "node-2", clientId: "client-0002", protocol: "http", wantsReports: false } as const;
+    for (const hostname of ["cat1.test", "cat2.test"]) {
+      await registry.register({ ...elsewhere, hostname, ownerId, ownerName });
+    }
+    const { pipes } = await hub.client({ token: "ben" }).up("cat3");
+    expect(pipes).toMatchObject([{ status: "refused", name: "cat3", code: "DPX_OWNER_LIMIT" }]);
+    expect(await hub.client({ token: "eva" }).up("dog1", "dog2")).toMatchObject({
+      pipes: [{ status: "registered" }, {}],
+    });
   });
 });
 
