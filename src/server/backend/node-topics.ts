@@ -2,7 +2,7 @@
 // requests that wait for theirs. Opens no connection.
 
 import { asDuplexityError } from "../../protocol/index.ts";
-import { decodeEnvelope, type Envelope, encodeEnvelope, readMessage, readOutcome } from "./topic-codec.ts";
+import { decodeEnvelope, encodeEnvelope, encodeReply, readMessage, readOutcome } from "./topic-codec.ts";
 import { TopicHandlers } from "./topic-handlers.ts";
 import { TopicRequests } from "./topic-requests.ts";
 import {
@@ -103,7 +103,7 @@ export class NodeTopics {
       const envelope = decodeEnvelope(text);
       if (envelope.kind === "echo") return topic === null ? envelope.id : null;
       if (topic === null) {
-        if (envelope.kind === "reply") this.#requests.take(envelope.id, envelope.from, envelope.body);
+        if (envelope.kind === "reply") this.#requests.take(envelope);
       }
       // What this node says it has done itself already.
       else if (envelope.kind === "message" && envelope.from !== this.#options.nodeId) {
@@ -121,11 +121,8 @@ export class NodeTopics {
   }
 
   async #send(topic: TopicName, body: unknown, id: string | null): Promise<void> {
-    await this.#say({ topic }, { kind: "message", from: this.#options.nodeId, id, body });
-  }
-
-  #say(to: Addressee, envelope: Envelope): Promise<void> {
-    return this.#options.send(to, encodeEnvelope(envelope));
+    const { nodeId, send } = this.#options;
+    await send({ topic }, encodeEnvelope({ kind: "message", from: nodeId, id, body }));
   }
 
   async #run<T extends TopicName>(topic: T, message: MessageOf<T>, from: string, id: string | null): Promise<void> {
@@ -159,8 +156,9 @@ export class NodeTopics {
   async #reply(to: string, id: string | null, outcome: Outcome<TopicName> | null): Promise<void> {
     if (id === null || outcome === null || this.#isClosed) return;
     const { nodeId, warn } = this.#options;
-    const send = async (body: Outcome<TopicName>): Promise<void> =>
-      this.#say({ nodeId: to }, { kind: "reply", from: nodeId, id, body });
+    const send = async (body: Outcome<TopicName>): Promise<void> => {
+      for (const text of encodeReply(nodeId, id, body)) await this.#options.send({ nodeId: to }, text);
+    };
     try {
       await send(outcome);
     } catch (error) {

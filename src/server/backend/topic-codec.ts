@@ -10,6 +10,7 @@ import {
   type PipesAreRegisteredResponse,
 } from "../../protocol/index.ts";
 import { readCount, readRecord } from "./record-fields.ts";
+import { partsOf, type ReplyPart, readPart } from "./reply-parts.ts";
 import {
   MAX_TOPIC_MESSAGE_BYTES,
   type MessageOf,
@@ -37,9 +38,23 @@ export type Envelope =
       readonly id: string | null;
       readonly body: unknown;
     }
-  | { readonly kind: "reply"; readonly from: string; readonly id: string; readonly body: unknown }
+  | {
+      readonly kind: "reply";
+      readonly from: string;
+      readonly id: string;
+      readonly body: unknown /** Left out: it is whole. */;
+      readonly part?: ReplyPart;
+    }
   /** A node's message to itself, to hear whether it hears. */
   | { readonly kind: "echo"; readonly from: string; readonly id: string };
+
+/** One message, or several. @throws {DuplexityError} `DPX_MESSAGE_TOO_LARGE` */
+export function encodeReply(from: string, id: string, body: unknown): readonly string[] {
+  const reply = { kind: "reply", from, id } as const;
+  const text = JSON.stringify({ ...reply, body });
+  if (Buffer.byteLength(text) <= MAX_TOPIC_MESSAGE_BYTES) return [text];
+  return partsOf(body).map((part) => encodeEnvelope({ ...reply, ...part }));
+}
 
 /** @throws {DuplexityError} `DPX_MESSAGE_TOO_LARGE` beyond `MAX_TOPIC_MESSAGE_BYTES`. */
 export function encodeEnvelope(envelope: Envelope): string {
@@ -66,7 +81,8 @@ export function decodeEnvelope(text: string): Envelope {
   const body = field(envelope, "body", (value) => value);
   if (kind === "message") return { kind, from, id: field(envelope, "id", readWordOrNull), body };
   const id = field(envelope, "id", readWord);
-  return kind === "reply" ? { kind, from, id, body } : { kind, from, id };
+  if (kind === "echo") return { kind, from, id };
+  return { kind, from, id, body, ...checked.optionalField(envelope, "part", readPart) };
 }
 
 /** @throws {DuplexityError} `DPX_MESSAGE_INVALID` */

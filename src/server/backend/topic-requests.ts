@@ -2,6 +2,8 @@
 
 import { randomBytes } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
+import { ReplyParts } from "./reply-parts.ts";
+import type { Envelope } from "./topic-codec.ts";
 import {
   MAX_TOPIC_REQUESTS,
   type NodeOutcome,
@@ -13,6 +15,9 @@ import {
 
 /** More nodes than a cluster has; further replies are dropped. */
 const MAX_REPLIES = 1_024;
+
+/** As it came over the network. */
+type Reply = Extract<Envelope, { readonly kind: "reply" }>;
 
 export interface PendingRequest<T extends TopicName> {
   readonly id: string;
@@ -26,7 +31,7 @@ export interface PendingRequest<T extends TopicName> {
 
 export class TopicRequests {
   /** By its id: takes a reply as it came over the network. */
-  readonly #waiting = new Map<string, { take(nodeId: string, body: unknown): void; end(): void }>();
+  readonly #waiting = new Map<string, { take(reply: Reply): void; end(): void }>();
 
   /**
    * @param read What a reply that comes over the network is; what it throws is thrown by `take`.
@@ -58,8 +63,11 @@ export class TopicRequests {
       missing.delete(nodeId);
       if (missing.size === 0) end();
     };
-    const take = (nodeId: string, body: unknown): void => {
-      if (read !== null) reply(nodeId, read(body));
+    const parts = new ReplyParts();
+    const take = ({ from, body, part }: Reply): void => {
+      if (read === null || replies.has(from)) return;
+      const whole = part === undefined ? { body } : parts.add(from, part, body);
+      if (whole !== null) reply(from, read(whole.body));
     };
     this.#waiting.set(id, { take, end });
     if (missing.size === 0) end();
@@ -68,8 +76,8 @@ export class TopicRequests {
   }
 
   /** A reply that nobody waits for any more is dropped. */
-  take(id: string, nodeId: string, body: unknown): void {
-    this.#waiting.get(id)?.take(nodeId, body);
+  take(reply: Reply): void {
+    this.#waiting.get(reply.id)?.take(reply);
   }
 
   /** Nobody waits any longer. */

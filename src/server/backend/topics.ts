@@ -108,7 +108,7 @@ export interface RequestResult<T extends TopicName> {
 /** What it returns or throws is the reply, for who wants one. */
 export type Handler<T extends TopicName> = (message: MessageOf<T>, from: string) => ReplyOf<T> | Promise<ReplyOf<T>>;
 
-/** The JSON of one message or reply; more is refused with DPX_MESSAGE_TOO_LARGE. */
+/** The JSON of one message; more is refused with DPX_MESSAGE_TOO_LARGE. A longer reply comes in several. */
 export const MAX_TOPIC_MESSAGE_BYTES = 262_144;
 /** Requests of one node that wait for replies; more are refused with DPX_LIMIT. */
 export const MAX_TOPIC_REQUESTS = 1_000;

@@ -57,4 +57,28 @@ describe("NodeTopics", () => {
     const { replies } = await waiting;
     expect(replies).toMatchObject([{ outcome: { reply: { clients: [{ clientId: "client-0" }] } } }]);
   });
+
+  it("asks again for a reply of which a part was lost", async () => {
+    const clients = Array.from({ length: 8_000 }, (_, index) => ({
+      ...{ clientId: `client-${index}`, user: "ben", hub: "node-2", pipes: [`cat-${index}.tunnel.example.test`] },
+    }));
+    const parts: string[] = [];
+    const lossy = new NodeTopics({
+      nodeId: "node-3",
+      warn: expect.fail,
+      send: async (_to, text) => {
+        parts.push(text);
+        if (parts.length !== 2) asker.receive(null, text);
+      },
+    });
+    lossy.handle("websockets", () => ({ kind: "user", clients }));
+    acting = lossy;
+    const { replies, missing } = await kick("ben", ["node-3"]);
+    expect(missing).toEqual([]);
+    expect(replies).toMatchObject([{ outcome: { reply: { kind: "user" } } }]);
+    const [first] = replies;
+    expect(first?.outcome).toEqual({ status: "done", reply: { kind: "user", clients } });
+    expect(parts.length).toBeGreaterThan(5);
+    expect(new Set(parts).size * 2).toBe(parts.length);
+  });
 });

@@ -147,11 +147,11 @@ describe("RedisTopics on a network", () => {
     const reason = "x".repeat(MAX_TOPIC_MESSAGE_BYTES);
     const kick = { type: "disconnect", who: "cat1", by: "ann", reason, until: null } as const;
     await expect(one.publish("websockets", kick)).rejects.toMatchObject({ code: "DPX_MESSAGE_TOO_LARGE" });
-    const pipes = Array.from({ length: 2_000 }, (_, index) => `${"x".repeat(200)}-${index}.test`);
-    two.handle("websockets", () => ({
-      kind: "user",
-      clients: [{ clientId: "client-a", user: "ben", hub: "n", pipes }],
+    const pipes = Array.from({ length: 1_000 }, (_, index) => `${"x".repeat(200)}-${index}.test`);
+    const clients = Array.from({ length: 40 }, (_, index) => ({
+      ...{ clientId: `client-${index}`, user: "ben", hub: "n", pipes },
     }));
+    two.handle("websockets", () => ({ kind: "user", clients }));
     const options = { timeoutMs: 60_000, nodes: ["node-2"] };
     expect((await one.request("websockets", { type: "judge" }, options)).replies).toMatchObject([
       { nodeId: "node-2", outcome: { status: "failed", code: "DPX_MESSAGE_TOO_LARGE" } },

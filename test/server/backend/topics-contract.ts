@@ -5,6 +5,7 @@ import { DuplexityError } from "../../../src/protocol/index.ts";
 import type { RegistryRecord } from "../../../src/server/backend/registry.ts";
 import {
   type Handler,
+  MAX_TOPIC_MESSAGE_BYTES,
   MAX_TOPIC_REQUESTS,
   type Topics,
   type WebSocketsMessage,
@@ -103,6 +104,18 @@ export function describeTopics(name: string, make: () => Promise<readonly [Topic
       expect(new Set(result.replies)).toEqual(
         new Set(nodes.map((nodeId) => ({ nodeId, outcome: { status: "done", reply: reached(nodeId) } }))),
       );
+    });
+
+    it("brings replies that are longer than one message", async () => {
+      const clients = Array.from({ length: 8_000 }, (_, index) => ({
+        ...{ clientId: `client-${index}`, user: "bén@ci", hub: "node-1", pipes: [`cat-${index}.tunnel.example.test`] },
+      }));
+      const reply: WebSocketsReply = { kind: "user", clients };
+      expect(JSON.stringify(reply).length).toBeGreaterThan(3 * MAX_TOPIC_MESSAGE_BYTES);
+      for (const node of topics) node.handle("websockets", () => reply);
+      const result = await topics[0].request("websockets", KICK, { timeoutMs: 60_000, nodes });
+      expect(result.missing).toEqual([]);
+      for (const { outcome } of result.replies) expect(outcome).toEqual({ status: "done", reply });
     });
 
     it("says who did not reply in time, and who failed with what", async () => {
