@@ -12,8 +12,10 @@ import {
   type Heartbeat,
   type SessionLink,
 } from "../../protocol/index.ts";
+import type { Clock } from "../clock.ts";
 import { refuseSocket } from "../http-answer.ts";
 import { agentOf, type NodeTls } from "../node-tls.ts";
+import { SparseWarnings } from "../sparse-warnings.ts";
 import { IncomingPeer } from "./incoming-peer.ts";
 import { LeftSessions } from "./left-sessions.ts";
 import { OutgoingPeer } from "./outgoing-peer.ts";
@@ -35,6 +37,8 @@ export interface PeersOptions {
   /** The link of a client of this node, as IncomingPeerOptions has it. */
   readonly linkOf: (request: RelayRequest) => SessionLink | null;
   readonly log: (level: "debug" | "info" | "warn", message: string) => void;
+  /** By which warnings of refusals are spread. @default the machine's */
+  readonly clock?: Clock;
 }
 
 export interface PeerStatistics {
@@ -62,6 +66,8 @@ export class Peers {
   readonly #agent: ReturnType<typeof agentOf>;
   /** Sockets whose other end has not proven yet that it is a node, oldest first. */
   readonly #unproven = new Set<Socket>();
+  /** Whoever reaches the listener can cause as many as they like. */
+  readonly #refusals: SparseWarnings;
   /** Ends dials that are under way. */
   readonly #life = new AbortController();
 
@@ -71,6 +77,10 @@ export class Peers {
     this.#options = options;
     this.#agent = agentOf(options.tls ?? null);
     this.#left = new LeftSessions(options.resumeWindowMs);
+    this.#refusals = new SparseWarnings({
+      ...{ many: "refusals of peers", warn: (message) => options.log("warn", message) },
+      ...(options.clock === undefined ? {} : { clock: options.clock }),
+    });
   }
 
   get statistics(): PeerStatistics {
@@ -127,6 +137,7 @@ export class Peers {
   close(): void {
     const error = new DuplexityError("DPX_DRAINING", "This node is shutting down");
     this.#life.abort(error);
+    this.#refusals.close();
     for (const peer of [...this.#incoming.values()]) peer.close("DPX_DRAINING", error.message);
     for (const dialled of [...this.#outgoing.values()]) {
       dialled.then((peer) => peer.close("DPX_DRAINING", error.message)).catch(() => {});
@@ -150,7 +161,7 @@ export class Peers {
       previous?.close("DPX_LINK_LOST", "A newer socket took its place");
       if (this.#life.signal.aborted) peer.close("DPX_DRAINING", "This node is shutting down");
     } catch (error) {
-      log("warn", `A peer was refused: ${asDuplexityError(error).message}`);
+      this.#refusals.warn(`A peer was refused: ${asDuplexityError(error).message}`);
     } finally {
       this.#unproven.delete(socket);
     }

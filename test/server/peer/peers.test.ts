@@ -1,5 +1,6 @@
 // The sockets between nodes: who is let in, and what is refused to those who are.
 
+import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { describe, expect, it } from "vitest";
@@ -16,6 +17,7 @@ import { isProof, proofOf } from "../../../src/server/peer/peer-proof.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
 import { poll, within } from "../../support/wait.ts";
+import { ManualClock } from "../manual-clock.ts";
 import { fakeSessionLink } from "./fake-link.ts";
 
 const stage = useStage();
@@ -166,6 +168,32 @@ describe("Peers", () => {
     expect(hub.peers.statistics.incoming).toBe(1);
     await poll(() => ended.length > 0, 5_000, "the oldest to be closed", 5);
     expect(ended).toEqual([0]);
+  });
+
+  it("says in a minute that it has refused many, and not of each one", async () => {
+    const clock = new ManualClock();
+    const { hub } = await pair({ clock });
+    const warned = (): readonly string[] => hub.log.filter((line) => line.startsWith("warn"));
+    const refuse = async (count: number): Promise<void> => {
+      for (let number = 0; number < count; number += 1) {
+        const dialled = await dialUpgrade(`${hub.url.replace("http", "ws")}/peer`, { headers: {} });
+        if (dialled.status !== "upgraded") throw new Error("not let in");
+        const closed = once(dialled.socket.resume(), "close");
+        dialled.socket.end();
+        await within(closed, 5_000, "the end");
+      }
+    };
+    await refuse(20);
+    expect(warned()).toEqual([expect.stringMatching(/^warn A peer was refused: /)]);
+    clock.advance(60_000);
+    const summary = expect.stringMatching(
+      /^warn 19 more refusals of peers in 60 s, the last one: A peer was refused: /,
+    );
+    expect(warned()).toEqual([expect.anything(), summary]);
+    clock.advance(60_000);
+    expect(warned()).toHaveLength(2);
+    await refuse(1);
+    expect(warned()).toHaveLength(3);
   });
 
   it("passes a session on over one hub and no further", async () => {
