@@ -4,6 +4,12 @@
 import { createHmac, timingSafeEqual } from "node:crypto";
 import type { NodeRecord } from "./presence.ts";
 
+/**
+ * What a seal is of and how it is made. A record says it beside its seal, one of an older version does not: a node that seals
+ * in another way would be taken for one with another secret.
+ */
+export const SEAL_VERSION = 1;
+
 /** Empty without a secret: then nothing is proved. */
 export function sealOf(node: NodeRecord, secrets: readonly string[]): string {
   const [newest] = secrets;

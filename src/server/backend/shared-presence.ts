@@ -4,8 +4,9 @@
 
 import { asDuplexityError, fields as checked, DuplexityError } from "../../protocol/index.ts";
 import { LOADS, type Load } from "../load-level.ts";
-import { isSealed, sealOf } from "./node-seal.ts";
+import { isSealed, SEAL_VERSION, sealOf } from "./node-seal.ts";
 import { NODE_ROLES, type NodeRecord, type Presence, type PresenceChange } from "./presence.ts";
+import { readCount } from "./record-fields.ts";
 
 /** Where nodes say that they are there. */
 export interface PresenceBoard {
@@ -86,10 +87,10 @@ export class SharedPresence implements Presence {
     // One that is under way says what was before: it must not come last.
     await this.#beating;
     try {
-      const { strangers } = await this.#ask(node);
-      if (!isHereAlready && strangers > 0 && this.#known.size <= 1) {
+      const strangers = await this.#ask(node);
+      if (!isHereAlready && strangers.length > 0 && this.#known.size <= 1) {
         await this.#options.board.write(node.nodeId, "").catch(() => {});
-        throw otherSecret(strangers);
+        throw notJoined(strangers);
       }
     } catch (error) {
       // What a node says anew of itself the next beat says.
@@ -166,10 +167,10 @@ export class SharedPresence implements Presence {
     }
   }
 
-  /** `strangers`: nodes whose lines are of another secret. */
-  async #ask(own: NodeRecord): Promise<{ readonly strangers: number }> {
-    const seal = sealOf(own, this.#options.secrets ?? []);
-    const { there, left } = await this.#options.board.write(own.nodeId, JSON.stringify({ ...own, seal }));
+  /** Answers why nodes that are there are none of this one's cluster. */
+  async #ask(own: NodeRecord): Promise<readonly DuplexityError[]> {
+    const line = JSON.stringify({ ...own, seal: sealOf(own, this.#options.secrets ?? []), sealVersion: SEAL_VERSION });
+    const { there, left } = await this.#options.board.write(own.nodeId, line);
     const known = new Map(this.#known);
     const wasBlind = this.#isBlind;
     this.#lastBeatAt = performance.now();
@@ -179,17 +180,17 @@ export class SharedPresence implements Presence {
     if (wasBlind) for (const [nodeId, { node }] of known) known.set(nodeId, { node, endsAt });
     for (const nodeId of left) known.delete(nodeId);
     const ignored = new Set<string>();
-    let strangers = 0;
-    for (const line of there.slice(0, MAX_NODES)) {
-      const read = this.#read(line);
+    const strangers: DuplexityError[] = [];
+    for (const other of there.slice(0, MAX_NODES)) {
+      const read = this.#read(other);
       if (read instanceof DuplexityError) {
         ignored.add(read.message);
-        if (read.code === "DPX_FORBIDDEN") strangers += 1;
+        if (read.code === "DPX_FORBIDDEN" || read.code === "DPX_PROTOCOL_VERSION") strangers.push(read);
       } else known.set(read.nodeId, { node: read, endsAt });
     }
     this.#tellIgnored(ignored);
     this.#update(known, left);
-    return { strangers };
+    return strangers;
   }
 
   #tellIgnored(ignored: ReadonlySet<string>): void {
@@ -228,8 +229,10 @@ export class SharedPresence implements Presence {
     try {
       if (line.length > MAX_LINE_CHARS) return checked.invalid("node", "a node's record");
       const entry = checked.readObject(JSON.parse(line), "node");
+      const nodeId = checked.field(entry, "nodeId", checked.readWord);
+      checkSealVersion(nodeId, checked.optionalField(entry, "sealVersion", readCount));
       const node: NodeRecord = {
-        nodeId: checked.field(entry, "nodeId", checked.readWord),
+        nodeId,
         internalUrl: checked.field(entry, "internalUrl", readOrigin),
         dialerUri: checked.field(entry, "dialerUri", (value, path) =>
           value === null ? null : readDialer(value, path),
@@ -250,11 +253,28 @@ export class SharedPresence implements Presence {
 }
 
 /** It would serve only what is its own, and be asked by nobody. While a secret is changed each node shares one with some. */
-function otherSecret(strangers: number): DuplexityError {
-  const others = strangers === 1 ? "the node that is there knows" : `the ${strangers} nodes that are there know`;
+function notJoined(strangers: readonly DuplexityError[]): DuplexityError {
+  // Which secret it knows nobody can tell.
+  const other = strangers.find(({ code }) => code === "DPX_PROTOCOL_VERSION");
+  if (other !== undefined) {
+    return new DuplexityError("DPX_PROTOCOL_VERSION", `Cannot join the cluster: ${other.message}`, {
+      hint: "Run the same version of duplexity on all nodes.",
+    });
+  }
+  const { length } = strangers;
+  const others = length === 1 ? "the node that is there knows" : `the ${length} nodes that are there know`;
   return new DuplexityError("DPX_USAGE", `Cannot join the cluster: ${others} another cluster secret`, {
     hint: "Give all nodes the same --cluster-secret-file. Another cluster needs a Redis, or a database (redis://HOST/1), of its own.",
   });
+}
+
+/** @throws {DuplexityError} `DPX_PROTOCOL_VERSION` */
+function checkSealVersion(nodeId: string, { sealVersion = SEAL_VERSION }: { readonly sealVersion?: number }): void {
+  if (sealVersion === SEAL_VERSION) return;
+  throw new DuplexityError(
+    "DPX_PROTOCOL_VERSION",
+    `${nodeId} is of a version that seals its record in another way (${sealVersion}, here ${SEAL_VERSION})`,
+  );
 }
 
 /** A word of a later version is no reason to send nobody there. */

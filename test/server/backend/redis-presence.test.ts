@@ -3,6 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { MemoryPresence } from "../../../src/server/backend/memory-presence.ts";
+import { sealOf } from "../../../src/server/backend/node-seal.ts";
 import type { NodeRecord, PresenceChange } from "../../../src/server/backend/presence.ts";
 import { RedisPresence, type RedisPresenceOptions } from "../../../src/server/backend/redis-presence.ts";
 import { SharedPresence } from "../../../src/server/backend/shared-presence.ts";
@@ -220,6 +221,31 @@ describe("RedisPresence", () => {
     await two.presence.leave();
     await stranger.presence.join(nodeRecord(3));
     expect(stranger.ids()).toEqual(["node-3"]);
+  });
+
+  it("does not join a node that seals its record in another way, and says so instead of another secret", async () => {
+    const prefix = freshPrefix();
+    const warnings: string[] = [];
+    const warn = (message: string) => warnings.push(message);
+    const line = JSON.stringify({ ...nodeRecord(9), seal: "2 of another kind", sealVersion: 2 });
+    await connection.call("hset", [`${prefix}:{nodes}`, "node-9", `9999999999999 ${line}`]);
+    const { presence } = presenceOn({ prefix, secrets: ["right"], warn });
+    const why = "node-9 is of a version that seals its record in another way (2, here 1)";
+    await expect(presence.join(nodeRecord(1))).rejects.toMatchObject({
+      code: "DPX_PROTOCOL_VERSION",
+      message: `Cannot join the cluster: ${why}`,
+      hint: "Run the same version of duplexity on all nodes.",
+    });
+    expect(warnings).toEqual([`A node is ignored: ${why}`]);
+  });
+
+  it("takes the seal of a node that does not say how it is made, as those before did", async () => {
+    const prefix = freshPrefix();
+    const line = JSON.stringify({ ...nodeRecord(2), seal: sealOf(nodeRecord(2), ["right"]) });
+    await connection.call("hset", [`${prefix}:{nodes}`, "node-2", `9999999999999 ${line}`]);
+    const { presence, ids } = presenceOn({ prefix, secrets: ["right"] });
+    await presence.join(nodeRecord(1));
+    expect(ids()).toEqual(["node-1", "node-2"]);
   });
 
   it("takes a node of an older version, which does not say whether it drains, for one that does not", async () => {
