@@ -79,6 +79,14 @@ export class HoldQueue {
     }
   }
 
+  /** Lets all of them look again, whatever their routes say: what they may wait for has changed. */
+  wakeAll(): void {
+    for (const [hostname, hold] of [...this.#holds]) {
+      this.#wake(hostname, hold);
+      hold.abort.abort();
+    }
+  }
+
   /** Ends all waiting with `code`. */
   close(code: ErrorCode): void {
     for (const [hostname, hold] of this.#holds) this.#endAll(hostname, hold, code);

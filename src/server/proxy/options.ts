@@ -76,6 +76,11 @@ export const HALF_CLOSED_WAIT_MS = 60_000;
 export const HALF_CLOSED_IDLE_MS = 2_000;
 /** How long a reset may stay out after the target ended a used connection, while there is a link, before the request counts as broken. */
 export const TARGET_END_GRACE_MS = 1_000;
+/**
+ * On a node that drains, a request whose client is up waits no longer for a way to it: one over another hub is found, or
+ * its client has come to one, by then.
+ */
+export const DRAINING_HOLD_MS = 5_000;
 /** 1xx answers before a final one. */
 export const MAX_INTERIM_ANSWERS = 32;
 /** Idle streams kept for one hostname, and for how long. */

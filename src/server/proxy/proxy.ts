@@ -147,6 +147,7 @@ class HttpProxy implements VisitorProxy {
     this.#isDraining = true;
     this.#context.now = performance.now();
     for (const connection of this.#connections) connection.drain();
+    this.#context.holds.wakeAll();
     this.#context.pool.close();
     if (this.#connections.size > 0) {
       await new Promise<void>((resolve) => {

@@ -7,6 +7,7 @@ import type { Route } from "../routes.ts";
 import type { ProxyContext } from "./context.ts";
 import type { GateRedirect, GateRefusal, GateVerdict } from "./gate-answer.ts";
 import type { Held } from "./hold.ts";
+import { DRAINING_HOLD_MS } from "./options.ts";
 import { OriginStream } from "./origin-stream.ts";
 import { visitorCode } from "./retry.ts";
 
@@ -118,7 +119,9 @@ export class StreamSearch implements Held {
       return;
     }
     if (route.state === "away") {
-      this.#hold();
+      // A client that may be long in coming is not waited for by a node that goes.
+      if (this.#context.isDraining()) this.#fail("DPX_DRAINING");
+      else this.#hold();
       return;
     }
     let origin = this.#mayUseIdle ? this.#context.pool.take(route) : null;
@@ -196,8 +199,8 @@ export class StreamSearch implements Held {
     const { holds, now, limits } = this.#context;
     // The first wait sets the time: a route that flaps does not make it longer.
     if (this.heldUntil === 0) this.heldUntil = now + limits.holdTimeoutMs;
+    if (this.#context.isDraining()) this.heldUntil = Math.min(this.heldUntil, now + DRAINING_HOLD_MS);
     if (this.heldUntil <= now) this.#fail("DPX_CLIENT_AWAY");
-    else if (this.#context.isDraining()) this.#fail("DPX_DRAINING");
     else if (!holds.add(this)) this.#fail("DPX_HOLD_LIMIT");
     else {
       this.#phase = "held";

@@ -2,7 +2,7 @@
 
 import { createServer } from "node:http";
 import { describe, expect, it, vi } from "vitest";
-import { HALF_CLOSED_IDLE_MS, HALF_CLOSED_WAIT_MS } from "../../../src/server/proxy/options.ts";
+import { DRAINING_HOLD_MS, HALF_CLOSED_IDLE_MS, HALF_CLOSED_WAIT_MS } from "../../../src/server/proxy/options.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
 import { startScriptedOrigin, startTcpOrigin } from "../../support/tcp-origin.ts";
@@ -263,6 +263,57 @@ describe("drain", () => {
     busy.end();
     await drained;
     expect(proxy.statistics).toMatchObject({ openVisitors: 0, openExchanges: 0, idleStreams: 0 });
+  });
+
+  it("lets a first visitor wait while the way to a client that is up is being opened", async () => {
+    const { visitor, routes, proxy } = await startProxy(stage, { isDraining: () => true });
+    const origin = await startScriptedOrigin(stage, [HELLO]);
+    routes.register(HOST, origin.port);
+    routes.cutLink();
+    const peer = await visitor();
+    peer.write(get("/"));
+    await poll(() => proxy.statistics.heldRequests === 1, 5_000, "the held request", 2);
+    routes.restoreLink();
+    expect((await readAnswer(peer)).body).toBe("hello");
+  });
+
+  it("refuses at once whose client is away, also who waits for it already, and does not last to its deadline", async () => {
+    const { visitor, routes, proxy } = await startProxy(stage);
+    routes.register(HOST, 1, { state: "away" });
+    const [held, late] = await Promise.all([visitor(), visitor()]);
+    held.write(get("/"));
+    await poll(() => proxy.statistics.heldRequests === 1, 5_000, "the held request", 2);
+    const drained = proxy.drain(3_600_000);
+    late.write(get("/"));
+    for (const peer of [held, late]) {
+      expect((await readAnswer(peer)).fields.get("duplexity-error")).toBe("DPX_DRAINING");
+      await peer.readAll();
+      peer.end();
+    }
+    await drained;
+    expect(routes.watched).toBe(0);
+  });
+
+  it("waits for the way to a client only so long, however long the others have", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+    stage.defer(() => vi.useRealTimers());
+    const { visitor, routes, proxy } = await startProxy(stage);
+    routes.register(HOST, 1);
+    routes.cutLink();
+    const [held, late] = await Promise.all([visitor(), visitor()]);
+    held.write(get("/"));
+    await poll(() => proxy.statistics.heldRequests === 1, 5_000, "the held request", 2);
+    const drained = proxy.drain(3_600_000);
+    late.write(get("/"));
+    await poll(() => proxy.statistics.heldRequests === 2, 5_000, "both", 2);
+    // A sweep takes the time, the next one sees what is over.
+    vi.advanceTimersByTime(DRAINING_HOLD_MS + 2_000);
+    for (const peer of [held, late]) {
+      expect((await readAnswer(peer)).fields.get("duplexity-error")).toBe("DPX_CLIENT_AWAY");
+      await peer.readAll();
+      peer.end();
+    }
+    await drained;
   });
 
   it("cuts what runs longer than its deadline and answers what is held", async () => {
