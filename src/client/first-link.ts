@@ -186,9 +186,9 @@ export class FirstLink {
     this.#uplink.abort(error);
   }
 
-  closePipes(names: readonly string[]): Promise<void> {
+  async closePipes(names: readonly string[]): Promise<void> {
     this.#missing.forget(names);
-    return this.#uplink.closePipes(names);
+    await Promise.all([this.#uplink.closePipes(names), this.#handOver.closePipes(names)]);
   }
 
   /** Asks the hub anew which others there are. Never rejects. */

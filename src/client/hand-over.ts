@@ -74,6 +74,11 @@ export class HandOver {
     if (!uplink.hasControl && !uplink.hasLink) this.#leaving.delete(uplink);
   }
 
+  /** The old hubs may have those that no other one took. Resolves when they have freed the names. Never rejects. */
+  async closePipes(names: readonly string[]): Promise<void> {
+    await Promise.all([...this.#leaving].map((uplink) => uplink.closePipes(names)));
+  }
+
   sayGoodbye(reason: string): void {
     for (const uplink of this.#leaving) uplink.sayGoodbye(reason);
   }

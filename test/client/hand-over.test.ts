@@ -155,6 +155,21 @@ describe("Tunnel at a hub that drains", () => {
     expect((await there.next("message")).message).toMatchObject({ type: "closePipesRequest", names: ["cat2"] });
   });
 
+  it("tells both hubs of a pipe that is closed", async () => {
+    const options = { server: here.url, links: 1 as const };
+    const tunnel = await forward({ ...options, pipes: ["cat1", "cat2"].map((name) => ({ target, name })) });
+    stage.defer(() => tunnel.close());
+    await here.next("live");
+    announce();
+    await there.next("live");
+    await here.next("message");
+    await there.next("message");
+    void tunnel.closePipes(["cat2"]);
+    for (const hub of [here, there]) {
+      expect((await hub.next("message")).message).toMatchObject({ type: "closePipesRequest", names: ["cat2"] });
+    }
+  });
+
   it("ends for good when the hub that drains says so", async () => {
     const { tunnel } = await up();
     announce();
