@@ -40,13 +40,18 @@ const MAX_SPREAD_HUBS = 8;
 const ATTEMPT_MS = 5_000;
 /** A client that is there has answered RESUME by then: else its link only seems to be, and another one is looked for. */
 const ANSWER_MS = 5_000;
+/** A client that holds no name any more may have another link over which what runs can finish; it is looked for so long. */
+const LEFT_MS = 2_000;
 
 export class RemoteSession implements SessionHolder {
   readonly session: Session;
-  place: ClientPlace;
   /** Bytes moved when it was last found idle. */
   idleBytes = -1;
   readonly #options: RemoteSessionOptions;
+  #place: ClientPlace;
+  /** Whether its client holds no name any more. */
+  #hasLeft = false;
+  #leftTimer: NodeJS.Timeout | undefined;
   /** Ends the search that runs; null: none runs. */
   #search: AbortController | null = null;
   #isReleased = false;
@@ -59,9 +64,20 @@ export class RemoteSession implements SessionHolder {
   #wake: () => void = () => {};
 
   constructor(start: (holder: SessionHolder) => Session, place: ClientPlace, options: RemoteSessionOptions) {
-    this.place = place;
+    this.#place = place;
     this.#options = options;
     this.session = start(this);
+  }
+
+  get place(): ClientPlace {
+    return this.#place;
+  }
+
+  /** Its client holds a name. */
+  set place(place: ClientPlace) {
+    this.#place = place;
+    this.#hasLeft = false;
+    clearTimeout(this.#leftTimer);
   }
 
   get movedBytes(): number {
@@ -92,14 +108,22 @@ export class RemoteSession implements SessionHolder {
     this.#look(0);
   }
 
+  /** Its client holds no name any more: what has a way may finish, and what has none does not wait for long. */
+  left(): void {
+    this.#hasLeft = true;
+    this.#awaitLeft();
+  }
+
   /** Somebody else answers for the session. */
   release(): void {
     this.#isReleased = true;
+    clearTimeout(this.#leftTimer);
     this.#stop();
   }
 
   onLive(): void {
     this.#wasLive = true;
+    clearTimeout(this.#leftTimer);
     this.#stop();
     this.#options.onLive(this);
   }
@@ -111,6 +135,7 @@ export class RemoteSession implements SessionHolder {
       this.session.close(error.code, error.message);
       return;
     }
+    this.#awaitLeft();
     this.#wake();
     this.seek(error.code === "DPX_LINK_QUEUE" ? CONGESTED_RETRY_MS : 0);
   }
@@ -118,6 +143,12 @@ export class RemoteSession implements SessionHolder {
   onClose(error: DuplexityError): void {
     this.release();
     this.#options.onClose(this, error);
+  }
+
+  #awaitLeft(): void {
+    if (!this.#hasLeft || this.session.isLive || this.#isReleased) return;
+    clearTimeout(this.#leftTimer);
+    this.#leftTimer = setTimeout(() => this.session.close("DPX_CLIENT_AWAY", "The client has left"), LEFT_MS);
   }
 
   #look(afterMs: number): void {

@@ -74,10 +74,9 @@ export class RemoteSessions {
     this.#known(place)?.moved(place);
   }
 
-  /** The client holds no name any more: what has a way may finish, what has none waits for nothing. */
+  /** The client holds no name any more. */
   gone(clientId: string): void {
-    const remote = this.#remotes.get(clientId);
-    if (remote?.session.isLive === false) remote.session.close("DPX_CLIENT_AWAY", "The client has left");
+    this.#remotes.get(clientId)?.left();
   }
 
   close(): void {

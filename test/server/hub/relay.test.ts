@@ -139,6 +139,48 @@ describe("Hub in a cluster", () => {
     await expect(within(made.done, 5_000, "the stream's end")).rejects.toMatchObject({ code: "DPX_CLIENT_AWAY" });
   });
 
+  it("ends streams whose client is gone after its goodbye", async () => {
+    const { a, b } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.write("open"));
+    const tunnel = await clientAt(a, origin.port);
+    const opened = deferred<void>();
+    const made = download(() => opened.resolve());
+    await visit(b, made);
+    await opened.promise;
+    const closed = tunnel.close({ drainMs: 60_000 });
+    await poll(() => b.hub.routes.locate(HOST) === null, 5_000, "the goodbye", 5);
+    a.clientProxy.isRefusing = true;
+    a.clientProxy.cutAll();
+    await expect(within(made.done, 10_000, "the stream's end")).rejects.toMatchObject({ code: "DPX_CLIENT_AWAY" });
+    await closed;
+  });
+
+  it("brings a download to its end over the link that is left to a client that has said goodbye", async () => {
+    const { nodes, a, b } = await cluster({ nodes: 3 });
+    const c = nodes[2];
+    if (c === undefined) throw new Error("there is no third node");
+    const size = 48 * MIB;
+    const origin = await sender(size);
+    const tunnel = await clientAt(a, origin.port, 2);
+    const second = await poll(() => [b, c].find(hasLink), 5_000, "the second link", 5);
+    const third = second === b ? c : b;
+    let isClosing = false;
+    let isCut = false;
+    const made = download((bytes) => {
+      if (!isClosing) void tunnel.close({ drainMs: 60_000 });
+      isClosing = true;
+      const isGone = third.hub.statistics.routes === 0;
+      if (!isGone || isCut || bytes === size) return;
+      isCut = true;
+      const carrier = a.hub.statistics.relays > 0 ? a : second;
+      carrier.clientProxy.isRefusing = true;
+      carrier.clientProxy.cutAll();
+    });
+    await visit(third, made);
+    expect(await within(made.done, 20_000, "the download")).toBe(seededSha256(7, size));
+    expect(isCut).toBe(true);
+  });
+
   it("brings an upload through while the client's hub is killed", async () => {
     const { a, b } = await cluster({ nodes: 3, alternative: "node-3" });
     const size = 48 * MIB;

@@ -208,6 +208,41 @@ describe("RemoteSession", () => {
     expect(session.isDetached).toBe(true);
   });
 
+  it("ends two seconds after its way has gone when its client has left", async () => {
+    const { hubs, remote, closed } = start({ "node-1": "granted" });
+    remote.seek();
+    await turns();
+    hubs.resume(1);
+    remote.left();
+    await turns(60_000);
+    expect(closed).toEqual([]);
+    hubs.answers.clear();
+    hubs.lose();
+    await turns(1_999);
+    expect(closed).toEqual([]);
+    await turns(1);
+    expect(closed.map(({ code }) => code)).toEqual(["DPX_CLIENT_AWAY"]);
+  });
+
+  it("goes on over the other link of a client that has left, and waits for one that holds a name again", async () => {
+    const { hubs, remote, closed, session } = start({ "node-1": "granted", "node-3": "granted" });
+    remote.seek();
+    await turns();
+    hubs.resume(1);
+    remote.left();
+    hubs.answers.delete("node-1");
+    hubs.lose();
+    await turns();
+    hubs.resume(2);
+    await turns(10_000);
+    expect([hubs.paths.map(({ path }) => path.nodeId), session.isLive]).toEqual([["node-1", "node-3"], true]);
+    hubs.answers.clear();
+    hubs.lose();
+    remote.moved({ ...PLACE, epoch: 5 });
+    await turns(10_000);
+    expect(closed).toEqual([]);
+  });
+
   it("ends with its client, and looks for no way then", async () => {
     const { hubs, remote, closed } = start({ "node-1": "granted" });
     remote.seek();
