@@ -142,15 +142,19 @@ export class OwnEndpoints {
       refuseSocket(socket, asDuplexityError(error));
       return;
     }
-    this.#sockets.add(socket);
-    socket.on("error", ignore);
+    this.#track(socket);
     const giveUp = this.#turns.run(() => {
+      socket.off("close", giveUp);
       if (!socket.destroyed) begin();
     });
-    socket.once("close", () => {
-      this.#sockets.delete(socket);
-      giveUp();
-    });
+    socket.once("close", giveUp);
+  }
+
+  /** Apart from what begins: its listener lives as long as the socket, and so would a request's head that it knew. */
+  #track(socket: Socket): void {
+    this.#sockets.add(socket);
+    socket.on("error", ignore);
+    socket.once("close", () => this.#sockets.delete(socket));
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {

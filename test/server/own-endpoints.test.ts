@@ -5,6 +5,8 @@ import { createServer as createHttpServer, type IncomingMessage, request } from 
 import { connect, createServer, type Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { describe, expect, it } from "vitest";
 import { forwardedField } from "../../src/server/forwarded-proof.ts";
 import { closeWithSockets, listen } from "../support/sockets.ts";
@@ -67,5 +69,31 @@ describe("OwnEndpoints", () => {
       await turn();
     }
     expect(seen).toEqual([0, 1, 2, 3]);
+  });
+
+  it("does not keep what was read before it took a socket for as long as the socket lives", async () => {
+    const { own } = await startHub(stage);
+    const taken: Socket[] = [];
+    const server = createServer((socket) => taken.push(socket));
+    closeWithSockets(stage, server);
+    const client = connect(await listen(server), "127.0.0.1").on("error", () => {});
+    await poll(() => taken.length === 1, 5_000, "the connection", 2);
+    const [socket] = taken;
+    if (socket === undefined) throw new Error("There is none");
+    const takeWithHead = (): WeakRef<Buffer> => {
+      const head = Buffer.from("GET / HT");
+      own.take(socket, head);
+      return new WeakRef(head);
+    };
+    const kept = takeWithHead();
+    await once(socket, "resume");
+    setFlagsFromString("--expose-gc");
+    const collectGarbage: () => void = runInNewContext("gc");
+    for (let turns = 0; turns < 10; turns += 1) await turn();
+    collectGarbage();
+    expect(kept.deref()).toBeUndefined();
+    // It is the beginning of a request all the same.
+    client.write("TP/1.1\r\nHost: test\r\n\r\n");
+    expect(String(await once(client, "data"))).toContain("This is a duplexity server");
   });
 });
