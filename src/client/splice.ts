@@ -39,6 +39,8 @@ export class Splice implements StreamHandler {
   #hasTargetEnded = false;
   /** Bytes given to the socket since it is connected: what may have reached the target. */
   #deliveredBytes = 0;
+  /** Whether the target was given something after the last byte that came from it. */
+  #isUnanswered = false;
   /** Bytes written to the socket whose credit is not given back yet. */
   #owedBytes = 0;
 
@@ -84,6 +86,7 @@ export class Splice implements StreamHandler {
     }
     if (this.#isAccepted) this.#deliveredBytes += length;
     this.#owedBytes += length;
+    this.#isUnanswered = true;
     const socket = this.#socket;
     socket.write(chunk);
     if (socket.writableLength === 0) this.#giveCredit();
@@ -118,6 +121,7 @@ export class Splice implements StreamHandler {
   }
 
   #read(length: number): boolean {
+    this.#isUnanswered = false;
     const chunk = this.#buffer.take(length, this.#stream.sendCredit - length);
     if (this.#hasEnded) return true;
     if (this.#stream.write(chunk)) return true;
@@ -129,8 +133,11 @@ export class Splice implements StreamHandler {
   #targetEnded(): void {
     this.#hasTargetEnded = true;
     // Over HTTP an answer may end with the connection, and nothing that is sent after it will be answered.
-    if (this.#target.protocol === "http") this.#socket.end();
+    const isHttp = this.#target.protocol === "http";
+    if (isHttp) this.#socket.end();
     this.#finish(END);
+    // It crossed the target's end, which alone does not say whether it was delivered: who waits for an answer asks that.
+    if (isHttp && this.#isUnanswered && this.#ending === null) this.abort("DPX_TARGET_CLOSED");
   }
 
   #targetFailed(error: Error): void {

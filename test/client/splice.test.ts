@@ -171,6 +171,20 @@ describe("Splice", () => {
     await closed;
   });
 
+  it("tells at once what reached a target that ends without a word on it", async () => {
+    const { target } = await spliced("http");
+    stream.handler.onData(Buffer.from("first"));
+    await once(target, "data");
+    target.write("answer");
+    await stream.until(({ text }) => text === "answer");
+    stream.handler.onData(Buffer.from("second"));
+    target.end();
+    await stream.until(({ wasReset }) => wasReset !== null);
+    expect(stream.wasReset).toEqual({ code: "DPX_TARGET_CLOSED", deliveredBytes: 11 });
+    expect(stream.calls.slice(-2)).toEqual(["end", "reset"]);
+    await closed;
+  });
+
   it("delivers an answer that waits for credit before it tells that the target closed", async () => {
     const { target } = await spliced("http");
     stream.hasCredit = false;

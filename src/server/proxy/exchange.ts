@@ -286,6 +286,8 @@ export class Exchange implements OriginUser, Searcher {
     const isUndelivered = deliveredBytes !== null && deliveredBytes <= origin.requestStart;
     const lost = { isReused: origin.isReused, isUndelivered, canReplay };
     if (this.#attempts.mayFollowReset(error.code, lost)) this.#sendAgain();
+    // Not closed before it was used: what it has of the request is lost.
+    else if (error.code === "DPX_TARGET_CLOSED" && !isUndelivered) this.#fail("DPX_TARGET_BROKE");
     else this.#fail(visitorCode(error.code));
   }
 

@@ -64,6 +64,11 @@ export class Splice implements StreamHandler {
 
   onReset(error: DuplexityError): void {
     this.#isReset = true;
+    if (this.#hasOriginEnded && error.code === "DPX_TARGET_CLOSED") {
+      // The visitor has all there is, or is about to; what it still says goes nowhere.
+      this.#socket.resume();
+      return;
+    }
     this.#error = error;
     breakSocket(this.#socket);
   }

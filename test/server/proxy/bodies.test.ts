@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { seededChunks, sha256 } from "../../support/seeded.ts";
 import { closeWithSockets, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
@@ -304,6 +304,32 @@ describe("an upgrade", () => {
     await at.settled();
     expect(at.routes.streams[0]?.resetCode).toBe(null);
     expect(at.proxy.statistics.idleStreams).toBe(0);
+  });
+
+  it("brings its visitor all there is when its target ends while something more comes for it", async () => {
+    const at = await startProxy(stage);
+    const tail = "t".repeat(100_000);
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.once("data", () => socket.write(SWITCHED));
+      socket.on("end", () => socket.end(tail));
+    });
+    at.routes.register(HOST, origin.port);
+    const peer = await at.visitor();
+    peer.write(UPGRADE);
+    await readAnswer(peer);
+    const [used] = at.routes.streams;
+    if (used === undefined) throw new Error("No stream");
+    const { handler } = used;
+    const onEnd = handler.onEnd.bind(handler);
+    vi.spyOn(handler, "onEnd").mockImplementation(() => {
+      onEnd();
+      used.kill("DPX_TARGET_CLOSED", used.deliveredBytes);
+    });
+    used.socket.end();
+    expect(await peer.readAll()).toBe(tail);
+    expect(peer.error).toBeNull();
+    peer.end();
+    await at.settled();
   });
 
   it("that the target declines is an ordinary request, and the next one follows", async () => {

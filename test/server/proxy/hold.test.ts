@@ -314,6 +314,19 @@ describe("a request whose stream dies", () => {
     expect(origin.heads.length).toBe(2);
   });
 
+  it("breaks with that word, and is not sent again, when it was delivered", async () => {
+    const at = await startProxy(stage);
+    const { origin, peer } = await warm(at);
+    origin.silent = true;
+    peer.write(POST);
+    await poll(() => origin.heads.length === 2, 5_000, "the request", 2);
+    const [used] = at.routes.streams;
+    used?.handler.onEnd();
+    used?.kill("DPX_TARGET_CLOSED", used.deliveredBytes);
+    expect((await readAnswer(peer)).fields.get("duplexity-error")).toBe("DPX_TARGET_BROKE");
+    expect([origin.heads.length, at.routes.streams.length]).toEqual([2, 1]);
+  });
+
   it("waits for that word for as long as the link is away", async () => {
     const at = await startProxy(stage, { limits: { holdTimeoutMs: 2 * TARGET_END_GRACE_MS } });
     const { origin, peer } = await warm(at);
