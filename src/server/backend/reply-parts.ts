@@ -12,7 +12,7 @@ export interface ReplyPart {
 
 /** Bytes of a part: as base64, and in its envelope, they are a message. */
 const PART_BYTES = 184_320;
-/** Of one reply. Some 500 bytes for each client of a hub that is as full as may be. */
+/** Of one reply: 500 bytes and more for each client of a hub with as many as it takes unless told otherwise. */
 const MAX_PARTS = 32;
 /** Nodes whose parts are kept at once. */
 const MAX_NODES = 1_024;

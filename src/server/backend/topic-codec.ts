@@ -26,8 +26,8 @@ import {
 
 const { field, oneOfReader, arrayReader, readObject, readName, readProse, readWord, readClientId } = checked;
 
-/** Clients in one reply; a hub that has more says so by failing. */
-const MAX_REACHED = 10_000;
+/** Clients in one reply: more than its bytes have room for, so that a hub that has too many says so by failing. */
+const MAX_REACHED = 120_000;
 const MAX_PIPES = 1_024;
 
 /** What travels: who sent it, and what. */

@@ -107,7 +107,7 @@ export function describeTopics(name: string, make: () => Promise<readonly [Topic
     });
 
     it("brings replies that are longer than one message", async () => {
-      const clients = Array.from({ length: 8_000 }, (_, index) => ({
+      const clients = Array.from({ length: 12_000 }, (_, index) => ({
         ...{ clientId: `client-${index}`, user: "bén@ci", hub: "node-1", pipes: [`cat-${index}.tunnel.example.test`] },
       }));
       const reply: WebSocketsReply = { kind: "user", clients };
