@@ -54,6 +54,10 @@ export class RemoteSession implements SessionHolder {
   #leftTimer: NodeJS.Timeout | undefined;
   /** Ends the search that runs; null: none runs. */
   #search: AbortController | null = null;
+  /** Whether that search began while there was a way: it asks only the hub that the registry names. */
+  #isFollowing = false;
+  /** Hubs that have said no in the attempt that runs, or ran last. */
+  readonly #refusals = new Set<string>();
   #isReleased = false;
   #wasLive = false;
   /** The node of the way that it took last. */
@@ -97,7 +101,11 @@ export class RemoteSession implements SessionHolder {
     this.place = place;
     if (this.#isReleased) return;
     if (!isNews) {
-      this.#wake();
+      // Another name, or the same one anew: no reason to disturb a RESUME that is under way.
+      if (!this.session.isDetached) return;
+      // The client came after the question, and another hub may be silent for the rest of the attempt.
+      if (this.#refusals.has(place.nodeId)) this.#stop();
+      else this.#wake();
       this.seek();
       return;
     }
@@ -136,7 +144,8 @@ export class RemoteSession implements SessionHolder {
       return;
     }
     this.#awaitLeft();
-    this.#wake();
+    if (this.#isFollowing) this.#stop();
+    else this.#wake();
     this.seek(error.code === "DPX_LINK_QUEUE" ? CONGESTED_RETRY_MS : 0);
   }
 
@@ -155,6 +164,7 @@ export class RemoteSession implements SessionHolder {
     if (this.#search !== null || this.#isReleased || this.session.isClosed) return;
     const search = new AbortController();
     this.#search = search;
+    this.#isFollowing = this.session.isLive;
     void this.#seek(search.signal, afterMs).finally(() => {
       if (this.#search === search) this.#search = null;
     });
@@ -204,6 +214,7 @@ export class RemoteSession implements SessionHolder {
     signal.addEventListener("abort", end, { once: true });
     const timer = setTimeout(end, ATTEMPT_MS);
     const inquiry: Inquiry = { found: null, attempt };
+    this.#refusals.clear();
     const ask = (nodeIds: readonly string[]): Promise<boolean>[] => nodeIds.map((nodeId) => this.#ask(nodeId, inquiry));
     const asked = ask(first);
     if (!this.#wasLive || silent !== null) {
@@ -243,6 +254,7 @@ export class RemoteSession implements SessionHolder {
       inquiry.attempt.abort(new DuplexityError("DPX_CANCELLED", "Another way was found"));
       return true;
     } catch (error) {
+      if (!signal.aborted) this.#refusals.add(nodeId);
       log("debug", `No way to ${this.place.clientId} over ${nodeId}: ${asDuplexityError(error).message}`);
       return false;
     }

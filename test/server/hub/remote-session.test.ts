@@ -208,6 +208,46 @@ describe("RemoteSession", () => {
     expect(session.isDetached).toBe(true);
   });
 
+  it("is not disturbed while its RESUME is under way by more names that its client registers at the same hub", async () => {
+    const { hubs, remote, session } = start({ "node-1": "granted" });
+    remote.seek();
+    await turns();
+    for (const hostname of ["cat2.test", "cat3.test"]) {
+      remote.moved({ ...PLACE, hostname, epoch: 9 });
+      await turns(300);
+    }
+    expect([hubs.asked, hubs.paths.length]).toEqual([["node-1"], 1]);
+    hubs.resume(1);
+    expect(session.isLive).toBe(true);
+  });
+
+  it("asks a hub again that has said no when its client registers there, while another one says nothing", async () => {
+    const { hubs, remote, session } = start({ "node-2": "silent" });
+    remote.seek();
+    await turns();
+    hubs.answers.set("node-1", "granted");
+    remote.moved({ ...PLACE, epoch: 5 });
+    await turns();
+    expect(hubs.asked).toEqual(["node-1", "node-2", "node-3", "node-1"]);
+    hubs.resume(1);
+    expect(session.isLive).toBe(true);
+  });
+
+  it("asks all others at once when its way goes while it waits for the hub to which its client moves", async () => {
+    const { hubs, remote, session } = start({ "node-1": "granted", "node-2": "silent", "node-3": "granted" });
+    remote.seek();
+    await turns();
+    hubs.resume(1);
+    remote.moved({ ...PLACE, nodeId: "node-2", epoch: 5 });
+    await turns();
+    hubs.answers.delete("node-1");
+    hubs.lose();
+    await turns();
+    expect(hubs.paths.map(({ path }) => path.nodeId)).toEqual(["node-1", "node-3"]);
+    hubs.resume(2);
+    expect(session.isLive).toBe(true);
+  });
+
   it("ends two seconds after its way has gone when its client has left", async () => {
     const { hubs, remote, closed } = start({ "node-1": "granted" });
     remote.seek();
