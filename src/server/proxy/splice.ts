@@ -2,7 +2,7 @@
 // and waits for its own reader; a stream that breaks resets the socket, so that no reader takes it for an end.
 
 import type { DuplexityError, Stream, StreamHandler } from "../../protocol/index.ts";
-import type { VisitorSocket } from "./options.ts";
+import { LINGER_TIMEOUT_MS, type VisitorSocket } from "./options.ts";
 
 /** Called once, when both sides are over. `error`: why the stream was reset, null when it ended well or the visitor left. */
 export type SpliceEnd = (error: DuplexityError | null) => void;
@@ -19,6 +19,7 @@ export class Splice implements StreamHandler {
   #hasOriginEnded = false;
   #error: DuplexityError | null = null;
   #isReset = false;
+  #lingerTimer: NodeJS.Timeout | undefined;
 
   /** Takes both over: the caller has removed its listeners and paused the socket. Call `start` in the same turn. */
   constructor(socket: VisitorSocket, stream: Stream, onEnd: SpliceEnd) {
@@ -65,12 +66,22 @@ export class Splice implements StreamHandler {
   onReset(error: DuplexityError): void {
     this.#isReset = true;
     if (this.#hasOriginEnded && error.code === "DPX_TARGET_CLOSED") {
-      // The visitor has all there is, or is about to; what it still says goes nowhere.
-      this.#socket.resume();
+      this.#linger();
       return;
     }
     this.#error = error;
     breakSocket(this.#socket);
+  }
+
+  /** The visitor gets all there is; what it still says goes nowhere, and not for long. */
+  #linger(): void {
+    const socket = this.#socket;
+    const cutLater = (): void => {
+      this.#lingerTimer = setTimeout(() => socket.destroy(), LINGER_TIMEOUT_MS);
+    };
+    socket.resume();
+    if (socket.writableFinished) cutLater();
+    else socket.once("finish", cutLater);
   }
 
   #sendUp(chunk: Buffer): void {
@@ -91,6 +102,7 @@ export class Splice implements StreamHandler {
   }
 
   #close(): void {
+    clearTimeout(this.#lingerTimer);
     if (!this.#isReset && !(this.#hasVisitorEnded && this.#hasOriginEnded)) {
       this.#isReset = true;
       this.#stream.reset("DPX_VISITOR_GONE");
