@@ -268,11 +268,7 @@ export class FirstLink {
     this.#isConnecting = true;
     this.#isSeeking = true;
     const isServing = (): boolean => before.hasLink && before.hasControl;
-    // The one with the second link comes last: the attempt costs that link its control socket.
-    const isFound =
-      (await this.#handOver.seek(false)) ||
-      (isServing() && (await this.#dialAgain())) ||
-      (isServing() && (await this.#handOver.seek(true)));
+    const isFound = (await this.#handOver.seek()) || (isServing() && (await this.#dialAgain()));
     this.#isSeeking = false;
     if (isFound && this.#uplink !== before)
       before.abort(new DuplexityError("DPX_LINK_LOST", "Another hub takes all pipes"));
@@ -330,7 +326,7 @@ export class FirstLink {
   async #establish(uplink = this.#uplink, isPartial = this.#wasUp): Promise<void> {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const registration = await uplink.establish(attempt.signal, isPartial);
+    const registration = await uplink.establish(attempt.signal, { isPartial, first: this.#missing.pipes });
     if (uplink !== this.#uplink) this.#replaceUplink(uplink);
     // There may have been no way to say it before.
     if (this.#goodbye !== null) this.#uplink.sayGoodbye(this.#goodbye);

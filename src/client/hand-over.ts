@@ -45,14 +45,15 @@ export class HandOver {
   }
 
   /**
-   * Looks for another hub that takes all pipes, at once. Answers whether there is one. Never rejects.
-   *
-   * @param taken Whether to try the one to which the second link leads, and no other.
+   * Looks for another hub that takes all pipes, at once. Answers whether there is one. Not where the second link leads: the
+   * attempt would cost that link its control socket, and visitors would wait for it. Never rejects.
    */
-  seek(taken: boolean): Promise<boolean> {
+  seek(): Promise<boolean> {
     const second = this.#options.taken()?.href;
-    const isMeant = ({ href }: URL): boolean => (href === second) === taken;
-    return this.#tryAll(this.#others().filter(isMeant), false);
+    return this.#tryAll(
+      this.#others().filter(({ href }) => href !== second),
+      false,
+    );
   }
 
   /** The old link is lost already, or other hubs are known now. */

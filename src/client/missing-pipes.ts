@@ -29,6 +29,10 @@ export class MissingPipes {
     this.#options = options;
   }
 
+  get pipes(): readonly SealedPipe[] {
+    return this.#refused.map(({ pipe }) => pipe);
+  }
+
   has(pipe: SealedPipe): boolean {
     return this.#refused.some((refused) => refused.pipe === pipe);
   }

@@ -49,9 +49,16 @@ export interface UplinkOptions extends TunnelUplinkOptions {
   onDrain(): void;
 }
 
-interface Attempt {
-  readonly signal: AbortSignal;
+/** What a dial is for. */
+export interface DialAim {
+  /** Whether a hub that refuses some of the pipes is of use for the others. */
   readonly isPartial: boolean;
+  /** Those that other hubs have refused: a hub that does so as well has not taken the others over by then. @default none */
+  readonly first?: readonly SealedPipe[];
+}
+
+interface Attempt extends DialAim {
+  readonly signal: AbortSignal;
 }
 
 const DIAL_TIMEOUT_MS = 10_000;
@@ -118,11 +125,10 @@ export class Uplink {
    * Dials what is missing, at another hub when this one sends it there. Answers what the server registered, or null when the
    * link was there all the time.
    *
-   * @param isPartial Whether a hub that refuses some of the pipes is of use for the others.
    * @throws {DuplexityError} `DPX_SERVER_UNREACHABLE`, or with what the server refused it.
    */
-  establish(signal: AbortSignal, isPartial = false): Promise<Registration | null> {
-    const attempt = { signal, isPartial };
+  establish(signal: AbortSignal, aim: DialAim = { isPartial: false }): Promise<Registration | null> {
+    const attempt = { signal, ...aim };
     return followRedirects(this.#options.servers, signal, (redirects) => this.#establish(redirects, attempt));
   }
 
@@ -242,7 +248,7 @@ export class Uplink {
 
   async #openLink(control: Control, discovery: DiscoveryResponse, attempt: Attempt): Promise<Registration> {
     const { sessions, credential } = this.#options;
-    const { signal, isPartial } = attempt;
+    const { signal, isPartial, first = [] } = attempt;
     const before = this.#link;
     const pipes = this.#pipes.open;
     checkGates(pipes, discovery);
@@ -262,7 +268,7 @@ export class Uplink {
         url,
         authorization: await credential.authorize(url),
         ticket: discovery.ticket,
-        request: dialRequest(pipes, { ...this.#options, isPartial }),
+        request: dialRequest(inOrder(pipes, first), { ...this.#options, isPartial }),
         timeoutMs: DIAL_TIMEOUT_MS,
         signal,
       });
@@ -335,4 +341,10 @@ export class Uplink {
     }
     this.#options.onLost(error);
   }
+}
+
+/** `pipes`, and of these the ones in `first` before the others. */
+function inOrder(pipes: readonly SealedPipe[], first: readonly SealedPipe[]): readonly SealedPipe[] {
+  const isFirst = (pipe: SealedPipe): boolean => first.includes(pipe);
+  return [...pipes.filter(isFirst), ...pipes.filter((pipe) => !isFirst(pipe))];
 }

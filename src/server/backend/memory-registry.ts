@@ -83,7 +83,7 @@ export class MemoryRegistry implements Registry {
     };
     this.#put({ record, hasLeft: false });
     this.#notify(hostname, record);
-    const isReplacing = old !== undefined && entry?.hasLeft === false && old.clientId !== registration.clientId;
+    const isReplacing = old !== undefined && entry?.hasLeft === false && !keepsEpoch;
     return { status: "registered", record, replaced: isReplacing ? old : null };
   }
 

@@ -90,8 +90,8 @@ end
  * clock is not set back by more than the loss took, and the node's own memory (the floor) covers that for the names that
  * live.
  *
- * Answers `absent`; or `taken`, owner's name, since; or `registered`, now, record, the record before if it was another
- * client's that had not left.
+ * Answers `absent`; or `taken`, owner's name, since; or `registered`, now, record, the record before if it was of another
+ * client or node and had not left.
  */
 export const REGISTER = scriptOf(`${PRELUDE}${WRITE}
 local old, before = read(KEYS[2])
@@ -99,10 +99,11 @@ if not old and ARGV[5] ~= "new" then return {"absent"} end
 if old and old.isHeld and old.owner ~= ARGV[6] then return {"taken", old.ownerName, old.since} end
 local isSame = isLive(old) and old.client == ARGV[8]
 local epoch = math.max(now, tonumber(ARGV[4]) + 1, old and old.epoch + 1 or 1)
-if isSame and old.node == ARGV[9] then epoch = old.epoch end
+local keepsEpoch = isSame and old.node == ARGV[9]
+if keepsEpoch then epoch = old.epoch end
 write(KEYS[2], 6, epoch, isSame and old.since or text(now), tonumber(ARGV[2]), tonumber(ARGV[3]), "0")
 local after = redis.call("HMGET", KEYS[2], unpack(fields))
-if isLive(old) and not isSame then return {"registered", text(now), after, before} end
+if isLive(old) and not keepsEpoch then return {"registered", text(now), after, before} end
 return {"registered", text(now), after}`);
 
 /**

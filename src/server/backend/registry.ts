@@ -36,7 +36,10 @@ export type RegisterResult =
   | {
       readonly status: "registered";
       readonly record: RegistryRecord;
-      /** The same owner's client that held it until now: its session is to be ended with DPX_REPLACED. */
+      /**
+       * Who held it until now, and had not said goodbye: another client of the same owner, whose session is to be ended with
+       * DPX_REPLACED, or the same client over another node.
+       */
       readonly replaced: RegistryRecord | null;
     }
   | { readonly status: "taken"; readonly ownerName: string; readonly since: number };

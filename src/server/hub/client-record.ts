@@ -25,6 +25,8 @@ export class ClientRecord {
   link: SessionLink | null = null;
   session: Session | null = null;
   held: readonly HeldPipe[] = [];
+  /** What it held here until it got the names over another hub: if that one refuses it the others, they come back. */
+  moved: readonly HeldPipe[] = [];
   /** Hostnames that its newest dialer asks for and does not hold yet, or that it gave up with its goodbye. */
   wanted: readonly string[] = [];
   /** A dialer of its first link registers its pipes at this moment: the others hear of the names before there is a link. */
@@ -60,10 +62,10 @@ export class ClientRecord {
     return this.control !== null || this.link !== null;
   }
 
-  /** Hostnames that it holds, asks for, or has just given up. */
+  /** Hostnames that it holds, asks for, has just given up, or has over another hub by now. */
   get hostnames(): readonly string[] {
-    const held = this.held.map(({ hostname }) => hostname);
-    return [...held, ...this.wanted.filter((hostname) => !held.includes(hostname))];
+    const known = [...this.held, ...this.moved].map(({ hostname }) => hostname);
+    return [...new Set([...known, ...this.wanted])];
   }
 
   /** Runs `work` after what came before it: two dialers must not undo each other's registrations. */

@@ -78,6 +78,7 @@ export class Dials {
     const { registrar, lives, links } = this.#options;
     const before = client.held;
     client.held = outcome.pipes;
+    client.moved = [];
     for (const record of outcome.replaced) lives.replaced(record, client);
     this.#tell(client, [
       ...outcome.pipes.map((pipe) => ({ status: "registered", ...pipe }) as const),

@@ -38,6 +38,7 @@ export class Lives {
     return client.inTurn(async () => {
       const closed = client.held.filter(isMeant);
       client.held = client.held.filter((pipe) => !isMeant(pipe));
+      client.moved = client.moved.filter((pipe) => !isMeant(pipe));
       await this.#options.registrar.release(client, closed, "left");
       return closed.map(({ name }) => name);
     });
@@ -90,11 +91,8 @@ export class Lives {
   lostName(client: ClientRecord, hostname: string, current: RegistryRecord | null): void {
     if (current?.ownerId === client.identity.ownerId && current.clientId === client.clientId) {
       // The name was given back to it over another hub, or it has come to another one: what is said here is only old.
-      const isHere = current.nodeId === this.#options.nodeId;
-      const others = client.held.filter((pipe) => pipe.hostname !== hostname);
-      client.held = isHere ? withEpoch(client.held, current) : others;
-      // A link that is left here is still found by the name, whoever is to be ended by it.
-      if (!isHere && !client.wanted.includes(hostname)) client.wanted = [...client.wanted, hostname];
+      if (current.nodeId === this.#options.nodeId) client.held = withEpoch(client.held, current);
+      else moveAway(client, hostname);
       this.dropIfUnused(client);
       return;
     }
@@ -106,6 +104,16 @@ export class Lives {
     const reason = `${hostname} is not registered for this client any more`;
     this.#options.log("warn", `${client.clientId}: ${reason}`);
     void this.end(client, new DuplexityError("DPX_EPOCH_STALE", reason));
+  }
+
+  /** A name that the client had got over another hub is its own over this one again: that hub has refused it the others. */
+  regained(client: ClientRecord, record: RegistryRecord): void {
+    const { hostname, epoch } = record;
+    const pipe = client.moved.find((moved) => moved.hostname === hostname);
+    if (pipe === undefined || record.ownerId !== client.identity.ownerId) return;
+    client.moved = client.moved.filter((moved) => moved !== pipe);
+    if (client.isLeaving) void this.#options.registrar.release(client, [record], "left");
+    else client.held = [...client.held.filter((held) => held.hostname !== hostname), { ...pipe, epoch }];
   }
 
   /**
@@ -176,16 +184,16 @@ export class Lives {
     this.#endReplaced(client, `${record.hostname} was opened by another client of the same owner`);
   }
 
-  /** A name that a sister took, and was refused with, is this client's again. */
+  /** A name that was taken by a client that was refused is back with whoever had it. */
   async givenBack(record: RegistryRecord): Promise<void> {
     const { clientId, hostname, epoch, nodeId } = record;
+    // Its own hub hears of it at the next renewal.
+    if (nodeId !== this.#options.nodeId) return;
     const client = this.#options.clients.get(clientId);
     if (client?.held.some((pipe) => pipe.hostname === hostname) === true) {
       client.held = withEpoch(client.held, record);
       return;
     }
-    // Its own hub hears of it at the next renewal.
-    if (nodeId !== this.#options.nodeId) return;
     // It left while it was being undone: no visitor is to wait for it.
     await this.#options.registry.remove(hostname, clientId, epoch, "left").catch(() => false);
   }
@@ -214,6 +222,13 @@ export class Lives {
 
 function withEpoch(held: readonly HeldPipe[], { hostname, epoch }: RegistryRecord): readonly HeldPipe[] {
   return held.map((pipe) => (pipe.hostname === hostname ? { ...pipe, epoch } : pipe));
+}
+
+/** A link that is left here is still found by the name, whoever is to be ended by it. */
+function moveAway(client: ClientRecord, hostname: string): void {
+  const isMeant = (pipe: HeldPipe): boolean => pipe.hostname === hostname;
+  client.moved = [...client.moved.filter((pipe) => !isMeant(pipe)), ...client.held.filter(isMeant)];
+  client.held = client.held.filter((pipe) => !isMeant(pipe));
 }
 
 function left(): DuplexityError {

@@ -23,7 +23,7 @@ export function checkOwnerPipes(client: ClientRecord, clients: ClientTable, maxP
   const { ownerId, ownerName } = client.identity;
   const sisters = clients.ofOwner(ownerId);
   let most = client.wanted.length;
-  for (const { held, wanted } of sisters) most += held.length + wanted.length;
+  for (const { held, moved, wanted } of sisters) most += held.length + moved.length + wanted.length;
   // Whoever is far below it is not looked at name by name: a thousand clients of one owner may come back at once.
   if (most <= maxPipes) return;
   // What it holds and does not ask for is given up in the same step.

@@ -12,6 +12,7 @@ import type { Registry, RegistryRecord } from "../backend/registry.ts";
 import type { Route } from "../routes.ts";
 import { checkGate } from "./check-gate.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
+import { FINAL_CODES } from "./final-codes.ts";
 import { routeOf } from "./route-table.ts";
 
 /** Opens and closes public TCP ports; the proxy has them. */
@@ -36,7 +37,7 @@ export interface RegistrarOptions {
   readonly check: (client: ClientRecord, hostname: string) => void;
   /** What a visitor opens. */
   readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
-  /** Another client of the same owner holds a name again, at a new epoch. */
+  /** Whoever lost a name to a client that was refused holds it again, at a new epoch. */
   readonly onGivenBack: (record: RegistryRecord) => Promise<void>;
 }
 
@@ -52,7 +53,7 @@ export type RegisterOutcome =
       readonly pipes: readonly HeldPipe[];
       /** Of the others, if it could be partial. */
       readonly refusals: readonly PipeResult[];
-      /** Records of the same owner's other clients that held one of the names until now. */
+      /** Records of those that held one of the names until now: the owner's other clients, or this one over another hub. */
       readonly replaced: readonly RegistryRecord[];
       /** Takes it all back, for a client that left meanwhile. */
       undo(): Promise<void>;
@@ -96,7 +97,7 @@ export class Registrar {
         // Without a registry each of the others would fail as well, in its own time.
         if (isPartial && failure.code !== "DPX_STORE" && client.ended === null) continue;
         await this.#undo(client, made);
-        return { status: "refused", refusals };
+        return { status: "refused", refusals: refusals.slice(0, MAX_REFUSALS) };
       }
     }
     if (made.length === 0) return { status: "refused", refusals: refusals.slice(0, MAX_REFUSALS) };
@@ -116,7 +117,11 @@ export class Registrar {
   }
 
   /** Gives up those of `pipes` that `client` still holds. Never rejects. */
-  async release(client: ClientRecord, pipes: readonly HeldPipe[], reason: "left" | "lost"): Promise<void> {
+  async release(
+    client: ClientRecord,
+    pipes: readonly Pick<HeldPipe, "hostname" | "epoch">[],
+    reason: "left" | "lost",
+  ): Promise<void> {
     for (const { hostname, epoch } of pipes) {
       // A registry that cannot be reached frees the name by itself when the lease ends.
       await this.#options.registry.remove(hostname, client.clientId, epoch, reason).catch(() => false);
@@ -192,15 +197,18 @@ export class Registrar {
     }
   }
 
-  /** What the client held before stays its own; what it took from a sister goes back; the rest is free again. */
+  /** What the client held before stays its own; what it took goes back to its sister or its other hub; the rest is free. */
   async #undo(client: ClientRecord, made: readonly Made[]): Promise<void> {
-    const { registry } = this.#options;
+    const { clientId } = client;
+    const isGoing = client.isLeaving || (client.ended !== null && FINAL_CODES.has(client.ended.code));
     for (const { record, replaced } of made) {
       const { hostname, epoch } = record;
       const isOld = client.held.some((pipe) => pipe.hostname === hostname && pipe.epoch === epoch);
       if (isOld) continue;
-      if (replaced === null) await registry.remove(hostname, client.clientId, epoch, "left").catch(() => false);
-      else await this.#giveBack(record, replaced);
+      const isFromSister = replaced !== null && replaced.clientId !== clientId;
+      const isFromOtherHub = replaced !== null && !isFromSister && !isGoing;
+      if (isFromSister || (isFromOtherHub && replaced.state === "up")) await this.#giveBack(record, replaced);
+      else await this.release(client, [record], isFromOtherHub ? "lost" : "left");
     }
   }
 

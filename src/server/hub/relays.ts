@@ -111,7 +111,9 @@ export class Relays {
 
   onRecord(record: RegistryRecord): void {
     const client = this.#options.clients.get(record.clientId);
-    if (client !== null && record.nodeId !== this.#options.nodeId) {
+    const isHere = record.nodeId === this.#options.nodeId;
+    if (client !== null && isHere) this.#options.lives.regained(client, record);
+    if (client !== null && !isHere) {
       this.#passOn(client, record);
       const isNewer = client.held.some(({ hostname, epoch }) => hostname === record.hostname && epoch < record.epoch);
       if (isNewer) this.#options.lives.lostName(client, record.hostname, record);

@@ -89,10 +89,10 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
         expect((await registry.locate("cat1.test"))?.epoch).toBeGreaterThan(first.epoch);
       });
 
-      it("raises the epoch when the same client comes over another node", async () => {
+      it("raises the epoch when the same client comes over another node, and says over which it was", async () => {
         const first = await registered(cat());
         const result = await registry.register(cat({ nodeId: "node-2" }));
-        expect(result).toMatchObject({ record: { since: first.since }, replaced: null });
+        expect(result).toMatchObject({ record: { since: first.since }, replaced: first });
         expect((await registry.locate("cat1.test"))?.epoch).toBeGreaterThan(first.epoch);
       });
 

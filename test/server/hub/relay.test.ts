@@ -4,16 +4,19 @@ import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
 import { forward, newClientKey, type Tunnel } from "../../../src/client/index.ts";
 import { DuplexityError, type Stream, type StreamHandler } from "../../../src/protocol/index.ts";
+import type { Registry } from "../../../src/server/backend/index.ts";
 import { seededBytes, seededSha256, sha256 } from "../../support/seeded.ts";
 import { useStage } from "../../support/stage.ts";
 import { startTcpOrigin } from "../../support/tcp-origin.ts";
 import { deferred, poll, within } from "../../support/wait.ts";
 import { type Cluster, type ClusterNode, type ClusterOptions, SECRET, startCluster } from "./cluster.ts";
+import { HandClient } from "./stage.ts";
 import { TokenBook } from "./token-book.ts";
 
 const stage = useStage();
 const HOST = "cat1.test";
 const ADMIN = new TokenBook().person("ana", { isAdmin: true });
+const HAND_KEY = newClientKey();
 const MIB = 1_048_576;
 
 interface Download {
@@ -74,6 +77,20 @@ async function cluster(
   const [a, b] = made.nodes;
   if (a === undefined || b === undefined) throw new Error("a cluster has two nodes");
   return { ...made, a, b };
+}
+
+/** From now on `hostname` is refused at those nodes. Answers a list of the nodes that refused it, which grows. */
+function refuseAt(registry: Registry, hostname: string, nodeIds: readonly string[]): string[] {
+  const refused: string[] = [];
+  const register = registry.register.bind(registry);
+  const spy = vi.spyOn(registry, "register").mockImplementation(async (registration) => {
+    const { nodeId } = registration;
+    if (registration.hostname !== hostname || !nodeIds.includes(nodeId)) return register(registration);
+    refused.push(nodeId);
+    throw new DuplexityError("DPX_TCP_PORTS", "There are no TCP ports here");
+  });
+  stage.defer(() => spy.mockRestore());
+  return refused;
 }
 
 /** Sends `size` seeded bytes to whoever connects. */
@@ -366,6 +383,49 @@ describe("Hub in a cluster", () => {
     await once(tunnel, "reconnect");
     expect(tunnel.status.state).toBe("up");
   });
+
+  it("gives a name back to its client's other hub when it refuses another of its names", async () => {
+    const { registry, a, b } = await cluster({ renewEveryMs: 100 });
+    const [client, late] = [a, b].map(({ url }) => new HandClient(stage, url, { clientId: "client-1", key: HAND_KEY }));
+    if (client === undefined || late === undefined) throw new Error("there are two nodes");
+    await client.up("cat1");
+    await poll(() => client.sessions[0]?.isLive, 5_000, "a live session", 2);
+    refuseAt(registry, "dog1.test", ["node-2"]);
+    expect(await late.up("cat1", "dog1")).toMatchObject({ pipes: [{ status: "refused", name: "dog1" }] });
+    expect(await registry.locate(HOST)).toMatchObject({ nodeId: "node-1", state: "up", epoch: 3 });
+    for (const node of [a, b]) await visit(node, download());
+    expect(await registry.locate("dog1.test")).toBeNull();
+    // Its hub has heard of the new epoch, and can give the name up by it.
+    const renewals = vi.spyOn(registry, "renewAll").mock.calls;
+    const isRenewed = (): boolean => renewals.some(([held]) => held[0]?.epoch === 3);
+    await poll(isRenewed, 5_000, "the renewal", 5);
+    client.control?.send({ type: "clientDisconnectRequest", clientId: client.clientId, reason: "" });
+    await poll(async () => (await registry.locate(HOST)) === null, 5_000, "the name to be free", 5);
+  });
+
+  it.each([1, 2] as const)(
+    "serves on what it has, over %i links, while every node refuses one of its names",
+    async (links) => {
+      vi.spyOn(Math, "random").mockReturnValue(0);
+      stage.defer(() => vi.restoreAllMocks());
+      const { nodes, registry, a } = await cluster({ nodes: 3 });
+      const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
+      const pipes = ["cat1", "dog1"].map((name) => ({ name, target: `http://127.0.0.1:${port}` }));
+      const tunnel = await forward({ server: a.url, pipes, links });
+      stage.defer(() => tunnel.close());
+      await poll(() => nodes.filter(hasLink).length === links, 5_000, "all links", 5);
+      const refused = refuseAt(registry, "dog1.test", ["node-2", "node-3"]);
+      const missing = once(tunnel, "pipe");
+      a.kill();
+      expect(await missing).toMatchObject([{ pipe: { name: "dog1" }, error: { code: "DPX_TCP_PORTS" } }]);
+      const before = await registry.locate(HOST);
+      refused.length = 0;
+      await poll(() => refused.length >= 4, 20_000, "attempts at the others", 5);
+      expect(await registry.locate(HOST)).toMatchObject({ nodeId: before?.nodeId, epoch: before?.epoch, state: "up" });
+      expect(tunnel.status.state).toBe("up");
+      for (const node of nodes.slice(1)) await visit(node, download());
+    },
+  );
 
   it("holds the client's links to two hubs, and a visitor at a third sees neither of them go", async () => {
     const { nodes, a, b } = await cluster({ nodes: 3 });
