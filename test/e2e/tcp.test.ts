@@ -108,7 +108,7 @@ describe("A TCP pipe", () => {
     await expect(startUp(stage, server.url, ["db:tcp://127.0.0.1:5432"])).rejects.toThrow("DPX_TCP_PORTS");
   });
 
-  it("keeps nobody's HTTP pipes down at a node without ports, nor that node's neighbour from going", async () => {
+  it("keeps nobody's HTTP pipes down at nodes without ports, nor their neighbour from going", async () => {
     const redisPort = await startRedis(stage);
     const folder = await stage.folder("nodes");
     const [secret, admin] = [join(folder, "secret"), join(folder, "admin")];
@@ -122,6 +122,7 @@ describe("A TCP pipe", () => {
     };
     const withPorts = await node("--tcp-ports", await tcpPorts(1));
     const without = await node();
+    const other = await node();
     const target = await startHttpOrigin(stage, "hello");
     const pipes = [`cat1:${target.target}`, `db:tcp://127.0.0.1:${redisPort}`];
     const env = { DUPLEXITY_TOKEN: ADMIN_TOKEN };
@@ -138,7 +139,7 @@ describe("A TCP pipe", () => {
     const again = await node("--tcp-ports", await tcpPorts(1));
     const back = await up.process.nextLine("pipeRegistered");
     expect(await redisCli(portOf(String(back.url)), ["GET", "cat"])).toBe("Minka");
-    for (const { port } of [again, without]) {
+    for (const { port } of [again, without, other]) {
       expect((await visit(port, "cat1.localhost", "/bytes/5")).status).toBe(200);
     }
   });

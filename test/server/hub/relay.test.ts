@@ -563,6 +563,25 @@ describe("Hub in a cluster", () => {
     expect(await a.hub.kick({ who: "cat1", by: "ana", reason: "", until: null })).toHaveLength(1);
   });
 
+  it("finds a client at a hub that drains by no pipe that it has closed since", async () => {
+    const { registry, a } = await cluster();
+    const origin = await startTcpOrigin(stage, (socket) => socket.pipe(socket));
+    const pipes = ["cat1", "cat2"].map((name) => ({ target: `http://127.0.0.1:${origin.port}`, name }));
+    const tunnel = await forward({ server: a.url, key: newClientKey(), links: 1, pipes });
+    stage.defer(() => tunnel.close());
+    const made = download();
+    const stream = await visit(a, made);
+    await a.hub.drain(10_000);
+    expect((await registry.locate("cat2.test"))?.nodeId).toBe("node-2");
+    await tunnel.closePipes(["cat2"]);
+    const kick = (who: string) => a.hub.kick({ who, by: "ana", reason: "", until: null });
+    expect(await kick("cat2")).toEqual([]);
+    stream.write("still here");
+    stream.end();
+    await within(made.done, 5_000, "the echo");
+    expect(await kick("cat1")).toHaveLength(1);
+  });
+
   it("takes a dialer that a balancer has brought to another node than its control socket", async () => {
     const { a, b } = await cluster({ dialersAt: "node-2", alternative: "none" });
     const size = 16 * MIB;
