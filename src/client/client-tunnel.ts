@@ -76,6 +76,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       pipes: () => this.#first.registeredPipes,
       others: () => this.#first.alternatives,
       refresh: () => this.#first.refreshAlternatives(),
+      isOnlyWay: () => !this.#first.hasLink,
       onUp: () => this.#secondUp(),
       onLost: (error) => this.#secondLost(error),
     });
@@ -225,7 +226,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
   }
 
   #firstUp(registered: readonly Registered[] | null): void {
-    if (this.#first.nodeId === this.#second.nodeId) this.#second.move();
+    this.#second.firstIsUp(this.#first.nodeId);
     if (this.#options.maxLinks > 1 && this.#first.isInCluster) this.#second.start();
     this.#renewal.arm();
     if (registered === null || this.#life.signal.aborted) return;

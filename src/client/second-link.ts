@@ -20,6 +20,8 @@ export interface SecondLinkOptions {
   others(): readonly URL[];
   /** Asks for `others` anew. Never rejects. */
   refresh(): Promise<void>;
+  /** Whether the first link is gone: then this one is the only way to the targets. */
+  isOnlyWay(): boolean;
   onUp(): void;
   onLost(error: DuplexityError): void;
 }
@@ -43,6 +45,11 @@ export class SecondLink {
 
   get hasLink(): boolean {
     return this.#isUp && this.#uplink?.hasLink === true;
+  }
+
+  /** False also while there is none of it. */
+  get hasControl(): boolean {
+    return this.#uplink?.hasControl === true;
   }
 
   get pace(): PacedLink | null {
@@ -70,9 +77,10 @@ export class SecondLink {
     this.#run().catch((error: unknown) => this.#options.onLost(asDuplexityError(error)));
   }
 
-  /** The first link leads to the same hub now: this one is to lead to another. */
-  move(): void {
-    this.abort(new DuplexityError("DPX_LINK_LOST", "The first link leads to the same hub"));
+  /** The first link is there again: this one is made anew if it leads to the same hub, or has lost its control socket. */
+  firstIsUp(nodeId: string | null): void {
+    if (this.#uplink === null || (this.nodeId !== nodeId && (this.hasControl || !this.#isUp))) return;
+    this.abort(new DuplexityError("DPX_LINK_LOST", "The first link is there: this one is made anew"));
   }
 
   /** Drops its sockets without a word: they are believed to be dead. */
@@ -130,7 +138,7 @@ export class SecondLink {
 
   /** Keeps a link to `url` until it is lost, and answers what it was refused with, if it was. */
   async #hold(url: URL): Promise<DuplexityError | null> {
-    const { uplink: shared, pipes, onUp, onLost } = this.#options;
+    const { uplink: shared, pipes, isOnlyWay, onUp, onLost } = this.#options;
     const { signal } = this.#life;
     let lost: DuplexityError | null = null;
     const uplink: Uplink = new Uplink({
@@ -139,6 +147,8 @@ export class SecondLink {
       pipes: pipes(),
       isSecond: true,
       onLost: (error) => {
+        // Its control socket alone, which makes way for that of a first link at the same hub.
+        if (uplink.hasLink && isOnlyWay() && !isFinal(error.code)) return;
         lost = error;
         this.#pause.end();
       },
@@ -150,7 +160,7 @@ export class SecondLink {
       const upAt = performance.now();
       this.#isUp = true;
       onUp();
-      // Its control socket may be lost alone: then all of it is made anew, while the first link serves.
+      // Its control socket may be lost alone: then all of it is made anew as soon as the first link serves.
       while (lost === null && !signal.aborted) await this.#pause.wait(LOOK_AGAIN_MS);
       if (performance.now() - upAt >= BACKOFF_HEALTHY_MS) this.#backoff.reset();
       return null;

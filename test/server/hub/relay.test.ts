@@ -427,6 +427,29 @@ describe("Hub in a cluster", () => {
     },
   );
 
+  it("keeps a second link that has lost its control socket to a first one that is refused at the same hub", async () => {
+    vi.spyOn(Math, "random").mockReturnValue(0.05);
+    stage.defer(() => vi.restoreAllMocks());
+    const { nodes, registry, a, b } = await cluster();
+    const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
+    const pipes = ["cat1", "dog1"].map((name) => ({ name, target: `http://127.0.0.1:${port}` }));
+    const tunnel = await forward({ server: a.url, pipes, links: 2 });
+    stage.defer(() => tunnel.close());
+    await poll(() => nodes.every(hasLink), 5_000, "both links", 5);
+    // Both hubs have answered: the client knows of its second link by now.
+    await tunnel.closePipes(["dog1"], { drainMs: 0 });
+    const states: string[] = [];
+    tunnel.on("status", ({ state }) => states.push(state));
+    const refused = refuseAt(registry, HOST, ["node-2"]);
+    a.kill();
+    await poll(() => refused.length > 1, 20_000, "two attempts where the second link leads", 5);
+    await b.open(HOST, download().handler);
+    expect([states, b.hub.statistics.links]).toEqual([[], 1]);
+    vi.mocked(registry.register).mockRestore();
+    await poll(async () => (await registry.locate(HOST))?.nodeId === "node-2", 20_000, "its registration", 5);
+    expect(states).toEqual([]);
+  });
+
   it("holds the client's links to two hubs, and a visitor at a third sees neither of them go", async () => {
     const { nodes, a, b } = await cluster({ nodes: 3 });
     const c = nodes[2];
