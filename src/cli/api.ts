@@ -18,6 +18,8 @@ export interface ApiRequest {
   readonly doing: string;
   /** For what the server itself waits for. @default 10_000 */
   readonly timeoutMs?: number;
+  /** Gives it up. */
+  readonly signal?: AbortSignal;
 }
 
 /**
@@ -50,19 +52,19 @@ export function notOurs(access: ServerAccess, { doing }: ApiRequest, what: strin
   });
 }
 
-async function send(access: ServerAccess, { path, body, timeoutMs = TIMEOUT_MS }: ApiRequest) {
+async function send(access: ServerAccess, { path, body, timeoutMs = TIMEOUT_MS, signal }: ApiRequest) {
   const { EnvHttpProxyAgent, request } = await import("undici");
   const url = new URL(path, access.server);
   const method = body === undefined ? "GET" : "POST";
   const proven = new URL(url.pathname, url);
-  const authorization = await authorizationFor({ url: proven, method, token: access.token, key: access.key });
+  const authorization = await authorizationFor({ url: proven, method, token: access.token, key: access.key, signal });
   // The agent honours HTTP(S)_PROXY and NO_PROXY, as `up` does.
   const dispatcher = new EnvHttpProxyAgent({ maxResponseSize: MAX_ANSWER_BYTES });
   const answer = await request(url, {
     method,
     headers: { authorization, accept: "application/json", ...(body && { "content-type": "application/json" }) },
     body: body === undefined ? null : JSON.stringify(body),
-    signal: AbortSignal.timeout(timeoutMs),
+    signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal === undefined ? [] : [signal])]),
     dispatcher,
   });
   return { status: answer.statusCode, text: await answer.body.text() };

@@ -71,8 +71,8 @@ export function readServer(values: SettingsValues): string | undefined {
 }
 
 function tokenOf(signIns: SignIns, server: string): TokenSource {
-  return async () => {
-    const { token, expiresAt } = await signIns.fresh(server);
+  return async (signal) => {
+    const { token, expiresAt } = await signIns.fresh(server, signal);
     return { token, expiresAt };
   };
 }

@@ -21,7 +21,7 @@ export interface SignInsOptions {
   readonly directory: string;
   readonly warn: (message: string) => void;
   /** Gets the next token. @default by OpenID Connect's refresh grant */
-  readonly renew?: (signIn: SignIn) => Promise<SignIn>;
+  readonly renew?: (signIn: SignIn, signal?: AbortSignal) => Promise<SignIn>;
   /** @default Date.now */
   readonly now?: () => number;
 }
@@ -53,8 +53,8 @@ export class SignIns {
   }
 
   /** Keeps a sign-in in place of the one that was there for its server, and makes it the current one. */
-  async add(signIn: SignIn): Promise<void> {
-    await this.#change(async (list) => ({ current: signIn.server, signIns: replaced(list, signIn) }));
+  async add(signIn: SignIn, signal?: AbortSignal): Promise<void> {
+    await this.#change(async (list) => ({ current: signIn.server, signIns: replaced(list, signIn) }), signal);
   }
 
   /** Forgets a sign-in. `end` is called with its newest state while nobody else can renew it. */
@@ -71,10 +71,11 @@ export class SignIns {
    * The sign-in at `server` with a token that holds for a while. Refresh tokens are good for one use: of all processes
    * one renews, the others find what it got.
    *
+   * @param signal Gives it up, also what is left of the old token.
    * @throws {DuplexityError} `DPX_AUTH_INVALID` when there is none any more; when the server cannot be asked and the old
    * token has ended, `DPX_SERVER_UNREACHABLE` and other codes that may pass.
    */
-  async fresh(server: string): Promise<SignIn> {
+  async fresh(server: string, signal?: AbortSignal): Promise<SignIn> {
     const now = this.#options.now ?? Date.now;
     const known = this.find(server);
     if (known !== null && !isDue(known, now())) return known;
@@ -83,16 +84,16 @@ export class SignIns {
       throw ended(server, "its token has ended");
     }
     try {
-      return await this.#renewed(server, now);
+      return await this.#renewed(server, now, signal);
     } catch (error) {
-      const isOver = error instanceof DuplexityError && OVER.has(error.code);
+      const isOver = signal?.aborted === true || (error instanceof DuplexityError && OVER.has(error.code));
       // What is left of it is enough for now; whoever uses it asks again.
       if (!isOver && known !== null && isUsable(known, now())) return known;
       throw error;
     }
   }
 
-  async #renewed(server: string, now: () => number): Promise<SignIn> {
+  async #renewed(server: string, now: () => number, signal: AbortSignal | undefined): Promise<SignIn> {
     let result: SignIn | null = null;
     await this.#change(async (list) => {
       const signIn = list.signIns.find((each) => each.server === server);
@@ -100,21 +101,25 @@ export class SignIns {
       result = signIn;
       if (!isDue(signIn, now())) return null;
       const renew = this.#options.renew ?? (await import("./sign-in/renew.ts")).renew;
-      result = await renew(signIn);
+      result = await renew(signIn, signal);
       return { ...list, signIns: replaced(list, result) };
-    });
+    }, signal);
     // `change` has set it, or thrown.
     if (result === null) throw ended(server, "it was given up here");
     return result;
   }
 
   /** Reads, changes and writes while no other process does. Null: nothing is to be written. */
-  async #change(change: (list: SignInList) => Promise<SignInList | null>): Promise<void> {
+  async #change(change: (list: SignInList) => Promise<SignInList | null>, signal?: AbortSignal): Promise<void> {
     makePrivateDirectory(this.#options.directory);
-    await withLock(`${this.#path}.lock`, async () => {
-      const changed = await change(this.#read());
-      if (changed !== null) writeSignIns(this.#path, changed);
-    });
+    await withLock(
+      `${this.#path}.lock`,
+      async () => {
+        const changed = await change(this.#read());
+        if (changed !== null) writeSignIns(this.#path, changed);
+      },
+      signal,
+    );
   }
 
   #read(): SignInList {

@@ -26,25 +26,25 @@ export class Credential {
   }
 
   /**
-   * The `Authorization` header for a dial to `url`.
+   * The `Authorization` header for a dial to `url` that `signal` gives up.
    *
    * @throws {DuplexityError} As `authorizationFor`, and what the token's function throws.
    */
-  async authorize(url: URL): Promise<string> {
+  async authorize(url: URL, signal: AbortSignal): Promise<string> {
     const { token, key } = this.#options;
     if (token === undefined) return authorizationFor({ url, key });
-    return authorizationFor({ url, token: await this.#ask() });
+    return authorizationFor({ url, token: await this.#ask(signal) });
   }
 
   /** Asks for a token. Null: it is the one that was shown last. */
-  async renew(): Promise<string | null> {
+  async renew(signal: AbortSignal): Promise<string | null> {
     const before = this.#last;
-    const token = await this.#ask();
+    const token = await this.#ask(signal);
     return token === before ? null : token;
   }
 
-  async #ask(): Promise<string> {
-    const { token, expiresAt } = await askToken(this.#options.token ?? "");
+  async #ask(signal: AbortSignal): Promise<string> {
+    const { token, expiresAt } = await askToken(this.#options.token ?? "", signal);
     this.#last = token;
     this.#expiresAt = expiresAt;
     return token;

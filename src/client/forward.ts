@@ -30,7 +30,11 @@ export async function forward(first: string | number | ForwardOptions, second?: 
   const { server, signal, token, connectTimeoutMs = CONNECT_TIMEOUT_MS } = options;
   const url = controlUrl(server);
   const identity = { token, key: options.key ?? (token === undefined ? newClientKey() : undefined) };
-  const pipes = await sealPipes(resolvePipes(pipesOf(first, options), await stableIdentity(identity)));
+  const who = await stableIdentity({ ...identity, signal }).catch((error: unknown) => {
+    throwIfCancelled(signal);
+    throw error;
+  });
+  const pipes = await sealPipes(resolvePipes(pipesOf(first, options), who));
   throwIfCancelled(signal);
   const tunnel = new ClientTunnel({
     url,

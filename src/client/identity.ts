@@ -15,6 +15,8 @@ export interface AuthorizationRequest {
   /** Bearer token, or a function that is asked each time. Takes precedence over `key`. */
   readonly token?: TokenSource | undefined;
   readonly key?: ClientKey | undefined;
+  /** Handed to the token's function. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 const KEY_PART = /^[A-Za-z0-9_-]{43}$/;
@@ -26,8 +28,8 @@ const KEY_PART = /^[A-Za-z0-9_-]{43}$/;
  * @throws {DuplexityError} `DPX_AUTH_REQUIRED` if there is neither token nor key, `DPX_AUTH_INVALID` if it cannot be one.
  */
 export async function authorizationFor(request: AuthorizationRequest): Promise<string> {
-  const { url, method = "GET", token, key } = request;
-  if (token !== undefined) return `Bearer ${(await askToken(token)).token}`;
+  const { url, method = "GET", token, key, signal } = request;
+  if (token !== undefined) return `Bearer ${(await askToken(token, signal)).token}`;
   if (key === undefined)
     throw new DuplexityError("DPX_AUTH_REQUIRED", "Cannot sign in: there is neither token nor key");
   return `DPoP ${await proofOf(checkKey(key), method, url)}`;
@@ -64,11 +66,11 @@ function checkKey(key: ClientKey): ClientKey {
  * What stays the same for this machine and account, to derive names from. No secret can be read out of it. A sign-in's
  * tokens come and go: of them the subject counts. Two people at one machine get different names.
  */
-export async function stableIdentity(request: Pick<AuthorizationRequest, "token" | "key">): Promise<string> {
-  const { key, token } = request;
+export async function stableIdentity(request: Pick<AuthorizationRequest, "token" | "key" | "signal">): Promise<string> {
+  const { key, token, signal } = request;
   const machine = key === undefined ? null : `key:${thumbprintOf(key)}`;
   if (token === undefined) return machine ?? "";
-  const { token: text } = await askToken(token);
+  const { token: text } = await askToken(token, signal);
   const person = subjectOf(text);
   if (person !== null) return `${machine ?? "key:"} user:${digestOf(`${person.issuer}\n${person.subject}`)}`;
   return machine ?? `token:${digestOf(`duplexity-token\n${text}`)}`;

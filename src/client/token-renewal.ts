@@ -24,7 +24,7 @@ const MAX_WAIT_MS = 86_400_000;
 export class TokenRenewal {
   readonly #options: TokenRenewalOptions;
   #timer: NodeJS.Timeout | null = null;
-  #isStopped = false;
+  readonly #life = new AbortController();
 
   constructor(options: TokenRenewalOptions) {
     this.#options = options;
@@ -39,13 +39,13 @@ export class TokenRenewal {
   }
 
   stop(): void {
-    this.#isStopped = true;
+    this.#life.abort();
     if (this.#timer !== null) clearTimeout(this.#timer);
   }
 
   #wait(ms: number): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#isStopped) return;
+    if (this.#life.signal.aborted) return;
     const delayMs = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ms));
     // The tunnel's sockets keep the process; this is no reason of its own.
     this.#timer = setTimeout(() => void this.#ask(), delayMs).unref();
@@ -53,13 +53,14 @@ export class TokenRenewal {
 
   async #ask(): Promise<void> {
     const { credential, onToken, onRefused } = this.#options;
+    const { signal } = this.#life;
     try {
-      const token = await credential.renew();
-      if (this.#isStopped) return;
+      const token = await credential.renew(signal);
+      if (signal.aborted) return;
       if (token !== null) onToken(token);
       this.arm();
     } catch (cause) {
-      if (this.#isStopped) return;
+      if (signal.aborted) return;
       const error = asDuplexityError(cause);
       // Until the token ends all goes on as it is; after that the server closes the socket, and each dial asks again.
       if (isFinal(error.code)) onRefused(error);

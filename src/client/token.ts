@@ -8,7 +8,8 @@ export type TokenAnswer =
   | string
   | { readonly token: string /** Unix ms. */; readonly expiresAt?: Date | number | null };
 
-export type TokenSource = string | (() => TokenAnswer | Promise<TokenAnswer>);
+/** A function gets the signal of what the token is asked for: it aborts when that is given up, such as a dial. */
+export type TokenSource = string | ((signal?: AbortSignal) => TokenAnswer | Promise<TokenAnswer>);
 
 export interface Token {
   readonly token: string;
@@ -24,8 +25,8 @@ const TOKEN = /^[A-Za-z0-9._~+/=-]{1,16384}$/;
  *
  * @throws {DuplexityError} `DPX_AUTH_INVALID` if it cannot be one; what the function throws.
  */
-export async function askToken(source: TokenSource): Promise<Token> {
-  const answer = typeof source === "string" ? source : await source();
+export async function askToken(source: TokenSource, signal?: AbortSignal): Promise<Token> {
+  const answer = typeof source === "string" ? source : await source(signal);
   const token = (typeof answer === "string" ? answer : answer.token).trim();
   if (!TOKEN.test(token)) {
     throw new DuplexityError("DPX_AUTH_INVALID", "Cannot use the token: it is empty or has characters that none has", {

@@ -210,7 +210,7 @@ export class Uplink {
     let control: Control | null = null;
     control = await dialControl({
       url,
-      authorization: await credential.authorize(url),
+      authorization: await credential.authorize(url, signal),
       timeoutMs: DIAL_TIMEOUT_MS,
       signal,
       handler: {
@@ -266,7 +266,7 @@ export class Uplink {
     try {
       const link = await dialLink({
         url,
-        authorization: await credential.authorize(url),
+        authorization: await credential.authorize(url, signal),
         ticket: discovery.ticket,
         request: dialRequest(inOrder(pipes, first), { ...this.#options, isPartial }),
         timeoutMs: DIAL_TIMEOUT_MS,

@@ -7,6 +7,10 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { run as login } from "../../src/cli/commands/login.ts";
 import { run as logout } from "../../src/cli/commands/logout.ts";
 import { run as whoami } from "../../src/cli/commands/whoami.ts";
+import { signInByDevice } from "../../src/cli/sign-in/device.ts";
+import type { SignIn } from "../../src/cli/sign-in/file.ts";
+import { findProvider } from "../../src/cli/sign-in/provider.ts";
+import { renew } from "../../src/cli/sign-in/renew.ts";
 import { SignIns } from "../../src/cli/sign-ins.ts";
 import { startConnectProxy } from "../support/connect-proxy.ts";
 import { useStage } from "../support/stage.ts";
@@ -225,6 +229,59 @@ describe("duplexity login refuses", () => {
     const command = start({ device: true });
     server.outage = { status: 429, text: JSON.stringify({ error }) };
     await expect(command.ended).rejects.toMatchObject(error);
+  });
+});
+
+describe("a server that takes requests and says nothing", () => {
+  /** Aborts when the server has got what it does not answer. */
+  function givenUpAt(asked: string): AbortSignal {
+    const givingUp = new AbortController();
+    server.mute = asked;
+    server.onAsked = (each) => {
+      if (each === asked) givingUp.abort(new Error("given up"));
+    };
+    return givingUp.signal;
+  }
+
+  async function signedIn(): Promise<SignIn> {
+    const command = start();
+    await server.browse(String((await line(command, "authorize")).url));
+    await command.ended;
+    const signIn = stored().find(server.origin);
+    if (signIn === null) throw new Error("not signed in");
+    return signIn;
+  }
+
+  it("is asked how to sign in until that is given up", async () => {
+    const signal = givenUpAt("GET /.well-known/openid-configuration");
+    await expect(findProvider(server.origin, signal)).rejects.toThrow("given up");
+  });
+
+  it("is asked for a code until that is given up", async () => {
+    const signal = givenUpAt("POST /device/auth");
+    const provider = await findProvider(server.origin, signal);
+    await expect(signInByDevice(provider, { onCode: () => {}, signal })).rejects.toMatchObject({
+      code: "DPX_SIGN_IN_FAILED",
+      message: `Cannot sign in to ${server.origin}: it was given up here`,
+    });
+  });
+
+  it("is asked for the next token until that is given up", async () => {
+    const signIn = await signedIn();
+    const discovery = givenUpAt("GET /.well-known/openid-configuration");
+    await expect(renew(signIn, discovery)).rejects.toThrow("given up");
+    const exchange = givenUpAt("POST /token");
+    await expect(renew(signIn, exchange)).rejects.toThrow("given up");
+  });
+
+  it("keeps the token that comes in the moment in which it is given up: the old one is used up", async () => {
+    const signIn = await signedIn();
+    const givingUp = new AbortController();
+    server.onAsked = (asked) => {
+      if (asked === "POST /token") givingUp.abort();
+    };
+    expect(await renew(signIn, givingUp.signal)).toMatchObject({ user: "ben", server: server.origin });
+    expect(givingUp.signal.aborted).toBe(true);
   });
 });
 

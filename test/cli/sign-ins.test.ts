@@ -22,7 +22,7 @@ let warnings: string[];
 let now: number;
 /** Renewals, as they were asked for; each gives the next token. */
 let renewed: SignIn[];
-let renew: (signIn: SignIn) => Promise<SignIn>;
+let renew: (signIn: SignIn, signal?: AbortSignal) => Promise<SignIn>;
 
 beforeEach(async () => {
   directory = await stage.folder("sign-ins");
@@ -39,7 +39,7 @@ beforeEach(async () => {
 
 function open(): SignIns {
   const warn = (message: string) => warnings.push(message);
-  return new SignIns({ directory, warn, now: () => now, renew: (signIn) => renew(signIn) });
+  return new SignIns({ directory, warn, now: () => now, renew: (signIn, signal) => renew(signIn, signal) });
 }
 
 function signInAt(server: string, more: Partial<SignIn> = {}): SignIn {
@@ -163,6 +163,22 @@ describe("SignIns.fresh", () => {
     await expect(open().fresh(A)).rejects.toMatchObject(ended);
   });
 
+  it("ends when it is given up, though something of the old token is left", async () => {
+    await open().add(signInAt(A));
+    now = HOUR_MS - 60_000;
+    const givingUp = new AbortController();
+    renew = (_signIn, signal) =>
+      new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+        givingUp.abort();
+      });
+    await expect(open().fresh(A, givingUp.signal)).rejects.toMatchObject({ name: "AbortError" });
+    expect(open().find(A)).toEqual(signInAt(A));
+    renew = async (signIn) => signIn;
+    // The lock is free again.
+    await expect(open().fresh(A)).resolves.toMatchObject({ token: "token-0" });
+  });
+
   it("does not bring back a sign-in that is given up while it is renewed", async () => {
     await open().add(signInAt(A));
     now = HOUR_MS;
@@ -190,6 +206,16 @@ describe("withLock", () => {
       });
     await Promise.all(Array.from({ length: 30 }, enter));
     expect([inside, most]).toEqual([0, 1]);
+  });
+
+  it("is waited for no longer than its signal says", async () => {
+    const givingUp = new AbortController();
+    await withLock(lock(), async () => {
+      const waiting = withLock(lock(), async () => "in", givingUp.signal);
+      givingUp.abort();
+      await expect(waiting).rejects.toMatchObject({ name: "AbortError" });
+    });
+    expect(await withLock(lock(), async () => "in")).toBe("in");
   });
 
   it("is given back when the work fails", async () => {

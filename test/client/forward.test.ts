@@ -240,6 +240,18 @@ describe("forward, when it cannot", () => {
     controller.abort();
     expect((await during).code).toBe("DPX_CANCELLED");
   });
+
+  it("DPX_CANCELLED: the signal aborts while the token's function waits, which is told", async () => {
+    const controller = new AbortController();
+    const token = (signal?: AbortSignal): Promise<string> =>
+      new Promise((_, reject) => {
+        signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+        controller.abort();
+      });
+    const run = forward(target, { server: hub.url, token, signal: controller.signal });
+    expect((await failure(run)).code).toBe("DPX_CANCELLED");
+    expect(hub.upgrades).toHaveLength(0);
+  });
 });
 
 describe("Tunnel.close", () => {

@@ -33,7 +33,7 @@ describe("TokenRenewal", () => {
       onToken: (fresh) => told.push(fresh),
       onRefused: (error) => told.push(error.code),
     });
-    await credential.authorize(new URL("ws://127.0.0.1:1/control"));
+    await credential.authorize(new URL("ws://127.0.0.1:1/control"), new AbortController().signal);
     renewal.arm();
     return { asked, told, renewal };
   }

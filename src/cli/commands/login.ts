@@ -8,7 +8,7 @@ import { type CommandContext, readSettings, warn } from "../context.ts";
 import { readTokenFrom } from "../credentials.ts";
 import { DEFAULT_SERVER, readServer, SERVER_WANTED, type ServerAccess } from "../dial.ts";
 import { LOGIN_FLAGS } from "../flags.ts";
-import { EXIT_INTERRUPTED, watchInterrupts } from "../interrupts.ts";
+import { EXIT_INTERRUPTED, rejectedBy, watchInterrupts } from "../interrupts.ts";
 import { createLoginView, type LoginView } from "../output/login-view.ts";
 import type { UserSettings } from "../settings.ts";
 import type { SettingsValues } from "../settings-values.ts";
@@ -34,11 +34,11 @@ export async function run(context: CommandContext): Promise<number> {
   const interrupts = watchInterrupts();
   try {
     const signIn = values.isOn("withToken")
-      ? await byToken(context, server)
+      ? await byToken(context, server, interrupts.first)
       : await byProvider(context, { server, values, view, signal: interrupts.first });
-    const checked = await check(signIn);
+    const checked = await check(signIn, interrupts.first);
     const signIns = await user.signIns();
-    await signIns.add(checked.signIn);
+    await signIns.add(checked.signIn, interrupts.first);
     view.loggedIn({ ...checked.signIn, role: checked.role });
     if (env.DUPLEXITY_TOKEN) warn(context, "DUPLEXITY_TOKEN is set: commands show that token, not this sign-in");
     return 0;
@@ -76,11 +76,11 @@ async function serverOf(context: CommandContext, values: SettingsValues, user: U
   return server ?? (await user.signIns()).current ?? DEFAULT_SERVER;
 }
 
-async function byToken(context: CommandContext, server: string): Promise<SignIn> {
+async function byToken(context: CommandContext, server: string, signal: AbortSignal): Promise<SignIn> {
   const { checkProtected } = await import("../sign-in/provider.ts");
   checkProtected(server);
   if (context.stdin.isTTY) context.stderr.write("Paste the token and press enter:\n");
-  const token = await readTokenFrom(context.stdin);
+  const token = await Promise.race([readTokenFrom(context.stdin), rejectedBy(signal)]);
   return { server, user: "", token, obtainedAt: Date.now(), expiresAt: null, renewal: null };
 }
 
@@ -96,7 +96,7 @@ async function byProvider(context: CommandContext, { server, values, view, signa
   const why = values.isOn("noBrowser") ? null : whyNoBrowser(surroundings(context.env));
   // A phone that reads the QR code cannot come back to this machine's own address: it needs the code as well.
   const isAsked = values.isOn("device") || (values.isOn("qr") && !values.isOn("noBrowser"));
-  const provider = await findProvider(server);
+  const provider = await findProvider(server, signal);
   if (isAsked || why !== null) {
     const { signInByDevice } = await import("../sign-in/device.ts");
     const note = isAsked ? null : why;
@@ -123,10 +123,10 @@ async function openBrowser(url: string, view: LoginView): Promise<void> {
 }
 
 /** Asks the server itself who that is now: a token that it does not take is not kept. */
-async function check(signIn: SignIn): Promise<{ signIn: SignIn; role: string }> {
+async function check(signIn: SignIn, signal: AbortSignal): Promise<{ signIn: SignIn; role: string }> {
   const { server, token, renewal } = signIn;
   const access: ServerAccess = { server, isDefault: false, token, isSignedIn: false, key: undefined };
-  const { user, role, expiresAt } = await callApi(access, { path: "/api/whoami", doing: "ask who I am" });
+  const { user, role, expiresAt } = await callApi(access, { path: "/api/whoami", doing: "ask who I am", signal });
   const ends = renewal === null ? (dateOf(expiresAt)?.getTime() ?? null) : signIn.expiresAt;
   return { signIn: { ...signIn, user: textOf(user), expiresAt: ends }, role: textOf(role) };
 }

@@ -7,6 +7,7 @@ import {
   pollDeviceAuthorizationGrant,
 } from "openid-client";
 import { DuplexityError } from "../../protocol/errors.ts";
+import { rejectedBy } from "../interrupts.ts";
 import { signInFailure } from "./failure.ts";
 import type { SignIn } from "./file.ts";
 import { type Provider, SCOPE } from "./provider.ts";
@@ -33,7 +34,7 @@ export interface DeviceOptions {
 export async function signInByDevice(provider: Provider, options: DeviceOptions): Promise<SignIn> {
   const { server, issuer } = provider;
   const doing = `sign in to ${server}`;
-  const asked = await ask(provider, doing);
+  const asked = await ask(provider, doing, options.signal);
   const lifeMs = Math.min(MAX_WAIT_MS, asked.expires_in * 1_000);
   const endsAt = Date.now() + lifeMs;
   options.onCode({
@@ -61,11 +62,16 @@ export async function signInByDevice(provider: Provider, options: DeviceOptions)
   }
 }
 
-async function ask({ config, server }: Provider, doing: string): Promise<DeviceAuthorizationResponse> {
+async function ask(
+  { config, server }: Provider,
+  doing: string,
+  signal: AbortSignal,
+): Promise<DeviceAuthorizationResponse> {
   try {
     // The machine's name is shown to whoever confirms: a stranger's code would name a stranger's machine.
     return await initiateDeviceAuthorization(config, { scope: SCOPE, prompt: "consent", machine: hostname() });
   } catch (error) {
+    if (signal.aborted) throw givenUp(doing, signal.reason);
     throw signInFailure(doing, server, error);
   }
 }
@@ -88,14 +94,6 @@ async function poll(
       throw failure;
     }
   }
-}
-
-function rejectedBy(signal: AbortSignal): Promise<never> {
-  return new Promise((_, reject) => {
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
 }
 
 function tooLate(doing: string, server: string, cause: unknown): DuplexityError {

@@ -21,12 +21,14 @@ const BREAK_LIMIT_MS = 5_000;
 /**
  * Runs `work` while nobody else runs anything under the same lock.
  *
+ * @param signal Gives up the wait for the others; `work` has to look at it by itself.
+ * @throws What `signal` aborts with.
  * @throws {DuplexityError} `DPX_SIGN_IN_FAILED` when the others do not finish in a minute, `DPX_USAGE` when the file
  * cannot be written.
  */
-export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+export async function withLock<T>(path: string, work: () => Promise<T>, signal?: AbortSignal): Promise<T> {
   const mine = JSON.stringify({ pid: process.pid, host: hostname(), nonce: Math.random() });
-  await acquire(path, mine);
+  await acquire(path, mine, signal);
   const beat = setInterval(() => touch(path, mine), BEAT_MS);
   try {
     return await work();
@@ -37,7 +39,7 @@ export async function withLock<T>(path: string, work: () => Promise<T>): Promise
   }
 }
 
-async function acquire(path: string, mine: string): Promise<void> {
+async function acquire(path: string, mine: string, signal: AbortSignal | undefined): Promise<void> {
   const startedAt = performance.now();
   let seen = "";
   let seenAt = startedAt;
@@ -51,7 +53,7 @@ async function acquire(path: string, mine: string): Promise<void> {
     }
     if (holder !== null && (isDead(holder) || now - seenAt > SILENCE_MS)) takeAway(path, holder);
     if (now - startedAt > MAX_WAIT_MS) throw busy(path, holder);
-    await delay(LOOK_MS * (0.5 + Math.random() / 2));
+    await delay(LOOK_MS * (0.5 + Math.random() / 2), undefined, { signal });
   }
 }
 

@@ -35,35 +35,39 @@ export interface Provider {
  * Asks `server` how to sign in.
  *
  * @param server An origin.
+ * @param signal Gives up, also whatever is asked of the provider later.
+ * @throws What `signal` aborts with.
  * @throws {DuplexityError} `DPX_USAGE` for http:// to another machine; `DPX_SERVER_UNREACHABLE`; `DPX_SIGN_IN_FAILED`
  * when it has no sign-in, or one that is not its own.
  */
-export async function findProvider(server: string): Promise<Provider> {
+export async function findProvider(server: string, signal?: AbortSignal): Promise<Provider> {
   checkProtected(server);
   const issuer = `${server}${ISSUER_PATH}`;
   try {
-    return { server, issuer, config: await discover(issuer) };
+    return { server, issuer, config: await discover(issuer, signal) };
   } catch (error) {
+    signal?.throwIfAborted();
     const other = issuerIn(error);
     if (other !== null && isSameHere(server, other)) {
-      return { server: new URL(other).origin, issuer: other, config: await discoverAgain(server, other) };
+      return { server: new URL(other).origin, issuer: other, config: await discoverAgain(server, other, signal) };
     }
     throw failure(server, error, other);
   }
 }
 
-async function discoverAgain(server: string, issuer: string): Promise<Configuration> {
+async function discoverAgain(server: string, issuer: string, signal: AbortSignal | undefined): Promise<Configuration> {
   try {
-    return await discover(issuer);
+    return await discover(issuer, signal);
   } catch (error) {
+    signal?.throwIfAborted();
     throw failure(server, error, issuerIn(error));
   }
 }
 
-async function discover(issuer: string): Promise<Configuration> {
+async function discover(issuer: string, signal: AbortSignal | undefined): Promise<Configuration> {
   const isPlain = new URL(issuer).protocol === "http:";
   return discovery(new URL(issuer), CLIENT_ID, { [clockTolerance]: CLOCK_TOLERANCE_S }, None(), {
-    [customFetch]: await createFetch(),
+    [customFetch]: await createFetch(signal),
     timeout: TIMEOUT_S,
     // Only ever this machine: checkProtected.
     execute: isPlain ? [allowInsecureRequests, enableNonRepudiationChecks] : [enableNonRepudiationChecks],

@@ -33,6 +33,10 @@ export class SignInServer {
   readonly api = new Map<string, (body: unknown) => { status?: number; content: unknown }>();
   /** When set, /auth answers this and nothing else. */
   outage: { status: number; text: string } | null = null;
+  /** The request to /auth, as in `asked`, that it takes and says nothing to. */
+  mute: string | null = null;
+  /** Called for each request to /auth, before it is answered. */
+  onAsked: (asked: string) => void = () => {};
 
   private constructor(origin: string, provider: Provider) {
     this.origin = origin;
@@ -112,7 +116,10 @@ export class SignInServer {
       response.writeHead(404).end("nothing");
       return;
     }
-    this.asked.push(`${request.method} ${url.slice(5).split("?")[0]}`);
+    const asked = `${request.method} ${url.slice(5).split("?")[0]}`;
+    this.asked.push(asked);
+    this.onAsked(asked);
+    if (asked === this.mute) return;
     if (this.outage !== null) {
       response.writeHead(this.outage.status, { "content-type": "application/json" }).end(this.outage.text);
       return;
