@@ -38,15 +38,32 @@ export function readSecret(values: SettingsValues, options: SecretOptions): stri
 /**
  * Several of them, each a word of the same file or variable; none if none is given.
  *
- * @throws {DuplexityError} `DPX_USAGE` as `readSecret`, and for more than `most` of them.
+ * @throws {DuplexityError} `DPX_USAGE` as `readSecret`, and for more than `most` of them or one of less than `leastChars`.
  */
-export function readSecrets(values: SettingsValues, options: SecretOptions, most: number): readonly string[] {
+export function readSecrets(
+  values: SettingsValues,
+  options: SecretOptions,
+  { most, leastChars }: { readonly most: number; readonly leastChars: number },
+): readonly string[] {
   const found = readSecretText(values, options);
   if (found === undefined) return [];
   const secrets = found.text.trim().split(/\s+/);
-  if (secrets.length <= most) return secrets.map((secret) => checkToken(secret, found.place, options.what));
-  const message = `Cannot use the ${options.what}s in ${found.place}: there are more than ${most}`;
-  throw new DuplexityError("DPX_USAGE", message);
+  if (secrets.length > most) {
+    throw new DuplexityError(
+      "DPX_USAGE",
+      `Cannot use the ${options.what}s in ${found.place}: there are more than ${most}`,
+    );
+  }
+  for (const secret of secrets) {
+    checkToken(secret, found.place, options.what);
+    if (secret.length >= leastChars) continue;
+    throw new DuplexityError(
+      "DPX_USAGE",
+      `Cannot use the ${options.what} in ${found.place}: it has ${secret.length} characters, wanted ${leastChars} or more`,
+      { hint: "Make one: openssl rand -hex 32" },
+    );
+  }
+  return secrets;
 }
 
 function readSecretText(

@@ -4,14 +4,12 @@ import { homedir } from "node:os";
 import { isAbsolute, join, resolve } from "node:path";
 import { DuplexityError } from "../protocol/errors.ts";
 import type { AccountsOptions, ClusterServeOptions, IdentityOptions, OutsideProviderOptions } from "../server/index.ts";
+import { MAX_CLUSTER_SECRETS, MIN_SECRET_CHARS } from "../server/peer/peer-proof.ts";
 import { parseRedisUrl } from "../server/redis/redis-url.ts";
 import { type CommandContext, warn } from "./context.ts";
 import { readSecret, readSecrets, type SecretOptions } from "./credentials.ts";
 import type { SettingsValues } from "./settings-values.ts";
 import { parseServerUrl } from "./units.ts";
-
-/** The one that is shown, and the one before or after it. */
-const MAX_CLUSTER_SECRETS = 2;
 
 /** @throws {DuplexityError} `DPX_USAGE` if the flags exclude each other, or a secret's file cannot be read. */
 export function readIdentity(context: CommandContext, values: SettingsValues): IdentityOptions {
@@ -41,11 +39,19 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
 }
 
 function readStore(context: CommandContext, values: SettingsValues): AccountsOptions["store"] {
-  // At other nodes: there a data folder, which an image may name by default, is not used, as with Redis.
-  if (values.list("backend").length > 0) return { kind: "backend" };
-  const redis = readRedis(values);
-  if (redis !== undefined) return { kind: "redis", url: redis };
   const folder = values.text("data");
+  const redis = readRedis(values);
+  const isAtBackend = values.list("backend").length > 0;
+  const other = isAtBackend ? "--backend" : redis !== undefined ? "--redis" : null;
+  // By environment an image or a unit names a folder for all ways to run it.
+  if (other !== null && folder !== undefined && values.placeOf("data") !== "DUPLEXITY_DATA") {
+    throw usage(
+      `Cannot keep anything in --data ${folder}: with ${other} it is kept there`,
+      `Leave out --data, or ${other}.`,
+    );
+  }
+  if (isAtBackend) return { kind: "backend" };
+  if (redis !== undefined) return { kind: "redis", url: redis };
   return { kind: "folder", path: folder === undefined ? defaultDataFolder(context.env) : resolve(context.cwd, folder) };
 }
 
@@ -66,7 +72,10 @@ function readRedis(values: SettingsValues): string | undefined {
  */
 export function readCluster(context: CommandContext, values: SettingsValues): ClusterServeOptions | undefined {
   const place = { what: "cluster secret", fileKey: "clusterSecretFile", variable: "DUPLEXITY_CLUSTER_SECRET" };
-  const secrets = readSecrets(values, secretFrom(context, place), MAX_CLUSTER_SECRETS);
+  const secrets = readSecrets(values, secretFrom(context, place), {
+    most: MAX_CLUSTER_SECRETS,
+    leastChars: MIN_SECRET_CHARS,
+  });
   const url = "an http:// or https:// address without a path";
   const nodeUrl = values.parse("nodeUrl", url, parseServerUrl);
   const nodePublicUrl = values.parse("nodePublicUrl", url, parseServerUrl);

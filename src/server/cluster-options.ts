@@ -47,15 +47,25 @@ export function checkCluster(cluster: ClusterServeOptions | null, around: Surrou
   const { roles, identity } = around;
   const isAtBackend = identity.kind === "accounts" && identity.store.kind === "backend";
   if (cluster === null) {
-    if (isAtBackend) throw usage("Cannot have the accounts at a backend: this node knows none", "Add --backend URL.");
     const [missing] = NODE_ROLES.filter((role) => !roles.includes(role));
-    if (missing === undefined) return null;
-    throw usage(`Cannot start without the role ${missing}: no other node is there to have it`, SECRET_HINT);
+    if (missing !== undefined) {
+      throw usage(`Cannot start without the role ${missing}: no other node is there to have it`, SECRET_HINT);
+    }
+    if (isAtBackend) throw usage("Cannot have the accounts at a backend: this node knows none", "Add --backend URL.");
+    return null;
   }
   checkSecrets(cluster.secrets);
   checkOwnUrl(cluster, around);
   const { secrets, nodeUrl, nodePublicUrl } = cluster;
   const isBackend = roles.includes("backend");
+  if (nodePublicUrl !== undefined && !roles.includes("hub")) {
+    throw usage(
+      "Cannot use --node-public-url without the role hub: clients have links to hubs alone",
+      "Leave it out, or name hub in --roles as well.",
+    );
+  }
+  // Before the accounts: where they are follows from it.
+  const shared = isBackend ? checkRedis(cluster) : checkBackends(cluster, around);
   if (around.tcpPorts !== null && !PORT_ROLES.every((role) => roles.includes(role))) {
     throw usage(
       `Cannot have TCP ports without the roles ${PORT_ROLES.join(", ")}: one node gives a port out, opens it and takes its visitors`,
@@ -67,7 +77,7 @@ export function checkCluster(cluster: ClusterServeOptions | null, around: Surrou
     throw usage("Cannot keep accounts without the role backend: they are at the backend", "Add --backend URL.");
   }
   return {
-    ...{ secrets, shared: isBackend ? checkRedis(cluster) : checkBackends(cluster) },
+    ...{ secrets, shared },
     ...(nodeUrl === undefined ? {} : { nodeUrl }),
     ...(nodePublicUrl === undefined ? {} : { nodePublicUrl }),
   };
@@ -101,7 +111,10 @@ function checkRedis({ redisUrl, backends = [] }: ClusterServeOptions): ResolvedC
   return { kind: "redis", url: redisUrl };
 }
 
-function checkBackends({ redisUrl, backends = [] }: ClusterServeOptions): ResolvedCluster["shared"] {
+function checkBackends(
+  { redisUrl, backends = [] }: ClusterServeOptions,
+  { internalTls }: Surroundings,
+): ResolvedCluster["shared"] {
   if (redisUrl !== undefined) {
     throw usage(
       "Cannot use --redis without the role backend: only backend nodes know Redis",
@@ -115,7 +128,15 @@ function checkBackends({ redisUrl, backends = [] }: ClusterServeOptions): Resolv
     );
   }
   if (backends.length > MAX_BACKENDS) throw usage(`Cannot know more than ${MAX_BACKENDS} backend nodes`);
-  return { kind: "nodes", origins: [...new Set(backends.map(checkOrigin))] };
+  const origins = [...new Set(backends.map(checkOrigin))];
+  const secure = origins.find((origin) => origin.startsWith("https:"));
+  if (internalTls === null && secure !== undefined) {
+    throw usage(
+      `Cannot ask the backend ${secure}: this node has no certificate to show it`,
+      "Add --internal-tls-cert, --internal-tls-key and --internal-tls-ca, or write http://, as the backend node has it.",
+    );
+  }
+  return { kind: "nodes", origins };
 }
 
 function checkOrigin(text: string): string {

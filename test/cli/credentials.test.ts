@@ -27,13 +27,13 @@ describe("readSecrets", () => {
   it("calls an empty file by what should be in it", async () => {
     const { path, values, options } = await fileWith("\n", 0o600);
     const error = { code: "DPX_USAGE", message: `Cannot use the cluster secret in "${path}": it is empty` };
-    expect(() => readSecrets(values, options, 2)).toThrow(expect.objectContaining(error));
+    expect(() => readSecrets(values, options, { most: 2, leastChars: 3 })).toThrow(expect.objectContaining(error));
     expect(() => readSecret(values, options)).toThrow(expect.objectContaining(error));
   });
 
   it("takes a file that everybody can read, and warns", async () => {
     const { path, values, options, warnings } = await fileWith("one two\n", 0o644);
-    expect(readSecrets(values, options, 2)).toEqual(["one", "two"]);
+    expect(readSecrets(values, options, { most: 2, leastChars: 3 })).toEqual(["one", "two"]);
     expect(warnings).toEqual([
       `everybody on this machine can read the cluster secret in "${path}"; chmod o-r takes that right`,
     ]);
@@ -41,7 +41,7 @@ describe("readSecrets", () => {
 
   it.each([0o600, 0o640])("says nothing of a file of mode %o", async (mode) => {
     const { values, options, warnings } = await fileWith("one", mode);
-    expect(readSecrets(values, options, 2)).toEqual(["one"]);
+    expect(readSecrets(values, options, { most: 2, leastChars: 3 })).toEqual(["one"]);
     expect(warnings).toEqual([]);
   });
 });

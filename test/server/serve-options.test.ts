@@ -39,18 +39,19 @@ describe("resolveServeOptions", () => {
 describe("Roles", () => {
   const SECRETS = ["cluster-secret-0123456789abcdef"];
   const BACKENDS = ["http://10.0.0.1:7071"];
+  const AT_BACKEND = { kind: "accounts", store: { kind: "backend" } } as const;
 
   it("are all of them by default", () => {
     expect(resolveServeOptions(BASE).roles).toEqual(["auth", "backend", "hub", "proxy"]);
   });
 
   it("know the backend by its addresses, each once, or Redis where they are it", () => {
-    const backends = ["http://10.0.0.1:7071/", "http://10.0.0.1:7071", "https://[fd00::1]:7071"];
+    const backends = ["http://10.0.0.1:7071/", "http://10.0.0.1:7071", "http://[fd00::1]:7071"];
     const node = resolveServeOptions({ ...BASE, roles: ["proxy", "hub"], cluster: { secrets: SECRETS, backends } });
     expect(node.roles).toEqual(["hub", "proxy"]);
     expect(node.cluster?.shared).toEqual({
       kind: "nodes",
-      origins: ["http://10.0.0.1:7071", "https://[fd00::1]:7071"],
+      origins: ["http://10.0.0.1:7071", "http://[fd00::1]:7071"],
     });
     const redisUrl = "redis://10.0.0.9";
     const backend = resolveServeOptions({ ...BASE, roles: ["backend"], cluster: { secrets: SECRETS, redisUrl } });
@@ -87,6 +88,30 @@ describe("Roles", () => {
       "a backend that is no address",
       { roles: ["hub"], cluster: { secrets: SECRETS, backends: ["http://10.0.0.1:7071/path"] } },
       'Cannot use the backend "http://10.0.0.1:7071/path"',
+    ],
+    [
+      "a backend with TLS for a node that has no certificate",
+      { roles: ["hub"], cluster: { secrets: SECRETS, backends: ["https://10.0.0.1:7071"] } },
+      "Cannot ask the backend https://10.0.0.1:7071: this node has no certificate to show it",
+    ],
+    [
+      "no way to a backend, before where the accounts are",
+      { roles: ["hub"], cluster: { secrets: SECRETS }, identity: { kind: "accounts", store: { kind: "memory" } } },
+      "no node is named that has it",
+    ],
+    [
+      "a way to a backend for one, before where the accounts are",
+      { cluster: { secrets: SECRETS, backends: BACKENDS }, identity: AT_BACKEND },
+      "Cannot have both the role backend and --backend",
+    ],
+    ["one missing alone, before where the accounts are", { roles: ["hub"], identity: AT_BACKEND }, "the role auth"],
+    [
+      "an address for clients without a hub",
+      {
+        roles: ["backend"],
+        cluster: { secrets: SECRETS, redisUrl: "redis://10.0.0.9", nodePublicUrl: "https://a.example.com" },
+      },
+      "Cannot use --node-public-url without the role hub",
     ],
     [
       "TCP ports without a backend",

@@ -56,7 +56,7 @@ export class TcpPortPool {
   #choose(hostname: string, avoid: readonly number[]): number {
     if (this.#range === null) {
       throw new DuplexityError("DPX_TCP_PORTS", `Cannot open a port for "${hostname}": this server has no TCP ports`, {
-        hint: "Start it with --tcp-ports 20000-20099.",
+        hint: "Whoever runs the server has to give it some: duplexity serve --tcp-ports 20000-20099.",
       });
     }
     const last = this.#lastPorts.get(hostname);
@@ -76,7 +76,7 @@ export class TcpPortPool {
       "DPX_TCP_PORTS",
       `Cannot open a port for "${hostname}": all ${size} TCP ports ${from}-${to} are in use`,
       {
-        hint: `Close a TCP pipe, or give the server a wider range than --tcp-ports ${from}-${to}.`,
+        hint: `Close a TCP pipe; or whoever runs the server has to widen its --tcp-ports ${from}-${to}.`,
       },
     );
   }

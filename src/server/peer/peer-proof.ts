@@ -10,7 +10,8 @@ export type ClusterSecrets = readonly string[];
 
 /** Two during a rotation. */
 export const MAX_CLUSTER_SECRETS = 2;
-const MIN_SECRET_CHARS = 16;
+/** What is shorter could be guessed. */
+export const MIN_SECRET_CHARS = 16;
 const NONCE_BYTES = 24;
 
 /** Which side shows the proof: one's own cannot be sent back to it. */
