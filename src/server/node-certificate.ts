@@ -11,29 +11,42 @@ const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
 /**
  * @param now Unix time in ms. @default Date.now
- * @throws {DuplexityError} `DPX_USAGE` if it has run out, is of a later time, or is not of the authority's (RFC 5280 §6.1, as
- * far as names, signatures and time go; the rest is looked at with each connection).
+ * @throws {DuplexityError} `DPX_USAGE` if it has run out, is of a later time, or is not of the authority's, or if an authority
+ * between has (RFC 5280 §6.1, as far as names, signatures and time go; the rest is looked at with each connection).
  */
 export function checkNodeCertificate({ cert, ca }: NodeTls, now: number = Date.now()): void {
   const [own, ...intermediates] = certificatesIn(cert, "--internal-tls-cert");
-  const roots = certificatesIn(ca, "--internal-tls-ca");
+  const authorities = certificatesIn(ca, "--internal-tls-ca");
+  const [first] = authorities;
   if (own === undefined)
     throw refused("there is none in it", "--internal-tls-cert is a PEM file with it and its chain.");
-  if (roots.length === 0) {
+  if (first === undefined) {
     throw refused(
       "there is no authority to be of",
       "--internal-tls-ca is a PEM file with the authority's certificate.",
     );
   }
-  const issuer = `--internal-tls-ca has "${roots[0]?.subject ?? ""}", the certificate is of "${own.issuer}".`;
-  if (!leadsTo(roots, own, intermediates)) throw refused("it is not of the authority of the cluster's nodes", issuer);
-  if (now > Date.parse(own.validTo)) throw refused(`it has run out on ${own.validTo}`, RENEW);
-  if (now < Date.parse(own.validFrom)) {
-    throw refused(`it is good from ${own.validFrom} on`, "Is this machine's clock right?");
+  if (!authorities.some(isRoot)) {
+    throw refused(
+      `the authority "${nameOf(first.subject)}" is below another one, which is not there`,
+      `Add the certificate of "${nameOf(first.issuer)}" to the file of --internal-tls-ca.`,
+    );
+  }
+  const untimely = untimelyAt(own, now);
+  if (untimely !== null) throw refused(`it ${untimely.why}`, untimely.hint);
+  const chain = chainOf(own, { authorities, intermediates }, now);
+  const last = chain.at(-1) ?? own;
+  if (!authorities.some((each) => isRoot(each) && each.fingerprint256 === last.fingerprint256)) {
+    const has = `--internal-tls-ca has "${nameOf(first.subject)}", the certificate is of "${nameOf(own.issuer)}"`;
+    const ends = last === own ? "" : `, the chain ends with one of "${nameOf(last.issuer)}"`;
+    throw refused("it is not of the authority of the cluster's nodes", `${has}${ends}.`);
+  }
+  for (const authority of chain) {
+    const obstacle = untimelyAt(authority, now);
+    if (obstacle === null) continue;
+    throw refused(`its authority "${nameOf(authority.subject)}" ${obstacle.why}`, obstacle.hint);
   }
 }
-
-const RENEW = "Have the cluster's authority issue another one.";
 
 function certificatesIn(pem: string, flag: string): readonly X509Certificate[] {
   try {
@@ -43,24 +56,64 @@ function certificatesIn(pem: string, flag: string): readonly X509Certificate[] {
   }
 }
 
-/** Whether a certificate was issued by one of `roots`, over any of `intermediates`. */
-function leadsTo(
-  roots: readonly X509Certificate[],
-  own: X509Certificate,
-  intermediates: readonly X509Certificate[],
-): boolean {
+interface Untimely {
+  readonly why: string;
+  readonly hint: string;
+}
+
+/** The certificates of which a chain is made, in the order in which TLS tries them. */
+interface Links {
+  /** What all nodes trust. */
+  readonly authorities: readonly X509Certificate[];
+  /** What comes with the certificate itself. */
+  readonly intermediates: readonly X509Certificate[];
+}
+
+/**
+ * The certificates from `own`'s issuer on, as OpenSSL puts them together: of several that fit it takes the first whose time it
+ * is, those of the authorities before the others, and never goes back; behind one of the authorities it takes no others.
+ */
+function chainOf(own: X509Certificate, links: Links, now: number): readonly X509Certificate[] {
+  const chain: X509Certificate[] = [];
   let at = own;
-  for (let steps = 0; steps <= MAX_INTERMEDIATES; steps += 1) {
-    if (roots.some((root) => isIssuedBy(at, root))) return true;
-    const next = intermediates.find((other) => other !== at && isIssuedBy(at, other));
-    if (next === undefined) return false;
+  let { intermediates } = links;
+  while (chain.length <= MAX_INTERMEDIATES) {
+    const issuersIn = (certificates: readonly X509Certificate[]): X509Certificate | undefined => {
+      const issuers = certificates.filter((each) => isIssuedBy(at, each));
+      return issuers.find((each) => untimelyAt(each, now) === null) ?? issuers[0];
+    };
+    const trusted = issuersIn(links.authorities);
+    const next = trusted ?? issuersIn(intermediates);
+    if (next === undefined) break;
+    chain.push(next);
+    if (isRoot(next)) break;
+    if (trusted !== undefined) intermediates = [];
     at = next;
   }
-  return false;
+  return chain;
+}
+
+/** TLS ends a chain at a certificate that has signed itself, and takes no other one's word. */
+function isRoot(certificate: X509Certificate): boolean {
+  return isIssuedBy(certificate, certificate);
 }
 
 function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
+}
+
+/** Why it is not the certificate's time, as the rest of a sentence; null: it is. */
+function untimelyAt({ validFrom, validTo }: X509Certificate, now: number): Untimely | null {
+  if (now > Date.parse(validTo)) {
+    return { why: `has run out on ${validTo}`, hint: "Have another one issued, of the cluster's authority." };
+  }
+  if (now >= Date.parse(validFrom)) return null;
+  return { why: `is good from ${validFrom} on`, hint: "Is this machine's clock right?" };
+}
+
+/** A name of several parts, which node:crypto answers in as many lines, in one. */
+function nameOf(lines: string): string {
+  return lines.replaceAll("\n", ", ");
 }
 
 function refused(why: string, hint: string): DuplexityError {

@@ -34,27 +34,39 @@ export async function createCertificate(stage: Stage): Promise<Certificate> {
 /** An authority and what it vouches for: 127.0.0.1, for servers and clients alike. */
 export interface Authority {
   readonly caPath: string;
+  readonly caKeyPath: string;
   issue(name: string): Promise<Certificate>;
-  /** Another one, for which this one vouches. */
-  createBelow(): Promise<Authority>;
+  /** Another one, for which this one vouches. @param days How long it is good for. */
+  createBelow(days?: number): Promise<Authority>;
+  /** Another certificate of `below`, of the same name and key, by this one. PEM. */
+  crossSign(below: Authority): Promise<string>;
 }
+
+const BELOW = "/CN=authority below";
 
 export function createAuthority(stage: Stage): Promise<Authority> {
-  return createAuthorityOf(stage, []);
+  return createAuthorityOf(stage, [], 2);
 }
 
-async function createAuthorityOf(stage: Stage, above: readonly string[]): Promise<Authority> {
+async function createAuthorityOf(stage: Stage, above: readonly string[], days: number): Promise<Authority> {
   const folder = await stage.folder("authority");
   const [caPath, caKeyPath] = [join(folder, "ca.pem"), join(folder, "ca-key.pem")];
   const fresh = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
-  const name = above.length === 0 ? "/CN=authority" : "/CN=authority below";
+  const name = above.length === 0 ? "/CN=authority" : BELOW;
   await execute("openssl", [
-    ...["req", "-x509", ...fresh, "-days", "2", "-subj", name, ...above],
+    ...["req", "-x509", ...fresh, "-days", String(days), "-subj", name, ...above],
     ...["-keyout", caKeyPath, "-out", caPath],
   ]);
   return {
-    caPath,
-    createBelow: () => createAuthorityOf(stage, ["-CA", caPath, "-CAkey", caKeyPath]),
+    ...{ caPath, caKeyPath },
+    createBelow: (days = 2) => createAuthorityOf(stage, ["-CA", caPath, "-CAkey", caKeyPath], days),
+    async crossSign(below) {
+      const { stdout } = await execute("openssl", [
+        ...["req", "-x509", "-key", below.caKeyPath, "-days", "2", "-subj", BELOW],
+        ...["-CA", caPath, "-CAkey", caKeyPath],
+      ]);
+      return stdout;
+    },
     async issue(name) {
       const [certPath, keyPath] = [join(folder, `${name}.pem`), join(folder, `${name}-key.pem`)];
       await execute("openssl", [
