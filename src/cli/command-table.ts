@@ -194,7 +194,8 @@ Example:  duplexity token create ci --names 'ci-*' --expires 30d > token`,
     load: () => import("./commands/serve.ts"),
     more: `
 Each flag can also be set by environment (--tcp-ports: DUPLEXITY_TCP_PORTS) or in
-duplexity.json ({"serve": {"tcpPorts": "…"}}). A time is 500ms, 30s, 5m, 2h or 1d.
+duplexity.json ({"serve": {"tcpPorts": "…"}}). A time is 500ms, 30s, 5m, 2h or 1d;
+a size is 65536, 64KiB or 16MiB.
 
 Example:  duplexity serve --no-auth`,
   },
