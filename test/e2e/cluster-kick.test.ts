@@ -44,12 +44,19 @@ function isRegistered(nodes: Nodes, hostname: string): Promise<boolean> {
 /** Ends the connections over which nodes hear each other, each kind again and again until the test is over. */
 const DEAFEN = {
   "to Redis": cutFromRedis,
-  "to the backend": ({ wires, backends }: Nodes): void => {
-    for (const [number, { store }] of wires.entries()) {
-      if (!backends.includes(number)) stage.defer(store.cutEvery(CUT_EVERY_MS));
-    }
+  "to the backend": (nodes: Nodes): void => cutFromBackend(nodes),
+  // Only what the backend tells them: the kick itself has to be written down.
+  "to both": (nodes: Nodes): void => {
+    cutFromRedis(nodes);
+    cutFromBackend(nodes, "POST /node/events");
   },
 } as const;
+
+function cutFromBackend({ wires, backends }: Nodes, asking = ""): void {
+  for (const [number, { store }] of wires.entries()) {
+    if (!backends.includes(number)) stage.defer(store.cutEvery(CUT_EVERY_MS, asking));
+  }
+}
 
 function cutFromRedis({ redisPort }: Nodes): void {
   const args = [
@@ -97,7 +104,7 @@ describe.each(CLUSTERS)("kick at $cluster", ({ cluster, roles, isSplit }) => {
     }
   });
 
-  it.each(isSplit ? (["to Redis", "to the backend"] as const) : (["to Redis"] as const))(
+  it.each(isSplit ? (["to Redis", "to the backend", "to both"] as const) : (["to Redis"] as const))(
     "ends a client within a lease while the connections over which nodes hear each other are killed in a loop: those %s",
     async (which) => {
       const nodes = await startNodes(stage, { roles, hasWires: true, args: CROWD_ARGS });
@@ -109,7 +116,8 @@ describe.each(CLUSTERS)("kick at $cluster", ({ cluster, roles, isSplit }) => {
         reports.map(({ acknowledgedMs }) => acknowledgedMs ?? "never").join(", "),
         `ms, known after ${reports.map(({ toldMs }) => toldMs).join(", ")} ms`,
       );
-      for (const { toldMs, closed } of reports) {
+      for (const { name, acknowledgedMs, toldMs, closed } of reports) {
+        if (which === "to both") expect([name, acknowledgedMs]).toEqual([name, expect.any(Number)]);
         expect(closed.code).toMatch(/^DPX_(KICKED|BANNED)$/);
         expect(toldMs).toBeLessThan(LEASE_MS);
       }

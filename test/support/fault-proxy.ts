@@ -9,11 +9,15 @@ import type { Stage } from "./stage.ts";
 
 /** What may wait in a socket before its source is paused. */
 const MAX_QUEUED_BYTES = 1_048_576;
+/** What is kept of a request. */
+const MAX_ASKED_BYTES = 64;
 
 interface Pair {
   readonly near: Socket;
   readonly far: Socket;
   isSwallowing: boolean;
+  /** The beginning of what came last from the near end. */
+  lastAsked: string;
 }
 
 export class FaultProxy {
@@ -61,21 +65,25 @@ export class FaultProxy {
     return this.#pairs.size;
   }
 
-  /** Resets every connection, both ends. Answers how many. */
-  cutAll(): number {
-    const { size } = this.#pairs;
-    for (const pair of this.#pairs) {
+  /**
+   * Resets every connection, both ends. Answers how many.
+   *
+   * @param asking Only those whose last request begins so. @default all
+   */
+  cutAll(asking = ""): number {
+    const meant = [...this.#pairs].filter(({ lastAsked }) => lastAsked.startsWith(asking));
+    for (const pair of meant) {
       pair.near.resetAndDestroy();
       pair.far.resetAndDestroy();
+      this.#pairs.delete(pair);
     }
-    this.#pairs.clear();
-    this.cuts += size;
-    return size;
+    this.cuts += meant.length;
+    return meant.length;
   }
 
-  /** Cuts all each `everyMs` until the returned function is called. */
-  cutEvery(everyMs: number): () => void {
-    const timer = setInterval(() => this.cutAll(), everyMs);
+  /** Cuts as `cutAll` does each `everyMs` until the returned function is called. */
+  cutEvery(everyMs: number, asking = ""): () => void {
+    const timer = setInterval(() => this.cutAll(asking), everyMs);
     return () => clearInterval(timer);
   }
 
@@ -107,7 +115,7 @@ export class FaultProxy {
       return;
     }
     const far = connect({ host: "127.0.0.1", port: this.targetPort, allowHalfOpen: true, noDelay: true });
-    const pair: Pair = { near, far, isSwallowing: this.isSwallowingNew };
+    const pair: Pair = { near, far, isSwallowing: this.isSwallowingNew, lastAsked: "" };
     this.#pairs.add(pair);
     this.#pass(pair, near, far);
     this.#pass(pair, far, near);
@@ -119,6 +127,7 @@ export class FaultProxy {
     };
     const line = new DelayLine(settle);
     from.on("data", (chunk: Buffer) => {
+      if (from === pair.near) pair.lastAsked = chunk.subarray(0, MAX_ASKED_BYTES).toString("latin1");
       if (pair.isSwallowing) return;
       const forward = () => {
         if (pair.isSwallowing || to.destroyed) return;

@@ -85,16 +85,17 @@ export class RedisTopics implements Topics, TopicGuests {
     const guest: Guest = { nodeId, onMessage };
     const channel = this.#channelOf({ nodeId });
     this.#guests.add(guest);
-    try {
-      await this.#subscription.add(channel);
-    } catch (error) {
-      this.#guests.delete(guest);
-      throw error;
-    }
-    return () => {
+    const stop = (): void => {
       if (!this.#guests.delete(guest)) return;
       if (![...this.#guests].some((other) => other.nodeId === nodeId)) this.#subscription.remove(channel);
     };
+    try {
+      await this.#subscription.add(channel);
+    } catch (error) {
+      stop();
+      throw error;
+    }
+    return stop;
   }
 
   async send(to: Addressee, text: string): Promise<void> {

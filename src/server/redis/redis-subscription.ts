@@ -4,6 +4,7 @@
 import type { Redis } from "ioredis";
 import { DuplexityError } from "../../protocol/index.ts";
 import { connected, type RedisConnection } from "./redis-connection.ts";
+import { CALL_TIMEOUT_MS } from "./redis-options.ts";
 
 export interface RedisSubscriptionOptions {
   readonly connection: RedisConnection;
@@ -24,6 +25,8 @@ export class RedisSubscription {
   readonly #options: RedisSubscriptionOptions;
   /** Those that came later. */
   readonly #added = new Set<string>();
+  /** Those that wait for a connection. */
+  readonly #waiting = new Set<(client: Redis) => void>();
   #client: Redis | null = null;
   #attempts = 0;
   #retry: NodeJS.Timeout | undefined;
@@ -47,20 +50,25 @@ export class RedisSubscription {
   }
 
   /**
-   * Hears one more channel, of the same slot, from when it resolves; the next connection does so too.
+   * Hears one more channel, of the same slot, from when it resolves; each further connection does so too, until `remove`.
+   * While there is no connection it waits for the next one, as calls do.
    *
-   * @throws {DuplexityError} `DPX_STORE` if it cannot: then it is not heard.
+   * @throws {DuplexityError} `DPX_STORE` if it is not heard within `CALL_TIMEOUT_MS`.
    */
   async add(channel: string): Promise<void> {
-    const client = this.#client;
     const { connection } = this.#options;
-    if (client === null) throw connection.unavailable(new Error("it is not connected"));
+    const deadline = performance.now() + CALL_TIMEOUT_MS;
     this.#added.add(channel);
-    try {
-      await client.call(connection.isSharded ? "ssubscribe" : "subscribe", channel);
-    } catch (error) {
-      this.#added.delete(channel);
-      throw connection.unavailable(error);
+    for (;;) {
+      const client = this.#client ?? (await this.#next(deadline));
+      try {
+        await client.call(connection.isSharded ? "ssubscribe" : "subscribe", channel);
+        return;
+      } catch (error) {
+        if (client.status === "ready" || performance.now() >= deadline) throw connection.unavailable(error);
+        // It has ended meanwhile, whether that was told yet or not: the next one is there in a moment.
+        if (this.#client === client) this.#lost(client);
+      }
     }
   }
 
@@ -106,6 +114,7 @@ export class RedisSubscription {
     }
     this.#client = client;
     this.#attempts = 0;
+    for (const wake of [...this.#waiting]) wake(client);
     client.once("end", () => {
       if (this.#client === client) this.#lost(client);
     });
@@ -117,6 +126,23 @@ export class RedisSubscription {
       await client?.call("ping");
     } catch {
       if (client !== null && this.#client === client) this.#lost(client);
+    }
+  }
+
+  /** The next connection. */
+  async #next(deadline: number): Promise<Redis> {
+    let timer: NodeJS.Timeout | undefined;
+    let wake: (client: Redis) => void = () => {};
+    try {
+      return await new Promise<Redis>((resolve, reject) => {
+        wake = resolve;
+        this.#waiting.add(wake);
+        const late = (): void => reject(this.#options.connection.unavailable(new Error("it is not connected")));
+        timer = setTimeout(late, Math.max(0, deadline - performance.now()));
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#waiting.delete(wake);
     }
   }
 

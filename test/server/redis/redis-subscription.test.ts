@@ -25,8 +25,8 @@ async function startHearing() {
   });
   await subscription.open();
   stage.defer(() => subscription.close());
-  const say = (text: string) => redisCli(port, ["PUBLISH", "news", text]);
-  return { connection, proxy, heard, gaps: () => gaps, say };
+  const say = (text: string, channel = "news") => redisCli(port, ["PUBLISH", channel, text]);
+  return { connection, subscription, port, proxy, heard, gaps: () => gaps, say };
 }
 
 describe("RedisSubscription", () => {
@@ -39,6 +39,41 @@ describe("RedisSubscription", () => {
     await say("two");
     await poll(() => heard.includes("two"), 5_000, "a message over the next one");
     expect(heard).toEqual(["one", "two"]);
+  });
+
+  it("takes another channel while its connection is gone, and hears it over the next one", async () => {
+    const { subscription, port, heard, say } = await startHearing();
+    await redisCli(port, ["CLIENT", "KILL", "TYPE", "pubsub"]);
+    await poll(() => !subscription.isOpen, 5_000, "the loss", 1);
+    await subscription.add("more");
+    await say("one", "more");
+    await poll(() => heard.includes("one"), 5_000, "a message of the other channel");
+  });
+
+  it("takes another channel although its connection ends before Redis has said so", async () => {
+    const { subscription, proxy, gaps, heard, say } = await startHearing();
+    // Both ends are told of it in the next turn at the earliest: what is sent now is lost.
+    const added = subscription.add("more");
+    proxy.cutAll();
+    await added;
+    await say("one", "more");
+    await poll(() => heard.includes("one"), 5_000, "a message of the other channel");
+    await poll(() => gaps() > 0, 5_000, "the next connection");
+  });
+
+  it("says of a channel that it cannot be heard when no connection comes, and hears it over a later one", async () => {
+    const { subscription, proxy, heard, say } = await startHearing();
+    proxy.isRefusing = true;
+    proxy.cutAll();
+    await poll(() => !subscription.isOpen, 5_000, "the loss", 1);
+    await expect(subscription.add("more")).rejects.toMatchObject({
+      code: "DPX_STORE",
+      message: expect.stringContaining("it is not connected"),
+    });
+    proxy.isRefusing = false;
+    await poll(() => subscription.isOpen, 10_000, "the next connection");
+    await say("one", "more");
+    await poll(() => heard.includes("one"), 5_000, "a message of the other channel");
   });
 });
 
