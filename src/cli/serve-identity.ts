@@ -46,7 +46,7 @@ function readStore(context: CommandContext, values: SettingsValues): AccountsOpt
   // By environment an image or a unit names a folder for all ways to run it.
   if (other !== null && folder !== undefined && values.placeOf("data") !== "DUPLEXITY_DATA") {
     throw usage(
-      `Cannot keep anything in --data ${folder}: with ${other} it is kept there`,
+      `Cannot keep accounts in --data ${folder}: with ${other} they are kept there`,
       `Leave out --data, or ${other}.`,
     );
   }

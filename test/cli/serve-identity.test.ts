@@ -26,7 +26,7 @@ describe("readIdentity", () => {
     expect(() => readIdentity(...given({ ...flags, data: "/srv/data" }))).toThrow(
       expect.objectContaining({
         code: "DPX_USAGE",
-        message: `Cannot keep anything in --data /srv/data: with ${flag} it is kept there`,
+        message: `Cannot keep accounts in --data /srv/data: with ${flag} they are kept there`,
         hint: `Leave out --data, or ${flag}.`,
       }),
     );
