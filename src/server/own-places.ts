@@ -13,7 +13,7 @@ export interface OwnPlacesOptions {
   readonly nodeId: string;
   readonly roles: readonly NodeRole[];
   readonly secrets: readonly string[];
-  /** Those that are there. No I/O. */
+  /** Those that are there, in the order in which they came. No I/O. */
   readonly nodes: () => readonly NodeRecord[];
   /** What it shows other nodes. @default nothing */
   readonly tls?: NodeTls | null;
@@ -50,7 +50,7 @@ export class OwnPlaces {
     if (named !== undefined) return [named];
     const role = roleFor(path);
     if (role === null || roles.includes(role)) return null;
-    const able = others.filter((node) => node.roles.includes(role));
+    const able = newestAtEach(others).filter((node) => node.roles.includes(role));
     const ready = able.filter(({ isDraining }) => !isDraining);
     if (able.length > 0) return shuffled(ready.length > 0 ? ready : able).slice(0, MAX_TRIED);
     throw new DuplexityError(
@@ -100,6 +100,15 @@ export class OwnPlaces {
 function roleFor(path: string): NodeRole | null {
   if (path === "/auth" || path.startsWith("/auth/")) return "auth";
   return path === "/control" || path === "/dialer" || path === "/api" || path.startsWith("/api/") ? "hub" : null;
+}
+
+/**
+ * A node that died and was started anew is there under two ids until the lease of the first one ends: that one cannot answer
+ * any more, since whoever is at its address now is somebody else. Chosen here and not struck off: nodes that tell others an
+ * address of theirs which is not unique may both live.
+ */
+function newestAtEach(nodes: readonly NodeRecord[]): readonly NodeRecord[] {
+  return [...new Map(nodes.map((node) => [node.internalUrl, node])).values()];
 }
 
 function shuffled<T>(items: readonly T[]): readonly T[] {

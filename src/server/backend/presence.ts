@@ -32,7 +32,7 @@ export interface Presence {
   look(): Promise<void>;
   /** This node goes. Never rejects: without the word it is gone when its lease ends. */
   leave(): Promise<void>;
-  /** Those that are there, this one too, as of the last beat. No I/O. */
+  /** Those that are there, this one too, as of the last beat, in the order in which this node heard of them. No I/O. */
   nodes(): readonly NodeRecord[];
   /** The internal URL of a node that is there: nothing else says where a node is. No I/O. */
   urlOf(nodeId: string): string | null;

@@ -60,6 +60,18 @@ describe("RedisPresence", () => {
     }
   });
 
+  it("shows the nodes in the order in which they came, one that is at a dead one's address after that one", async () => {
+    const prefix = freshPrefix();
+    const { presence } = presenceOn({ prefix, leaseMs: 60_000 });
+    await presence.join(nodeRecord(1));
+    for (const number of [9, 4, 7]) {
+      const { presence: other } = presenceOn({ prefix, leaseMs: 60_000 });
+      await other.join({ ...nodeRecord(number), internalUrl: "http://127.0.0.1:7002" });
+      await presence.look();
+    }
+    expect(presence.nodes().map(({ nodeId }) => nodeId)).toEqual(["node-1", "node-9", "node-4", "node-7"]);
+  });
+
   it("tells how much each has to do, at once, and takes a node that does not say for one with little", async () => {
     const prefix = freshPrefix();
     const [one, other] = [presenceOn({ prefix, beatMs: 60_000, leaseMs: 60_000 }), presenceOn({ prefix })];
