@@ -6,9 +6,19 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { ensureBuild, ensurePackages, ensurePrograms, ROOT } from "./setup.js";
 
-/** @type {{ cluster: { type: "string" }, seed: { type: "string" }, schedules: { type: "string" } }} */
-const options = { cluster: { type: "string" }, seed: { type: "string" }, schedules: { type: "string" } };
+const USAGE = `Usage: npm run test:faults -- [--cluster three|six] [--seed N] [--schedules N]
+
+--cluster    three nodes, or six processes with a role each (default: three)
+--seed       that of the first schedule; each further one has the next (default: 1)
+--schedules  how many (default: 60)`;
+
+const string = /** @type {const} */ ({ type: "string" });
+const options = { cluster: string, seed: string, schedules: string, help: /** @type {const} */ ({ type: "boolean" }) };
 const { values } = parseArgs({ options });
+if (values.help) {
+  console.log(USAGE);
+  process.exit(0);
+}
 const cluster = values.cluster ?? "three";
 if (cluster !== "three" && cluster !== "six") {
   console.error(`There is no cluster "${cluster}": write --cluster three, or --cluster six.`);
