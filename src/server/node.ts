@@ -150,7 +150,10 @@ export class Node implements Server {
       isTls: options.tls !== null,
       domain,
     });
-    this.#public = createPublicListener(options, (socket) => this.#proxy.handleConnection(socket));
+    this.#public = createPublicListener(options, (socket) => {
+      this.#hub.turns.arrived();
+      this.#proxy.handleConnection(socket);
+    });
     this.#calls = this.#createCalls();
     this.#internal = createInternalListener(options, {
       ...{ own: this.#own, places, calls: this.#calls },

@@ -17,7 +17,6 @@ import { challengeFor, identify } from "./identify.ts";
 import { type Authenticator, isLoopbackHost } from "./identity/index.ts";
 import type { OwnPlaces } from "./own-places.ts";
 import { plainAddress } from "./proxy/index.ts";
-import { TurnQueue } from "./turn-queue.ts";
 
 export interface OwnEndpointsOptions {
   readonly hub: Hub;
@@ -48,8 +47,6 @@ const ignore = (): void => {};
 export class OwnEndpoints {
   readonly #options: OwnEndpointsOptions;
   readonly #lobby: Lobby;
-  /** Of sockets in the lobby: who leaves it gives its turn up, so that there are no more than those. */
-  readonly #turns = new TurnQueue();
   /** Parses requests; it never listens. */
   readonly #http;
   readonly #places = new WeakMap<Duplex, LobbyPlace>();
@@ -143,7 +140,7 @@ export class OwnEndpoints {
       return;
     }
     this.#track(socket);
-    const giveUp = this.#turns.run(() => {
+    const giveUp = this.#options.hub.turns.run(() => {
       socket.off("close", giveUp);
       if (!socket.destroyed) begin();
     });

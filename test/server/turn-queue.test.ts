@@ -45,6 +45,26 @@ describe("TurnQueue", () => {
     expect(done).toEqual(["kept", "later"]);
   });
 
+  it("leaves turns in which connections come to those that may be behind them, for so many in a row", async () => {
+    const queue = new TurnQueue();
+    const done: string[] = [];
+    queue.run(() => done.push("first"));
+    void queue.wait().then(() => done.push("second"));
+    let turns = 0;
+    for (; done.length === 0; turns += 1) {
+      queue.arrived();
+      await turn();
+    }
+    expect(turns).toBe(33);
+    for (turns = 0; turns < 20; turns += 1) {
+      queue.arrived();
+      await turn();
+    }
+    expect(done).toEqual(["first"]);
+    await turn();
+    expect(done).toEqual(["first", "second"]);
+  });
+
   it("goes on after work that throws", async () => {
     const queue = new TurnQueue();
     const done: string[] = [];

@@ -5,6 +5,7 @@ import { asDuplexityError, type DialRequest, DuplexityError, type PipeResult } f
 import type { Attempts } from "../attempts.ts";
 import type { Registry } from "../backend/registry.ts";
 import type { ServeLimits } from "../index.ts";
+import type { TurnQueue } from "../turn-queue.ts";
 import type { ClientLinks } from "./client-links.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
@@ -23,6 +24,7 @@ export interface DialsOptions extends SecondLinkOptions {
   readonly registrar: Registrar;
   readonly lives: Lives;
   readonly links: ClientLinks;
+  readonly turns: Pick<TurnQueue, "wait">;
   readonly attempts: Attempts;
   readonly limits: Pick<ServeLimits, "maxPipesPerOwner">;
 }
@@ -44,6 +46,7 @@ export class Dials {
     // From now on it is found by these names, too: it may be banned or kicked because of one that it does not hold yet.
     client.wanted = hostnamesOf(pipes, this.#options.domain);
     return client.inTurn(async () => {
+      await this.#options.turns.wait();
       if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
       const isSecond = wants.includes("second-link");
       client.isRegistering = !isSecond;

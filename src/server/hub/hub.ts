@@ -8,6 +8,7 @@ import type { RegistryRecord } from "../backend/registry.ts";
 import { refuseSocket } from "../http-answer.ts";
 import type { Identity } from "../identity/index.ts";
 import type { Routes } from "../routes.ts";
+import { TurnQueue } from "../turn-queue.ts";
 import { ClientLinks } from "./client-links.ts";
 import type { ClientRecord } from "./client-record.ts";
 import { type ClientRow, rowOf } from "./client-rows.ts";
@@ -32,6 +33,8 @@ import { TicketStore } from "./tickets.ts";
 
 export class Hub {
   readonly #options: HubOptions;
+  /** Of sockets in the lobby, which give their turn up when they leave it, and of clients' dials, one of each at a time. */
+  readonly turns = new TurnQueue();
   readonly #clients: ClientTable;
   readonly #controls: ControlSockets;
   readonly #dialers: DialerSockets;
@@ -87,7 +90,7 @@ export class Hub {
         for (const hostname of client.hostnames) routes.wake(hostname);
       },
     });
-    const dials = new Dials({ ...options, isAlone, clients, doors, registrar, lives, links });
+    const dials = new Dials({ ...options, isAlone, clients, doors, registrar, lives, links, turns: this.turns });
     this.#dialers = new DialerSockets({
       ...{ clients, tickets, doors, log },
       dial: (dialer, client, message) => dials.dial(dialer, client, message),
