@@ -14,7 +14,7 @@ import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
 import type { TunnelStatus } from "./tunnel.ts";
 import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { anyWithin, MOVE_SPREAD_LINKED_MS, retryAfterMs } from "./waits.ts";
+import { MOVE_SPREAD_LINKED_MS, MOVE_SPREAD_MS, retryAfterMs, untilMove } from "./waits.ts";
 
 export interface FirstLinkOptions {
   /** The control socket's address as the user gave it. */
@@ -292,19 +292,26 @@ export class FirstLink {
     const lostAt = performance.now();
     let error = cause;
     let hasMoved = false;
+    let hasLooked = false;
     let returns = 0;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       const { hasControl } = this.#uplink;
       // A crowd comes to every node at the moment, and this one has said when it is this client's turn.
       const isAwaited: boolean = error.code === "DPX_UNAUTHENTICATED_LIMIT" && returns < MAX_RETURNS;
       returns = isAwaited ? returns + 1 : 0;
-      // Whatever became of the server there: another one may be well.
-      if (!hasControl && !isAwaited) this.#servers.turn(second.url);
       // All clients of that node do the same now.
-      const isMoving: boolean = !this.#retries.areFree && !hasMoved && !hasControl && this.#uplink.isInCluster;
+      const isLost: boolean = !this.#retries.areFree && !hasMoved && !hasControl && this.#uplink.isInCluster;
+      // Where they are so many that the others need time for them, it sees first whether the node is gone at all.
+      const isLooking: boolean = isLost && !hasLooked && this.#uplink.moveSpreadMs > MOVE_SPREAD_MS;
+      const isMoving: boolean = isLost && !isLooking;
+      hasLooked ||= isLooking;
       hasMoved ||= isMoving;
-      if (isMoving && this.#hasAnyLink) await this.#waitLinked();
-      const delayMs = this.#retries.next(error, isMoving);
+      // Whatever became of the server there: another one may be well.
+      if (!hasControl && !isAwaited && !isLooking) this.#servers.turn(second.url);
+      const isLinkedMove: boolean = isMoving && this.#hasAnyLink;
+      if (isLinkedMove) await this.#waitLinked();
+      const spreadMs = isMoving && !isLinkedMove ? this.#uplink.moveSpreadMs : 0;
+      const delayMs = this.#retries.next(error, isLost ? spreadMs : null);
       const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#pause.wait(delayMs);
@@ -353,7 +360,7 @@ export class FirstLink {
   /** Until it is this client's turn to move, or the other link is gone as well. */
   async #waitLinked(): Promise<void> {
     this.#isLinkedWait = true;
-    await this.#pause.wait(anyWithin(MOVE_SPREAD_LINKED_MS));
+    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, this.#uplink.moveSpreadMs));
     this.#isLinkedWait = false;
   }
 }

@@ -4,7 +4,7 @@
 import type { DuplexityError } from "../protocol/index.ts";
 import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import { longestWaitAfter } from "./dial-errors.ts";
-import { anyWithin, MOVE_SPREAD_MS, retryAfterMs } from "./waits.ts";
+import { MOVE_SPREAD_MS, retryAfterMs, untilMove } from "./waits.ts";
 
 export class Retries {
   readonly #backoff = new Backoff();
@@ -45,10 +45,10 @@ export class Retries {
    * Counts an attempt and answers how long to wait before it, in ms.
    *
    * @param error What the one before ended with.
-   * @param isMoving All clients of a node that is gone come to the others now.
+   * @param spreadMs All clients of a node that is gone come to the others now, over so long as it has said; null: it is not that.
    */
-  next(error: DuplexityError, isMoving: boolean): number {
-    const ownMs = isMoving ? anyWithin(MOVE_SPREAD_MS) : this.#backoff.next(longestWaitAfter(error));
+  next(error: DuplexityError, spreadMs: number | null): number {
+    const ownMs = spreadMs !== null ? untilMove(MOVE_SPREAD_MS, spreadMs) : this.#backoff.next(longestWaitAfter(error));
     const delayMs = Math.max(retryAfterMs(error), this.areFree ? 0 : ownMs);
     this.#free = Math.max(0, this.#free - 1);
     return delayMs;

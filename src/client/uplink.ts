@@ -75,6 +75,7 @@ export class Uplink {
   #url: URL | null = null;
   #nodeId: string | null = null;
   #isInCluster = false;
+  #moveSpreadMs = 0;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
   /** The one that is up while another is dialled to take its place. */
   #before: SessionLink | null = null;
@@ -110,6 +111,11 @@ export class Uplink {
   /** Whether there may be other hubs. */
   get isInCluster(): boolean {
     return this.#isInCluster;
+  }
+
+  /** Over how long its hub's clients come to others when that is gone, as it has said; 0: it has not. */
+  get moveSpreadMs(): number {
+    return this.#moveSpreadMs;
   }
 
   /** The link, as far as its pace is concerned; null while there is none. */
@@ -237,6 +243,7 @@ export class Uplink {
       servers.learn(discovery.alternatives);
       this.#nodeId = discovery.nodeId;
       this.#isInCluster = isInCluster(discovery);
+      this.#moveSpreadMs = discovery.moveSpreadMs ?? 0;
       return discovery;
     } catch (error) {
       // Refused, silent or of another version: nothing more is to be had from this socket.

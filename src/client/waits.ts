@@ -8,7 +8,8 @@ export const MAX_RETRY_AFTER_MS = 60_000;
 /** On top of what the server says: a part of it, at random, so that those who were told the same do not come as one. */
 const RETRY_JITTER = 0.5;
 /**
- * When a node of a cluster is gone, all of its clients come to the others: over so long, since visitors wait for them. A client
+ * When a node of a cluster is gone, all of its clients come to the others: over so long, or longer if the node has said so,
+ * since it had many. Visitors wait for them. A client
  * that is alone there with a cut link waits as well: it cannot tell one from the other. With what follows (some 50 ms until it
  * is noticed, dialled and registered) it is less than a second.
  */
@@ -20,12 +21,19 @@ export const MOVE_SPREAD_MS = 900;
 export const MOVE_SPREAD_LINKED_MS = 5_000;
 /** A second link that is lost: the pipes are registered over the first one, so that there is no hurry at all. */
 export const SECOND_SPREAD_MS = 10_000;
+/** Whatever a node says, its clients spread over no more: visitors do not wait for ever. */
+export const MAX_MOVE_SPREAD_MS = 20_000;
 
 /** In ms; 0 if `error` says nothing about it. */
 export function retryAfterMs({ retryAfterMs: told }: DuplexityError, random: () => number = Math.random): number {
   if (told === undefined) return 0;
   const least = Math.min(told, MAX_RETRY_AFTER_MS);
   return Math.round(least * (1 + RETRY_JITTER * random()));
+}
+
+/** At any time within `leastMs`, or within what the node that is gone has said if that is more. */
+export function untilMove(leastMs: number, toldMs: number, random: () => number = Math.random): number {
+  return anyWithin(Math.max(leastMs, Math.min(toldMs, MAX_MOVE_SPREAD_MS)), random);
 }
 
 /** Any time within `spreadMs`, each as likely as any other. */

@@ -135,6 +135,33 @@ describe("A client whose node is gone", () => {
     expect(await waitAfter(tunnel, "DPX_LINK_LOST")).toBe(899);
   });
 
+  it("sees first whether a node that had many is gone at all, and stays with it if not", async () => {
+    randomIs(0);
+    here.moveSpreadMs = 5_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    await up();
+    await here.next("live");
+    here.cut();
+    await here.next("live");
+    expect([controlsAt(here), controlsAt(there)]).toEqual([2, 0]);
+  });
+
+  it("comes to another one at any time within what a node that had many has said, when that is gone", async () => {
+    randomIs(0.999);
+    here.moveSpreadMs = 5_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await up();
+    const delays: number[] = [];
+    tunnel.on("status", (status) => {
+      if (status.state === "reconnecting") delays.push(status.delayMs);
+    });
+    await here.close();
+    await waitAfter(tunnel, "DPX_SERVER_UNREACHABLE");
+    // The look whether it is gone, and the way to another one.
+    expect(delays.slice(-2)).toEqual([899, 4_995]);
+    expect(controlsAt(there)).toBe(0);
+  });
+
   it("comes back to the one that has told it when, three times before it goes elsewhere", async () => {
     randomIs(0);
     here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];

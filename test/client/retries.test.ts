@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS } from "../../src/client/backoff.ts";
 import { Retries } from "../../src/client/retries.ts";
-import { MOVE_SPREAD_MS } from "../../src/client/waits.ts";
+import { MAX_MOVE_SPREAD_MS, MOVE_SPREAD_MS } from "../../src/client/waits.ts";
 import { DuplexityError } from "../../src/protocol/index.ts";
 
 const lost = new DuplexityError("DPX_LINK_LOST", "Lost");
@@ -25,29 +25,29 @@ describe("Retries", () => {
   });
 
   it("waits longer after each failure, and from the start after what was up and healthy", () => {
-    expect([retries.next(lost, false), retries.next(lost, false)]).toEqual([500, 1_000]);
+    expect([retries.next(lost, null), retries.next(lost, null)]).toEqual([500, 1_000]);
     retries.up(0);
     vi.advanceTimersByTime(BACKOFF_HEALTHY_MS);
     retries.lost(0, false);
-    expect(retries.next(lost, false)).toBe(500);
+    expect(retries.next(lost, null)).toBe(500);
   });
 
   it("takes what was up for a moment for a failure, unless it has carried much", () => {
-    expect(retries.next(lost, false)).toBe(500);
+    expect(retries.next(lost, null)).toBe(500);
     retries.up(7);
     retries.lost(7, true);
-    expect([retries.areFree, retries.next(lost, false)]).toEqual([false, 1_000]);
+    expect([retries.areFree, retries.next(lost, null)]).toEqual([false, 1_000]);
     retries.up(7);
     retries.lost(7 + BACKOFF_HEALTHY_BYTES, true);
-    expect([retries.areFree, retries.next(lost, false)]).toEqual([false, 500]);
+    expect([retries.areFree, retries.next(lost, null)]).toEqual([false, 500]);
   });
 
   it("does not wait where only the link broke: once", () => {
     retries.up(0);
     vi.advanceTimersByTime(BACKOFF_HEALTHY_MS);
     retries.lost(0, true);
-    expect([retries.next(lost, false), retries.areFree]).toEqual([0, false]);
-    expect(retries.next(lost, false)).toBeGreaterThan(0);
+    expect([retries.next(lost, null), retries.areFree]).toEqual([0, false]);
+    expect(retries.next(lost, null)).toBeGreaterThan(0);
   });
 
   it("does not wait as often as it is granted, and keeps what is granted when the link breaks", () => {
@@ -55,7 +55,7 @@ describe("Retries", () => {
     retries.up(0);
     vi.advanceTimersByTime(BACKOFF_HEALTHY_MS);
     retries.lost(0, true);
-    expect([retries.next(lost, false), retries.next(lost, false)]).toEqual([0, 0]);
+    expect([retries.next(lost, null), retries.next(lost, null)]).toEqual([0, 0]);
     expect(retries.areFree).toBe(false);
     retries.grant(2);
     retries.grant(0);
@@ -63,13 +63,15 @@ describe("Retries", () => {
   });
 
   it("comes to another node within the time over which all of the lost one's clients come", () => {
-    expect(retries.next(lost, true)).toBe(MOVE_SPREAD_MS);
+    expect(retries.next(lost, 0)).toBe(MOVE_SPREAD_MS);
+    expect(retries.next(lost, 9_000)).toBe(9_000);
+    expect(retries.next(lost, 90_000)).toBe(MAX_MOVE_SPREAD_MS);
     // It was no failure of the node that it comes to.
-    expect(retries.next(lost, false)).toBe(500);
+    expect(retries.next(lost, null)).toBe(500);
   });
 
   it("waits as long as the server says and up to half of that again, also where it need not wait", () => {
     retries.grant(1);
-    expect(retries.next(told, false)).toBe(retryAfterMs * 1.5);
+    expect(retries.next(told, null)).toBe(retryAfterMs * 1.5);
   });
 });

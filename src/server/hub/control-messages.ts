@@ -19,6 +19,7 @@ import type { Doors } from "./doors.ts";
 import { highestCommon } from "./handshake.ts";
 import type { HubOptions } from "./hub-options.ts";
 import type { Lives } from "./lives.ts";
+import { moveSpreadMs } from "./move-spread.ts";
 import type { TicketStore } from "./tickets.ts";
 import { checkNewcomer } from "./turnstile.ts";
 
@@ -99,7 +100,7 @@ export class ControlMessages {
   }
 
   #answerDiscovery(control: ControlSocket, clientId: string, protocolVersion: number): void {
-    const { nodeId, software, domain, limits, dataPlaneUri, tickets, cluster = null } = this.#options;
+    const { nodeId, software, domain, limits, dataPlaneUri, tickets, clients, cluster = null } = this.#options;
     const { identity } = control;
     control.send({
       type: "discoveryResponse",
@@ -114,6 +115,7 @@ export class ControlMessages {
       ticketTtlMs: tickets.ttlMs,
       heartbeat: { idleMs: limits.heartbeatIdleMs, timeoutMs: limits.heartbeatTimeoutMs },
       resumeWindowMs: limits.resumeWindowMs,
+      ...(cluster === null ? {} : { moveSpreadMs: moveSpreadMs(clients.size, cluster.nodeIds().length) }),
       limits: { maxPipes: limits.maxPipes, maxStreams: limits.maxStreams, maxPacketBytes: MAX_PACKET_BYTES },
       features: cluster === null ? [GATES_FEATURE] : [GATES_FEATURE, RELAY_FEATURE],
     });
