@@ -29,7 +29,8 @@ export class Splice implements StreamHandler {
   #isAccepted = false;
   /** The stream has no credit: reading rests. */
   #isBlocked = false;
-  #ending: Ending | null = null;
+  /** What waits for credit: the stream's end, a reset, or the one and then the other. */
+  readonly #endings: Ending[] = [];
   /** Nothing more may be written to the stream. */
   #hasEnded = false;
   /** The stream is over in both directions, or reset. */
@@ -100,7 +101,7 @@ export class Splice implements StreamHandler {
 
   onDrain(): void {
     this.#isBlocked = false;
-    if (this.#ending !== null) this.#finish(this.#ending);
+    if (this.#endings.length > 0) for (const ending of this.#endings.splice(0)) this.#finish(ending);
     else if (!this.#socket.destroyed) this.#socket.resume();
   }
 
@@ -133,11 +134,8 @@ export class Splice implements StreamHandler {
   #targetEnded(): void {
     this.#hasTargetEnded = true;
     // Over HTTP an answer may end with the connection, and nothing that is sent after it will be answered.
-    const isHttp = this.#target.protocol === "http";
-    if (isHttp) this.#socket.end();
+    if (this.#target.protocol === "http") this.#socket.end();
     this.#finish(END);
-    // It crossed the target's end, which alone does not say whether it was delivered: who waits for an answer asks that.
-    if (isHttp && this.#isUnanswered && this.#ending === null) this.abort("DPX_TARGET_CLOSED");
   }
 
   #targetFailed(error: Error): void {
@@ -169,16 +167,17 @@ export class Splice implements StreamHandler {
   #finish(ending: Ending): void {
     if (this.#isStreamOver) return;
     if (this.#isBlocked) {
-      if (this.#ending === null || ending.kind === "reset") this.#ending = ending;
+      if (this.#endings.at(-1)?.kind !== "reset") this.#endings.push(ending);
       return;
     }
-    this.#ending = null;
     if (ending.kind === "reset") {
       this.#reset(ending.code);
     } else if (!this.#hasEnded) {
       this.#hasEnded = true;
       this.#stream.end();
       this.#checkStreamOver();
+      // It crossed the target's end, which alone does not say whether it was delivered: who waits for an answer asks that.
+      if (this.#target.protocol === "http" && this.#isUnanswered) this.abort("DPX_TARGET_CLOSED");
     }
   }
 

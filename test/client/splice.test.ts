@@ -1,7 +1,7 @@
 // Splices between a stream without a session and real targets on loopback.
 
 import { once } from "node:events";
-import { createServer, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { createServer as createTlsServer } from "node:tls";
 import fc from "fast-check";
@@ -348,6 +348,42 @@ describe("Splice over unix sockets and TLS", () => {
     expect(names).toEqual(["localhost", "http/1.1"]);
     stream.handler.onEnd();
     await stream.until(({ hasEnded }) => hasEnded);
+    await closed;
+    tls.close();
+  });
+
+  it("sends an end that came with the answer, and waits for credit, before it tells what crossed it", async () => {
+    const { key, cert } = await createCertificate(stage);
+    const tls = createTlsServer({ key, cert });
+    const port = await listen(tls);
+    let isHeld = false;
+    // Passes on what the target says from then on in one piece, its end with it.
+    server.on("connection", (socket: Socket) => {
+      const target = connect({ port, host: "127.0.0.1", allowHalfOpen: true });
+      track(target);
+      const held: Buffer[] = [];
+      socket.pipe(target);
+      target.on("data", (chunk: Buffer) => void (isHeld ? held.push(chunk) : socket.write(chunk)));
+      target.on("end", () => socket.end(Buffer.concat(held)));
+    });
+    const connection = once(tls, "secureConnection");
+    splice(`https+insecure://localhost:${await listen(server)}`);
+    const [target] = await connection;
+    track(target);
+    stream.handler.onData(Buffer.from("first"));
+    await once(target, "data");
+    stream.hasCredit = false;
+    isHeld = true;
+    target.end("answer");
+    // That the splice has seen the target's end shows in its own.
+    await once(target, "end");
+    expect(stream.text).toBe("answer");
+    stream.handler.onData(Buffer.from("second"));
+    expect([stream.hasEnded, stream.wasReset]).toEqual([false, null]);
+    stream.hasCredit = true;
+    stream.handler.onDrain();
+    expect(stream.calls.filter((call) => call !== "consume")).toEqual(["accept", "write", "end", "reset"]);
+    expect(stream.wasReset).toEqual({ code: "DPX_TARGET_CLOSED", deliveredBytes: 5 });
     await closed;
     tls.close();
   });
