@@ -11,9 +11,11 @@ import type { SessionHolder } from "./node-sessions.ts";
 /** What of a record says where its client is. */
 export type ClientPlace = Pick<RegistryRecord, "clientId" | "ownerId" | "hostname" | "epoch" | "nodeId">;
 
+type HubPeer = Pick<OutgoingPeer, "isOpen" | "openPath">;
+
 /** Where the sockets to other hubs come from. */
 export interface HubSource {
-  connect(nodeId: string): Promise<Pick<OutgoingPeer, "openPath">>;
+  connect(nodeId: string): Promise<HubPeer>;
 }
 
 export interface RemoteSessionOptions {
@@ -26,7 +28,7 @@ export interface RemoteSessionOptions {
   log(level: "debug", message: string): void;
 }
 
-/** After all ways failed the next attempt comes so much later, unless the registry tells of a change. */
+/** So long after all ways failed the next attempt comes; `first` is enough once the registry tells of a change. */
 const RETRY_MS = { first: 100, most: 2_000 } as const;
 /** The hub could not pass on what it was given: nothing is gained by coming back at once. */
 const CONGESTED_RETRY_MS = 1_000;
@@ -144,9 +146,10 @@ export class RemoteSession implements SessionHolder {
       return;
     }
     this.#awaitLeft();
-    if (this.#isFollowing) this.#stop();
+    const isCongested = error.code === "DPX_LINK_QUEUE";
+    if (this.#isFollowing || isCongested) this.#stop();
     else this.#wake();
-    this.seek(error.code === "DPX_LINK_QUEUE" ? CONGESTED_RETRY_MS : 0);
+    this.seek(isCongested ? CONGESTED_RETRY_MS : 0);
   }
 
   onClose(error: DuplexityError): void {
@@ -177,7 +180,6 @@ export class RemoteSession implements SessionHolder {
 
   /** Until a way has brought the client's answer: then `onLive` ends the search. */
   async #seek(signal: AbortSignal, afterMs: number): Promise<void> {
-    const { log } = this.#options;
     await this.#wait(afterMs, signal);
     let silent: string | null = null;
     for (let retryMs: number = RETRY_MS.first; !signal.aborted; retryMs = Math.min(retryMs * 2, RETRY_MS.most)) {
@@ -192,8 +194,9 @@ export class RemoteSession implements SessionHolder {
       if (path?.isOpen === true) this.#over = path.nodeId;
       if (path?.isOpen === true) await this.#wait(ANSWER_MS, signal);
       silent = path?.isOpen === true ? path.nodeId : null;
-      if (silent === null) await this.#wait(retryMs, signal);
-      else if (!signal.aborted) log("debug", `${this.place.clientId} does not answer over ${silent}`);
+      // What wakes it cuts the wait that began last, and only that.
+      if (silent === null) await Promise.all([this.#wait(RETRY_MS.first, signal), this.#wait(retryMs, signal)]);
+      else if (!signal.aborted) this.#options.log("debug", `${this.place.clientId} does not answer over ${silent}`);
     }
   }
 
@@ -243,8 +246,9 @@ export class RemoteSession implements SessionHolder {
   async #ask(nodeId: string, inquiry: Inquiry): Promise<boolean> {
     const { peers, log } = this.#options;
     const { signal } = inquiry.attempt;
+    let peer: HubPeer | null = null;
     try {
-      const peer = await peers.connect(nodeId);
+      peer = await peers.connect(nodeId);
       const path = await peer.openPath(this.session, target(this.place), signal);
       if (signal.aborted) {
         path.forget();
@@ -254,7 +258,8 @@ export class RemoteSession implements SessionHolder {
       inquiry.attempt.abort(new DuplexityError("DPX_CANCELLED", "Another way was found"));
       return true;
     } catch (error) {
-      if (!signal.aborted) this.#refusals.add(nodeId);
+      // One that cannot be reached has not said anything.
+      if (!signal.aborted && peer?.isOpen === true) this.#refusals.add(nodeId);
       log("debug", `No way to ${this.place.clientId} over ${nodeId}: ${asDuplexityError(error).message}`);
       return false;
     }

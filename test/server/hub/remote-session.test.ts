@@ -14,7 +14,7 @@ const PLACE: ClientPlace = {
 const EVEN_ID = 76;
 const ODD_ID = 77;
 
-type Answer = "granted" | "refused" | "gone at once" | "silent";
+type Answer = "granted" | "refused" | "gone at once" | "silent" | "unreachable" | "lost on asking";
 
 /** All other nodes. What each answers can be changed. */
 class FakeHubs {
@@ -24,10 +24,19 @@ class FakeHubs {
   readonly paths: { readonly path: PeerPath; readonly session: Session; readonly resumes: OutgoingPacket[] }[] = [];
 
   connect(nodeId: string) {
+    if (this.answers.get(nodeId) === "unreachable") {
+      this.asked.push(nodeId);
+      return Promise.reject(new DuplexityError("DPX_SERVER_UNREACHABLE", "Nothing listens there"));
+    }
+    const peer = { isOpen: true };
     const openPath = (session: Session, _target: RelayTarget, signal: AbortSignal): Promise<PeerPath> => {
       this.asked.push(nodeId);
       const answer = this.answers.get(nodeId) ?? "refused";
       if (answer === "refused") return Promise.reject(new DuplexityError("DPX_CLIENT_AWAY", "It is not here"));
+      if (answer === "lost on asking") {
+        peer.isOpen = false;
+        return Promise.reject(new DuplexityError("DPX_LINK_LOST", "The link closed"));
+      }
       if (answer === "silent") {
         return new Promise((_resolve, reject) => {
           signal.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -44,7 +53,7 @@ class FakeHubs {
       if (answer === "gone at once") path.linkLost(socket, new DuplexityError("DPX_LINK_LOST", "The link closed"));
       return Promise.resolve(path);
     };
-    return Promise.resolve({ openPath });
+    return Promise.resolve(Object.assign(peer, { openPath }));
   }
 
   /** The client answers the RESUME that was sent `count`-th, over the way that was granted last. */
@@ -231,6 +240,51 @@ describe("RemoteSession", () => {
     expect(hubs.asked).toEqual(["node-1", "node-2", "node-3", "node-1"]);
     hubs.resume(1);
     expect(session.isLive).toBe(true);
+  });
+
+  it("leaves an attempt alone in which the hub could not be asked, whatever its client registers there", async () => {
+    for (const answer of ["unreachable", "lost on asking"] as const) {
+      const { hubs, remote } = start({ "node-1": answer, "node-2": "silent" });
+      remote.seek();
+      await turns();
+      for (const hostname of ["cat2.test", "cat3.test", "cat4.test"]) {
+        remote.moved({ ...PLACE, hostname, epoch: 5 });
+        await turns();
+      }
+      expect(hubs.asked).toEqual(["node-1", "node-2", "node-3"]);
+      remote.session.close("DPX_CANCELLED", "The test is over");
+    }
+  });
+
+  it("makes no attempt of each of the names that its client registers at a hub that cannot be asked", async () => {
+    const { hubs, remote } = start({ "node-1": "unreachable" });
+    remote.seek();
+    const register = async (names: number) => {
+      for (let name = 0; name < names; name += 1) {
+        await turns(5);
+        remote.moved({ ...PLACE, hostname: `cat${name}.test`, epoch: 5 });
+      }
+      await turns();
+      return hubs.asked.filter((nodeId) => nodeId === "node-1").length;
+    };
+    expect(await register(49)).toBe(3);
+    // Later attempts are further apart, and one name makes the next one early.
+    await turns(60_000);
+    hubs.asked.length = 0;
+    expect(await register(1)).toBe(1);
+  });
+
+  it("comes back a second later when the hub had no room for its RESUME", async () => {
+    const { hubs, remote } = start({ "node-1": "granted" });
+    remote.seek();
+    await turns();
+    hubs.answers.set("node-1", "silent");
+    hubs.asked.length = 0;
+    hubs.lose(new DuplexityError("DPX_LINK_QUEUE", "No room"));
+    await turns(999);
+    expect(hubs.asked).toEqual([]);
+    await turns(1);
+    expect(hubs.asked).toEqual(["node-1"]);
   });
 
   it("asks all others at once when its way goes while it waits for the hub to which its client moves", async () => {
