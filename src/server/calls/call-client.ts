@@ -43,23 +43,22 @@ interface Session {
 
 /** Of what the network says before anything was sent. */
 const NOT_SENT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/;
+/** Of what it says when a connection is gone. */
+const CUT = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 /** Refusals before a proof: of who calls. */
 const UNPROVEN: ReadonlySet<ErrorCode> = new Set(["DPX_AUTH_INVALID", "DPX_FORBIDDEN", "DPX_SESSION_UNKNOWN"]);
 const JSON_TYPE = { "content-type": "application/json" };
 
 export class CallClient {
   readonly #options: CallClientOptions;
-  readonly #pool: Pool;
+  #pool: Pool;
+  /** Those whose last calls are under way. */
+  readonly #left = new Set<Pool>();
   #session: Promise<Session> | null = null;
 
   constructor(options: CallClientOptions) {
     this.#options = options;
-    this.#pool = new Pool(options.origin, {
-      connections: MAX_CONNECTIONS,
-      connect: { timeout: CONNECT_TIMEOUT_MS, ...options.tls },
-      headersTimeout: ANSWER_TIMEOUT_MS,
-      bodyTimeout: ANSWER_TIMEOUT_MS,
-    });
+    this.#pool = poolOf(options);
   }
 
   get origin(): string {
@@ -77,8 +76,10 @@ export class CallClient {
     const text = JSON.stringify(body);
     return this.#inSession(async (session) => {
       const { number, headers } = this.#prove(session, path, text);
+      const pool = this.#pool;
       const answer = await this.#send(path, { headers, body: text, signal });
       const received = await readText(answer.body).catch((error: unknown) => {
+        this.#leaveCut(pool, error);
         throw new CallFailure(error, "maybe");
       });
       const { statusCode: status } = answer;
@@ -111,7 +112,7 @@ export class CallClient {
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy();
+    await Promise.all([this.#pool, ...this.#left].map((pool) => pool.destroy()));
   }
 
   /** Once more when the other side has forgotten the session: it was started anew. */
@@ -169,12 +170,23 @@ export class CallClient {
     },
   ) {
     const { headers, body, signal, isEndless } = o;
+    const pool = this.#pool;
     try {
       const timeouts = isEndless === true ? { bodyTimeout: 0 } : {};
-      return await this.#pool.request({ path, method: "POST", headers, body, signal, ...timeouts });
+      return await pool.request({ path, method: "POST", headers, body, signal, ...timeouts });
     } catch (error) {
+      this.#leaveCut(pool, error);
       throw new CallFailure(error, NOT_SENT.test(codeOf(error)) ? "no" : "maybe");
     }
+  }
+
+  /** What cuts one kept connection cuts the others, too, of which that may not be known yet: calls from now on take new ones. */
+  #leaveCut(pool: Pool, error: unknown): void {
+    if (pool !== this.#pool || !CUT.test(codeOf(error))) return;
+    this.#pool = poolOf(this.#options);
+    this.#left.add(pool);
+    const gone = (): boolean => this.#left.delete(pool);
+    pool.close().then(gone, gone);
   }
 
   #isProven(
@@ -185,6 +197,15 @@ export class CallClient {
     const shown = headers[HEADERS.proof];
     return typeof shown === "string" && isSameProof(shown, proofOfAnswer(key, answer));
   }
+}
+
+function poolOf({ origin, tls }: CallClientOptions): Pool {
+  return new Pool(origin, {
+    connections: MAX_CONNECTIONS,
+    connect: { timeout: CONNECT_TIMEOUT_MS, ...tls },
+    headersTimeout: ANSWER_TIMEOUT_MS,
+    bodyTimeout: ANSWER_TIMEOUT_MS,
+  });
 }
 
 async function readText(body: AsyncIterable<Buffer>): Promise<string> {

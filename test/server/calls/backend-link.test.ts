@@ -1,7 +1,7 @@
 // Calls between nodes over real HTTP: who is believed, what is sent again, and that nothing waits for ever.
 
 import { createServer } from "node:http";
-import { connect } from "node:net";
+import { connect, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
 import { proofOfCall, sessionKeyOf } from "../../../src/server/calls/call-proof.ts";
@@ -198,6 +198,22 @@ describe("BackendLink", () => {
     expect(calls).toBe(1);
     await expect(link.call("locate", {})).rejects.toMatchObject({ code: "DPX_STORE" });
     expect(calls).toBe(3);
+  });
+
+  it("reaches a backend that is there although each connection that it has kept turns out to be dead", async () => {
+    const { handlers } = counting();
+    const { origin, server } = await startBackend(stage, { handlers });
+    const kept = new Set<Socket>();
+    const dead = new Set<Socket>();
+    server.on("connection", (socket) => kept.add(socket));
+    server.prependListener("request", ({ socket }) => {
+      if (dead.has(socket)) socket.resetAndDestroy();
+    });
+    const link = await openLink(stage, [origin]);
+    await Promise.all(Array.from({ length: 20 }, () => link.call("locate", {})));
+    for (const socket of kept) dead.add(socket);
+    expect(dead.size).toBeGreaterThan(3);
+    expect(await link.call("locate", {})).toMatchObject({ nodeId: "node-1" });
   });
 
   it("waits for no backend for ever", async () => {
