@@ -76,7 +76,12 @@ export class AuditLog {
 
   async #readLog(log: string, limit: number): Promise<readonly AuditEvent[]> {
     const values = await this.#store.readLog(log, limit);
-    return values.map(readEvent).filter((event) => event !== null);
+    const events = new Map<string, AuditEvent>();
+    for (const event of values.map(readEvent)) {
+      // The store may have it twice.
+      if (event !== null && !events.has(event.auditId)) events.set(event.auditId, event);
+    }
+    return [...events.values()];
   }
 }
 

@@ -91,7 +91,7 @@ export class RemoteStore implements Store {
       throw new DuplexityError("DPX_STORE", `Cannot add to "${log}": ${this.#appends} entries wait already`);
     }
     this.#appends += 1;
-    const appended = this.#appended.then(() => this.#ask("append", { key: log, value }, false));
+    const appended = this.#appended.then(() => this.#ask("append", { key: log, value }));
     this.#appended = appended
       .catch(() => {})
       .finally(() => {

@@ -41,7 +41,10 @@ export interface Store {
   delete(key: string): Promise<boolean>;
   /** Entries whose keys begin with `prefix`, in the order of their keys, at most `MAX_LISTED`. */
   list(prefix: string): Promise<readonly StoredEntry[]>;
-  /** Adds an entry at the end of a log. Logs keep their newest entries, `MAX_LOG_ENTRIES` of them. */
+  /**
+   * Adds an entry at the end of a log. Logs keep their newest entries, `MAX_LOG_ENTRIES` of them. Over the network one may be
+   * added twice, when the word that it was is lost: who reads it has to know it again.
+   */
   append(log: string, entry: Value): Promise<void>;
   /** The newest `limit` entries of a log, oldest first. */
   readLog(log: string, limit: number): Promise<readonly Value[]>;

@@ -58,6 +58,15 @@ describe("AuditLog", () => {
     expect(await store.readLog("audit", 10)).toHaveLength(2);
   });
 
+  it("answers an event once that is in the log twice", async () => {
+    const { store, now } = await openWorld(stage);
+    const log = new AuditLog({ store, now });
+    const kick = await log.record(KICK);
+    const ban = await log.record({ ...KICK, action: "ban" });
+    await store.append("audit", { ...kick });
+    expect(await log.read(10)).toEqual([kick, ban]);
+  });
+
   it("leaves out what it does not understand", async () => {
     const { store, now } = await openWorld(stage);
     const log = new AuditLog({ store, now });

@@ -1,6 +1,7 @@
 // The store as a node without the backend's role has it: the contract, over real HTTP.
 
 import { describe, expect, it } from "vitest";
+import type { CallHandler } from "../../../src/server/calls/index.ts";
 import { MemoryStore } from "../../../src/server/store/memory-store.ts";
 import { RemoteStore } from "../../../src/server/store/remote-store.ts";
 import type { Store } from "../../../src/server/store/store.ts";
@@ -40,6 +41,25 @@ describe("RemoteStore", () => {
     await own.put("account/u_1", 1);
     await poll(() => seen.length > 0, 5_000, "the change", 2);
     expect(seen).toEqual(["account/u_1"]);
+  });
+
+  it("adds to a log although the word that it was added is lost", async () => {
+    const own = new MemoryStore();
+    stage.defer(() => own.close());
+    const call = createStoreCall(own);
+    let losses = 1;
+    const losing: CallHandler = async (body, nodeId) => {
+      const answer = await call(body, nodeId);
+      losses -= 1;
+      if (losses === 0) server.closeAllConnections();
+      return answer;
+    };
+    const { origin, server } = await startBackend(stage, { handlers: new Map([["store", losing]]) });
+    const store = new RemoteStore(await openLink(stage, [origin]));
+    await store.append("audit", { auditId: "a_1" });
+    expect(new Set((await own.readLog("audit", 10)).map((entry) => JSON.stringify(entry)))).toEqual(
+      new Set(['{"auditId":"a_1"}']),
+    );
   });
 
   it("lets one of many updates at once win each round, and none be lost", async () => {
