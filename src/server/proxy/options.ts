@@ -77,7 +77,7 @@ export const HALF_CLOSED_IDLE_MS = 2_000;
 /** How long a reset may stay out after the target ended a used connection, while there is a link, before the request counts as broken. */
 export const TARGET_END_GRACE_MS = 1_000;
 /**
- * On a node that drains, a request whose client is up waits no longer for a way to it: one over another hub is found, or
+ * On a node that drains, a visitor whose client is up waits no longer for a way to it: one over another hub is found, or
  * its client has come to one, by then.
  */
 export const DRAINING_HOLD_MS = 5_000;

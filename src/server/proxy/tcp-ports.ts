@@ -37,7 +37,10 @@ export interface TcpPorts {
   open(route: Route): Promise<void>;
   /** Stops listening. Connections that run go on; they end with their session. */
   close(port: number): Promise<void>;
-  /** Listens no more and waits for the connections that run, at most `deadlineMs`; then cuts the rest. */
+  /**
+   * Listens no more and waits for the connections that run, at most `deadlineMs`; then cuts the rest. Visitors who wait for a
+   * client that is away are cut at once.
+   */
   drain(deadlineMs: number): Promise<void>;
   /** Cuts everything now. */
   closeAll(): Promise<void>;
@@ -66,6 +69,7 @@ class TcpListeners implements TcpPorts {
   /** Of connections that are over. */
   #receivedBytes = 0;
   #sentBytes = 0;
+  #isDraining = false;
   #onEmpty: (() => void) | null = null;
 
   constructor(options: TcpPortsOptions) {
@@ -119,8 +123,10 @@ class TcpListeners implements TcpPorts {
   }
 
   async drain(deadlineMs: number): Promise<void> {
-    await Promise.all([...this.#ports.keys()].map((port) => this.close(port)));
-    this.#holds.close("DPX_DRAINING");
+    this.#isDraining = true;
+    const closed = [...this.#ports.keys()].map((port) => this.close(port));
+    this.#holds.wakeAll();
+    await Promise.all(closed);
     if (this.#visitors.size > 0) {
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, deadlineMs);
@@ -167,6 +173,7 @@ class TcpListeners implements TcpPorts {
       routes: this.#options.routes,
       holds: this.#holds,
       holdTimeoutMs: this.#limits.holdTimeoutMs,
+      isDraining: () => this.#isDraining,
       onClosed: (closed) => {
         this.#visitors.delete(closed);
         this.#receivedBytes += closed.receivedBytes;

@@ -5,6 +5,7 @@ import { asDuplexityError, type ErrorCode, type PipeGate, type RequestReport } f
 import type { Route, Routes } from "../routes.ts";
 import { isFrom, planOf } from "./gate-plan.ts";
 import type { Held, HoldQueue } from "./hold.ts";
+import { DRAINING_HOLD_MS } from "./options.ts";
 import { breakSocket, Splice } from "./splice.ts";
 import { plainAddress, withPort } from "./visitor-address.ts";
 
@@ -15,6 +16,7 @@ export interface TcpVisitorOptions {
   readonly routes: Routes;
   readonly holds: HoldQueue;
   readonly holdTimeoutMs: number;
+  readonly isDraining: () => boolean;
   readonly onClosed: (visitor: TcpVisitor) => void;
 }
 
@@ -23,7 +25,7 @@ const HELD_SOCKET_BYTES = 4_096;
 
 export class TcpVisitor implements Held {
   readonly heldBytes = HELD_SOCKET_BYTES;
-  readonly heldUntil: number;
+  heldUntil: number;
   readonly #options: TcpVisitorOptions;
   readonly #startedAt = performance.now();
   readonly #address: string;
@@ -97,7 +99,9 @@ export class TcpVisitor implements Held {
       return;
     }
     if (route.state === "away") {
-      this.#hold();
+      // A client that may be long in coming is not waited for by a node that goes.
+      if (this.#options.isDraining()) this.destroy();
+      else this.#hold();
       return;
     }
     const { socket, routes, hostname } = this.#options;
@@ -120,8 +124,9 @@ export class TcpVisitor implements Held {
   }
 
   #hold(): void {
-    const isInTime = performance.now() < this.heldUntil;
-    if (!isInTime || !this.#options.holds.add(this)) this.destroy();
+    const now = performance.now();
+    if (this.#options.isDraining()) this.heldUntil = Math.min(this.heldUntil, now + DRAINING_HOLD_MS);
+    if (now >= this.heldUntil || !this.#options.holds.add(this)) this.destroy();
   }
 
   /** Raw bytes say nothing of who sends them: a gate that asks for more than an address lets nobody in. */

@@ -2,8 +2,9 @@
 
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { createTcpPorts, type TcpPorts } from "../../../src/server/proxy/index.ts";
+import { DRAINING_HOLD_MS } from "../../../src/server/proxy/options.ts";
 import { seededChunks, sha256 } from "../../support/seeded.ts";
 import { freePort, listen } from "../../support/sockets.ts";
 import { type Stage, useStage } from "../../support/stage.ts";
@@ -227,6 +228,55 @@ describe("createTcpPorts", () => {
     await once(other, "close");
     await ports.open(routes.register(HOST, 1, { protocol: "tcp", tcpPort: port }));
     expect(ports.statistics.openPorts).toBe(1);
+  });
+
+  it("drains: lets those wait on whose client is up, and cuts those whose client is away", async () => {
+    const { routes, open, visitor, ports } = await start(stage);
+    const origin = await startTcpOrigin(stage, (socket) => {
+      socket.pipe(socket);
+    });
+    await open(origin.port);
+    routes.cutLink();
+    const peer = await visitor();
+    peer.write("echo");
+    await poll(() => ports.statistics.heldVisitors === 1, 5_000, "one held", 2);
+    const drained = ports.drain(3_600_000);
+    routes.restoreLink();
+    expect(await peer.readBytes(4)).toBe("echo");
+    peer.end();
+    await drained;
+    await peer.readAll();
+    expect(peer.error).toBe(null);
+
+    const next = await start(stage);
+    await next.open(origin.port, "away");
+    const waiting = await next.visitor();
+    await poll(() => next.ports.statistics.heldVisitors === 1, 5_000, "one held", 2);
+    await next.ports.drain(3_600_000);
+    await waiting.readAll();
+    expect(waiting.error).toMatchObject({ code: "ECONNRESET" });
+  });
+
+  it("drains: lets nobody wait longer for a way than that takes, however long what runs has", async () => {
+    vi.useFakeTimers({ toFake: ["setInterval", "clearInterval", "performance"] });
+    stage.defer(() => vi.useRealTimers());
+    const { routes, open, visitor, ports } = await start(stage);
+    await open(1);
+    routes.cutLink();
+    const peer = await visitor();
+    await poll(() => ports.statistics.heldVisitors === 1, 5_000, "one held", 2);
+    const drained = ports.drain(3_600_000);
+    await poll(() => ports.statistics.heldVisitors === 1, 5_000, "it waits on", 2);
+    vi.advanceTimersByTime(DRAINING_HOLD_MS - 2_000);
+    // A route that flaps gives no more time.
+    routes.restoreLink();
+    routes.cutLink();
+    await poll(() => routes.watched === 1, 5_000, "it waits again", 2);
+    expect(ports.statistics.heldVisitors).toBe(1);
+    vi.advanceTimersByTime(3_000);
+    await peer.readAll();
+    expect(peer.error).toMatchObject({ code: "ECONNRESET" });
+    await drained;
   });
 
   it("drains: waits for what runs, then cuts it", async () => {
