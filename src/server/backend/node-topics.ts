@@ -39,6 +39,8 @@ export class NodeTopics {
   readonly #requests = new TopicRequests();
   /** Requests that were heard, by id, with what has become or will become of them. */
   readonly #heard = new Map<string, Promise<Outcome<TopicName> | null>>();
+  /** Requests whose reply is on its way: one that is heard again has it soon, or asks once more. */
+  readonly #replying = new Set<string>();
   /** What says each request again that waits for replies. */
   readonly #waiting = new Set<() => void>();
   #running = 0;
@@ -154,17 +156,20 @@ export class NodeTopics {
 
   /** Never rejects: who misses a reply knows of whom. */
   async #reply(to: string, id: string | null, outcome: Outcome<TopicName> | null): Promise<void> {
-    if (id === null || outcome === null || this.#isClosed) return;
+    if (id === null || outcome === null || this.#isClosed || this.#replying.has(id)) return;
     const { nodeId, warn } = this.#options;
     const send = async (body: Outcome<TopicName>): Promise<void> => {
       for (const text of encodeReply(nodeId, id, body)) await this.#options.send({ nodeId: to }, text);
     };
+    this.#replying.add(id);
     try {
       await send(outcome);
     } catch (error) {
       const { code, message } = asDuplexityError(error);
       warn(`${to} gets no reply: ${message}`);
       if (code === "DPX_MESSAGE_TOO_LARGE") await send({ status: "failed", code, message }).catch(() => {});
+    } finally {
+      this.#replying.delete(id);
     }
   }
 }

@@ -14,8 +14,8 @@ export interface ReplyPart {
 const PART_BYTES = 184_320;
 /** Of one reply: 500 bytes and more for each client of a hub with as many as it takes unless told otherwise. */
 const MAX_PARTS = 32;
-/** Nodes whose parts are kept at once. */
-const MAX_NODES = 1_024;
+/** What replies take that are not whole yet, however many requests wait for them: eleven of the longest at once. */
+const MAX_KEPT_BYTES = 67_108_864;
 
 /**
  * Cuts a reply.
@@ -44,31 +44,67 @@ export function readPart(value: unknown, path: string): ReplyPart {
   return { index: checked.field(part, "index", checked.integerReader(0, of - 1)), of };
 }
 
-/** What has come of the replies to one request. */
+/** Whose reply, and to which request. */
+export interface ReplyOrigin {
+  readonly id: string;
+  readonly from: string;
+}
+
+interface Unfinished {
+  readonly id: string;
+  readonly parts: readonly (Buffer | undefined)[];
+}
+
+/** What has come of the replies to all requests. */
 export class ReplyParts {
-  readonly #found = new Map<string, readonly (Buffer | undefined)[]>();
+  /** By request and node; each has room for all of its parts, so that whichever is begun can be finished. */
+  readonly #found = new Map<string, Unfinished>();
+  #keptBytes = 0;
 
   /**
-   * The whole reply of `nodeId`; null: a part is missing yet.
+   * The whole reply; null: a part is missing yet, or there was no room for it: whoever asked asks again.
    *
    * @throws {DuplexityError} `DPX_MESSAGE_INVALID` if the parts are none.
    */
-  add(nodeId: string, { index, of }: ReplyPart, body: unknown): { readonly body: unknown } | null {
+  add({ id, from }: ReplyOrigin, { index, of }: ReplyPart, body: unknown): { readonly body: unknown } | null {
     const bytes = Buffer.from(typeof body === "string" ? body : "", "base64");
-    const before = this.#found.get(nodeId);
-    if (before === undefined && this.#found.size >= MAX_NODES) return null;
-    const known = before?.length === of ? before : Array.from<Buffer | undefined>({ length: of });
-    const parts = known.with(index, bytes);
+    if (bytes.length > PART_BYTES) return checked.invalid("body", `a part of at most ${PART_BYTES} bytes`);
+    const key = `${id} ${from}`;
+    const parts = this.#begun(key, id, of)?.with(index, bytes);
+    if (parts === undefined) return null;
     const whole = parts.filter((part) => part !== undefined);
     if (whole.length < of) {
-      this.#found.set(nodeId, parts);
+      this.#found.set(key, { id, parts });
       return null;
     }
-    this.#found.delete(nodeId);
+    this.#delete(key);
     try {
       return { body: JSON.parse(Buffer.concat(whole).toString()) };
     } catch {
       return checked.invalid("body", "a reply in parts");
     }
+  }
+
+  /** Nobody waits for replies to the request `id` any more. */
+  forget(id: string): void {
+    for (const [key, unfinished] of this.#found) if (unfinished.id === id) this.#delete(key);
+  }
+
+  /** The parts that are there of a reply of `of` parts; undefined: there is no room for it. */
+  #begun(key: string, id: string, of: number): Unfinished["parts"] | undefined {
+    const found = this.#found.get(key);
+    if (found?.parts.length === of) return found.parts;
+    // Another reply of that node: it has forgotten the one that it began.
+    this.#delete(key);
+    if (this.#keptBytes + of * PART_BYTES > MAX_KEPT_BYTES) return undefined;
+    this.#keptBytes += of * PART_BYTES;
+    const parts = Array.from<Buffer | undefined>({ length: of });
+    this.#found.set(key, { id, parts });
+    return parts;
+  }
+
+  #delete(key: string): void {
+    this.#keptBytes -= (this.#found.get(key)?.parts.length ?? 0) * PART_BYTES;
+    this.#found.delete(key);
   }
 }

@@ -32,6 +32,7 @@ export interface PendingRequest<T extends TopicName> {
 export class TopicRequests {
   /** By its id: takes a reply as it came over the network. */
   readonly #waiting = new Map<string, { take(reply: Reply): void; end(): void }>();
+  readonly #parts = new ReplyParts();
 
   /**
    * @param read What a reply that comes over the network is; what it throws is thrown by `take`.
@@ -55,6 +56,7 @@ export class TopicRequests {
     const end = (): void => {
       clearTimeout(timer);
       this.#waiting.delete(id);
+      this.#parts.forget(id);
       resolve();
     };
     const reply = (nodeId: string, outcome: Outcome<T>): void => {
@@ -63,10 +65,11 @@ export class TopicRequests {
       missing.delete(nodeId);
       if (missing.size === 0) end();
     };
-    const parts = new ReplyParts();
     const take = ({ from, body, part }: Reply): void => {
       if (read === null || replies.has(from)) return;
-      const whole = part === undefined ? { body } : parts.add(from, part, body);
+      // Parts are kept: only of those that were asked.
+      if (part !== undefined && !missing.has(from)) return;
+      const whole = part === undefined ? { body } : this.#parts.add({ id, from }, part, body);
       if (whole !== null) reply(from, read(whole.body));
     };
     this.#waiting.set(id, { take, end });
