@@ -41,7 +41,7 @@ export interface UplinkOptions extends TunnelUplinkOptions {
   readonly pipes: readonly SealedPipe[];
   /** The pipes are registered over another hub: this is another way only. */
   readonly isSecond: boolean;
-  /** A node that is of no use, because it will go. @default none */
+  /** A node that is of no use until this uplink is up: it is left for another one. @default none */
   readonly avoids?: string | null;
   /** The control socket or the link is gone. Also while `establish` runs, which then rejects or makes a new one. */
   onLost(error: DuplexityError): void;
@@ -76,12 +76,14 @@ export class Uplink {
   #nodeId: string | null = null;
   #isInCluster = false;
   #moveSpreadMs = 0;
+  #avoids: string | null;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
   /** The one that is up while another is dialled to take its place. */
   #before: SessionLink | null = null;
 
   constructor(options: UplinkOptions) {
     this.#options = options;
+    this.#avoids = options.avoids ?? null;
     this.#pipes = new PipeList(options.clientId, options.pipes);
   }
 
@@ -236,7 +238,8 @@ export class Uplink {
   }
 
   async #discover(control: Control, redirects: number): Promise<DiscoveryResponse> {
-    const { clientId, isSecond, avoids, servers } = this.#options;
+    const { clientId, isSecond, servers } = this.#options;
+    const avoids = this.#avoids;
     try {
       // A second link is for another hub than the first one's: not for any.
       const discovery = await discover(control, { clientId, avoids, ...(isSecond ? {} : { redirects }) });
@@ -300,6 +303,8 @@ export class Uplink {
         new Map([...targetsWanted(refused, discovery.domain), ...targetsOf(pipes, outcome.registered)]),
       );
       this.#pipes.dialled(pipes);
+      // It is elsewhere now. When that is lost as well, the one that was left may be the only one there is.
+      this.#avoids = null;
       return outcome;
     } catch (error) {
       const failure = asDuplexityError(error);

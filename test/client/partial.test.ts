@@ -107,6 +107,23 @@ describe("Tunnel, some of whose pipes are refused", () => {
     expect(statuses).toEqual([]);
   });
 
+  it("comes back to a hub that it has left when no other one is there any more", async () => {
+    const { tunnel } = await up();
+    const third = await startHub("n3");
+    there.alternatives = [`ws://127.0.0.1:${third.port}/dialer`];
+    third.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    refuse(there, "db");
+    await here.die();
+    await there.next("live");
+    await third.next("live");
+    await vi.waitUntil(() => there.sockets.size === 0, HANG_MS);
+    there.session?.close("DPX_SESSION_EXPIRED", "its client is elsewhere");
+    await third.die();
+    await there.next("live");
+    expect(tunnel.status.state).toBe("up");
+    await echoed(there);
+  });
+
   it("comes back at once when what it has is lost while it asks for more, and nobody answers that", async () => {
     const { tunnel } = await up();
     refuse(there, "db");
