@@ -35,24 +35,27 @@ export function readIdentity(context: CommandContext, values: SettingsValues): I
       "Leave one of them out; values also come from DUPLEXITY_… variables.",
     );
   }
+  checkFolder(values);
   return { kind: "no-auth" };
 }
 
 function readStore(context: CommandContext, values: SettingsValues): AccountsOptions["store"] {
   const folder = values.text("data");
   const redis = readRedis(values);
-  const isAtBackend = values.list("backend").length > 0;
-  const other = isAtBackend ? "--backend" : redis !== undefined ? "--redis" : null;
-  // By environment an image or a unit names a folder for all ways to run it.
-  if (other !== null && folder !== undefined && values.placeOf("data") !== "DUPLEXITY_DATA") {
-    throw usage(
-      `Cannot keep accounts in --data ${folder}: with ${other} they are kept there`,
-      `Leave out --data, or ${other}.`,
-    );
-  }
-  if (isAtBackend) return { kind: "backend" };
+  checkFolder(values);
+  if (values.list("backend").length > 0) return { kind: "backend" };
   if (redis !== undefined) return { kind: "redis", url: redis };
   return { kind: "folder", path: folder === undefined ? defaultDataFolder(context.env) : resolve(context.cwd, folder) };
+}
+
+/** @throws {DuplexityError} `DPX_USAGE` if nothing would be kept in the folder that is named. */
+function checkFolder(values: SettingsValues): void {
+  const folder = values.text("data");
+  const other = values.list("backend").length > 0 ? "--backend" : values.text("redis") !== undefined ? "--redis" : null;
+  // By environment an image or a unit names a folder for all ways to run it.
+  if (other === null || folder === undefined || values.placeOf("data") === "DUPLEXITY_DATA") return;
+  const message = `Cannot keep accounts in --data ${folder}: with ${other} they are kept there`;
+  throw usage(message, `Leave out --data, or ${other}.`);
 }
 
 /** Its error repeats nothing of the text, in which there may be a password. */

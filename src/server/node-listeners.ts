@@ -116,9 +116,14 @@ export function createInternalListener(
     if (!hasCertificate(request)) refuseSocket(socket, noCertificate());
     else if (pathOf(request) === PEER_PATH) acceptPeer(request, socket, head);
     else if (isPassedOn(request)) own.takeForwardedUpgrade(request, socket, head);
-    else refuseSocket(socket, new DuplexityError("DPX_REQUEST_INVALID", "Cannot upgrade: it is not a WebSocket"));
+    else refuseSocket(socket, notPublic(request));
   });
   return server;
+}
+
+function notPublic(request: IncomingMessage): DuplexityError {
+  const message = `Cannot serve ${pathOf(request).slice(0, 64)}: this is the internal listener, for other nodes`;
+  return new DuplexityError("DPX_REQUEST_INVALID", message, { hint: "Clients and visitors come to --listen." });
 }
 
 function pathOf({ url = "" }: IncomingMessage): string {

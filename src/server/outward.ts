@@ -2,9 +2,12 @@
 
 import { DuplexityError } from "../protocol/index.ts";
 
-/** `error`, unless it says where this server keeps what it knows: a path, or an address behind it. */
+/**
+ * `error`, unless it says where this server keeps what it knows: a path, or an address behind it. What says when to come again
+ * is the registry's own word, and says nothing of that.
+ */
 export function outwardOf(error: DuplexityError): DuplexityError {
-  if (error.code !== "DPX_STORE") return error;
+  if (error.code !== "DPX_STORE" || error.retryAfterMs !== undefined) return error;
   return new DuplexityError("DPX_STORE", "Cannot go on: what this server keeps cannot be read or written just now", {
     hint: "Try again in a moment. If it stays so, the server's log says why.",
     cause: error,

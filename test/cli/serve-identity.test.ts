@@ -22,6 +22,7 @@ describe("readIdentity", () => {
   it.each([
     ["--backend", { backend: ["http://10.0.0.1:7071"] }],
     ["--redis", { redis: "redis://10.0.0.9" }],
+    ["--redis", { redis: "redis://10.0.0.9", noAuth: true }],
   ])("refuses a data folder beside %s, which keeps nothing in it", (flag, flags) => {
     expect(() => readIdentity(...given({ ...flags, data: "/srv/data" }))).toThrow(
       expect.objectContaining({

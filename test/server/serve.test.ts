@@ -376,6 +376,17 @@ describe("The server's own endpoints", () => {
     },
   );
 
+  it("are not on the internal listener, which says so to clients that come there", async () => {
+    const { server } = await start();
+    const headers = { connection: "Upgrade", upgrade: "websocket" };
+    const answer = await ask(Number(new URL(server.internalUrl).port), "/control", { host: "127.0.0.1", ...headers });
+    expect(answer).toMatchObject({ status: 400, headers: { "duplexity-error": "DPX_REQUEST_INVALID" } });
+    expect(JSON.parse(answer.body).error).toMatchObject({
+      message: "Cannot serve /control: this is the internal listener, for other nodes",
+      hint: "Clients and visitors come to --listen.",
+    });
+  });
+
   it("refuse a handshake that is not ours with the error's code", async () => {
     const { port, url } = await start();
     const upgrade = async (path: string, more: Record<string, string>): Promise<OwnAnswer> => {

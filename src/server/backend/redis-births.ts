@@ -60,7 +60,7 @@ export class Births {
     if (now >= closed) return;
     const until = new Date(closed).toISOString();
     const message = `Cannot register "${hostname}": Redis may have lost records, and until ${until} a name that is not in it may be another's`;
-    throw new DuplexityError("DPX_STORE", message, { hint: "Try again then." });
+    throw new DuplexityError("DPX_STORE", message, { hint: "Try again then.", retryAfterMs: closed - now });
   }
 
   async #look(tag: number): Promise<Mark> {

@@ -9,6 +9,7 @@ import {
   type PipeResult,
 } from "../../protocol/index.ts";
 import type { Registry, RegistryRecord } from "../backend/registry.ts";
+import { outwardOf } from "../outward.ts";
 import type { Route } from "../routes.ts";
 import { checkGate } from "./check-gate.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
@@ -228,6 +229,6 @@ function nameTaken(name: string, ownerName: string, since: number): DuplexityErr
 
 /** `error` as the client is told of it. */
 export function refusalOf(name: string, error: DuplexityError): PipeResult {
-  const { code, message, hint } = error;
+  const { code, message, hint } = outwardOf(error);
   return { status: "refused", name, code, message, ...(hint === undefined ? {} : { hint }) };
 }

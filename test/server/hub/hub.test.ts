@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it, vi } from "vitest";
 import type { WebSocket } from "ws";
 import { newClientKey } from "../../../src/client/index.ts";
-import { encodeMessage } from "../../../src/protocol/index.ts";
+import { DuplexityError, encodeMessage } from "../../../src/protocol/index.ts";
 import { MemoryRegistry } from "../../../src/server/backend/index.ts";
 import { type Authenticator, KeyProofAuthenticator } from "../../../src/server/identity/index.ts";
 import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
@@ -404,6 +404,16 @@ describe("Hub", () => {
       const { ticket } = await client.discover();
       await client.dial(ticket, ["cat1"]);
       expect(await client.registered()).toMatchObject({ pipes: [{ status: "registered" }] });
+    });
+
+    it("tells nobody where the registry is that fails", async () => {
+      const registry = new SlowRegistry();
+      const hub = await startHub(stage, { registry });
+      const client = hub.client();
+      registry.failNext(new DuplexityError("DPX_STORE", "Cannot use Redis at 10.0.0.9", { hint: "Look at 10.0.0.9." }));
+      const answer = await client.up("cat1");
+      expect(answer).toMatchObject({ pipes: [{ status: "refused", code: "DPX_STORE" }] });
+      expect(JSON.stringify(answer)).not.toContain("10.0.0.9");
     });
   });
 

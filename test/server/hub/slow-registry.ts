@@ -5,7 +5,7 @@ import { MemoryRegistry, type Registration, type RemoveReason } from "../../../s
 export class SlowRegistry extends MemoryRegistry {
   #hostname = "";
   #removed = "";
-  #shallFail = false;
+  #failure: Error | null = null;
   #reached: () => void = () => {};
   #release: () => void = () => {};
   #gate: Promise<void> = Promise.resolve();
@@ -32,15 +32,14 @@ export class SlowRegistry extends MemoryRegistry {
     this.#release();
   }
 
-  failNext(): void {
-    this.#shallFail = true;
+  failNext(failure = new Error("the registry cannot be reached")): void {
+    this.#failure = failure;
   }
 
   override async register(registration: Registration) {
-    if (this.#shallFail) {
-      this.#shallFail = false;
-      throw new Error("the registry cannot be reached");
-    }
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure !== null) throw failure;
     if (registration.hostname === this.#hostname) {
       this.#hostname = "";
       this.#reached();
