@@ -1,5 +1,5 @@
 // Which names there are, and which are an owner's. Only a hint: who reads it looks at the records themselves, and what is
-// wrong in it is mended when it is read or when names are renewed.
+// wrong in it is mended when it is read or when names are renewed. Remembers what could not be added.
 
 import type { RedisConnection } from "../redis/index.ts";
 import { forEachAtMost } from "./at-most.ts";
@@ -22,36 +22,53 @@ export interface RedisIndexOptions {
 
 /** Names read at once. */
 const PAGE = 250;
-/** Keys that are written at once. */
-const MAX_KEYS = 100;
+/** Scripts that add names at once. */
+const MAX_SCRIPTS = 100;
+/** Names that could not be added: as many as a node follows of its own. Further ones are added with all others. */
+const MAX_MISSED = 100_000;
+
+/** Names that are added to one key by one script. */
+interface Addition {
+  readonly key: string;
+  readonly records: readonly RegistryRecord[];
+}
 
 export class RedisIndex {
   readonly #options: RedisIndexOptions;
+  readonly #missed = new Set<string>();
 
   constructor(options: RedisIndexOptions) {
     this.#options = options;
   }
 
-  /** @throws {DuplexityError} `DPX_STORE` */
+  /** Never rejects: what is missing would not count for its owner's limit, and is added by `addMissed`. */
   async add(records: readonly RegistryRecord[]): Promise<void> {
-    const { connection, keys, graceMs, leaseMs, refreshMs, now } = this.#options;
-    const members = new Map<string, RegistryRecord[]>();
-    for (const record of records) {
-      for (const key of [keys.namesOf(record.ownerId), keys.namesLike(record.hostname)]) {
-        const found = members.get(key);
-        if (found === undefined) members.set(key, [record]);
-        else found.push(record);
-      }
-    }
+    const { connection, graceMs, leaseMs, refreshMs, now } = this.#options;
     const keptMs = graceMs + 2 * refreshMs;
-    await forEachAtMost(MAX_KEYS, [...members], async ([key, found]) => {
-      for (let at = 0; at < found.length; at += PAGE) {
-        const page = found.slice(at, at + PAGE);
-        const ends = Math.max(...page.map(({ expires }) => expires)) + keptMs;
-        const names = page.map(({ hostname }) => hostname);
+    const left = new Set(this.#additions(records));
+    try {
+      await forEachAtMost(MAX_SCRIPTS, [...left], async (addition) => {
+        const { key, records: some } = addition;
+        const ends = Math.max(...some.map(({ expires }) => expires)) + keptMs;
+        const names = some.map(({ hostname }) => hostname);
         await connection.run(INDEX, [key], [now(), ends, leaseMs + keptMs, ...names]);
-      }
-    });
+        left.delete(addition);
+      });
+    } catch {
+      for (const { records: some } of left) for (const { hostname } of some) this.#miss(hostname);
+    }
+  }
+
+  /**
+   * Adds what could not be. Never rejects, as `add` does not.
+   *
+   * @param held What is held here of a name by now; null: nothing.
+   */
+  async addMissed(held: (hostname: string) => RegistryRecord | null): Promise<void> {
+    if (this.#missed.size === 0) return;
+    const records = [...this.#missed].flatMap((hostname) => held(hostname) ?? []);
+    this.#missed.clear();
+    await this.add(records);
   }
 
   /** @throws {DuplexityError} `DPX_STORE` */
@@ -86,6 +103,29 @@ export class RedisIndex {
   async count(ownerId: string): Promise<number> {
     const { connection, keys } = this.#options;
     return Number(await connection.call("zcard", [keys.namesOf(ownerId)]));
+  }
+
+  /** A few names for each key, in the two that each name is in. */
+  #additions(records: readonly RegistryRecord[]): readonly Addition[] {
+    const { keys } = this.#options;
+    const members = new Map<string, RegistryRecord[]>();
+    for (const record of records) {
+      for (const key of [keys.namesOf(record.ownerId), keys.namesLike(record.hostname)]) {
+        const found = members.get(key);
+        if (found === undefined) members.set(key, [record]);
+        else found.push(record);
+      }
+    }
+    return [...members].flatMap(([key, found]) =>
+      Array.from({ length: Math.ceil(found.length / PAGE) }, (_, page) => ({
+        key,
+        records: found.slice(page * PAGE, (page + 1) * PAGE),
+      })),
+    );
+  }
+
+  #miss(hostname: string): void {
+    if (this.#missed.size < MAX_MISSED) this.#missed.add(hostname);
   }
 
   async #page(key: string, start: number) {

@@ -58,7 +58,7 @@ export class RedisRegistry implements Registry {
   readonly #endings: readonly (() => void)[];
   /** The highest epoch that was seen here, of whatever name: none that is given out here is lower. */
   #epochFloor = 0;
-  /** When the indexes were told of all names; minus infinity: they may lack one, and are told with the next renewal. */
+  /** When the indexes were told of all names. */
   #indexedAt = performance.now();
   /** Losses of Redis after which all was put back. */
   #healedLosses = 0;
@@ -105,7 +105,7 @@ export class RedisRegistry implements Registry {
       const { status, record, replaced } = claim;
       this.#keep(claim);
       this.#news.tell(hostname, record.epoch, record);
-      await this.#addToIndex([record]);
+      await this.#index.add([record]);
       return { status, record, replaced };
     } finally {
       this.#ports.end(hostname);
@@ -121,6 +121,7 @@ export class RedisRegistry implements Registry {
         if (!(await this.#renewed(holding, words[index] ?? "lost", now))) lost.add(holding);
       });
     });
+    await this.#index.addMissed((hostname) => this.#followed.getOwn(hostname));
     if (performance.now() - this.#indexedAt >= TIDY_EVERY_MS) await mended(this.#tidy());
     return held.filter((holding) => lost.has(holding));
   }
@@ -306,14 +307,7 @@ export class RedisRegistry implements Registry {
 
   async #indexAll(): Promise<void> {
     this.#indexedAt = performance.now();
-    await this.#addToIndex(this.#followed.own());
-  }
-
-  /** Never rejects: what is missing would not count for its owner's limit, and is added as soon as may be. */
-  async #addToIndex(records: readonly RegistryRecord[]): Promise<void> {
-    await this.#index.add(records).catch(() => {
-      this.#indexedAt = Number.NEGATIVE_INFINITY;
-    });
+    await this.#index.add(this.#followed.own());
   }
 
   /** Tries once more when names that are gone may still have the ports. */

@@ -242,13 +242,53 @@ describe("RedisRegistry's count of an owner's names", () => {
     await register(registry, registration("cat1.test"));
     const [key = ""] = (await redisCli(port, ["KEYS", `${prefix}:names:{owner-*`])).split("\n");
     // No index: nothing can be added to it.
+    await redisCli(port, ["RENAME", key, `${key}:kept`]);
     await redisCli(port, ["SET", key, "broken"]);
     const record = await register(registry, registration("cat2.test"));
-    await redisCli(port, ["DEL", key]);
-    expect(await registry.countBound("ben-id")).toBe(0);
+    await redisCli(port, ["RENAME", `${key}:kept`, key]);
+    expect(await registry.countBound("ben-id")).toBe(1);
     expect(await registry.renewAll([record])).toEqual([]);
     expect(await registry.countBound("ben-id")).toBe(2);
     expect(await registry.list("ben-id", 10)).toHaveLength(2);
+  });
+
+  it("is told nothing more than the names that could not be added, for as long as they cannot be", async () => {
+    const prefix = freshPrefix();
+    const registry = openRegistryOn(stage, { connection, prefix });
+    const record = await register(registry, registration("cat1.test"));
+    const [key = ""] = (await redisCli(port, ["KEYS", `${prefix}:names:{owner-*`])).split("\n");
+    for (let index = 0; index < 100; index += 1) {
+      await register(
+        registry,
+        registration(`dog${index}.test`, { clientId: `client-${index}`, ownerId: `o-${index}` }),
+      );
+    }
+    await redisCli(port, ["SET", key, "broken"]);
+    await register(registry, registration("cat1.test"));
+    for (let round = 0; round < 3; round += 1) {
+      const before = await doneSoFar();
+      expect(await registry.renewAll([record])).toEqual([]);
+      const after = await doneSoFar();
+      // Its shard's leases, its owner's names, and those of its kind.
+      expect(after.scripts - before.scripts).toBeLessThanOrEqual(3);
+    }
+    await redisCli(port, ["DEL", key]);
+    expect(await registry.renewAll([record])).toEqual([]);
+    expect(await registry.countBound("ben-id")).toBe(1);
+  });
+
+  it("does not have a name again that is gone before it could be added", async () => {
+    const prefix = freshPrefix();
+    const registry = openRegistryOn(stage, { connection, prefix, graceMs: 0 });
+    const kept = await register(registry, registration("cat1.test"));
+    const [key = ""] = (await redisCli(port, ["KEYS", `${prefix}:names:{owner-*`])).split("\n");
+    await redisCli(port, ["RENAME", key, `${key}:kept`]);
+    await redisCli(port, ["SET", key, "broken"]);
+    const { hostname, clientId, epoch } = await register(registry, registration("cat2.test"));
+    await redisCli(port, ["RENAME", `${key}:kept`, key]);
+    expect(await registry.remove(hostname, clientId, epoch, "left")).toBe(true);
+    expect(await registry.renewAll([kept])).toEqual([]);
+    expect(await registry.countBound("ben-id")).toBe(1);
   });
 
   it("keeps those that are renewed while lease and grace are shorter than the time between two looks", async () => {
