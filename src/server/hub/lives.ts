@@ -106,14 +106,27 @@ export class Lives {
     void this.end(client, new DuplexityError("DPX_EPOCH_STALE", reason));
   }
 
-  /** A name that the client had got over another hub is its own over this one again: that hub has refused it the others. */
-  regained(client: ClientRecord, record: RegistryRecord): void {
-    const { hostname, epoch } = record;
-    const pipe = client.moved.find((moved) => moved.hostname === hostname);
-    if (pipe === undefined || record.ownerId !== client.identity.ownerId) return;
-    client.moved = client.moved.filter((moved) => moved !== pipe);
-    if (client.isLeaving) void this.#options.registrar.release(client, [record], "left");
-    else client.held = [...client.held.filter((held) => held.hostname !== hostname), { ...pipe, epoch }];
+  /**
+   * The registry says that a name leads here. If no client of this hub holds it, another hub has given it back: it had taken it
+   * over for the client, and refused it others. Who is not here any more, or does not want it, does not get it.
+   */
+  ledHere(record: RegistryRecord): void {
+    const { clientId, hostname, epoch, state, ownerId } = record;
+    const known = this.#options.clients.get(clientId);
+    const client = known?.identity.ownerId === ownerId ? known : null;
+    const isHeld = client?.held.some((pipe) => pipe.hostname === hostname) === true;
+    if (state !== "up" || isHeld || client?.isRegistering === true) return;
+    const pipe = client?.moved.find((moved) => moved.hostname === hostname && moved.epoch < epoch);
+    // The public port of a TCP pipe may be another one by now: its client has to be told, and a new dial does that.
+    if (client !== null && pipe?.protocol === "http" && !client.isLeaving) {
+      client.moved = client.moved.filter((moved) => moved !== pipe);
+      client.held = [...client.held, { ...pipe, epoch }];
+      return;
+    }
+    // Whoever has a link here and does not hold the name has closed it.
+    const hasLeft = client !== null && (client.isLeaving || (pipe === undefined && client.link !== null));
+    void this.#options.registry.remove(hostname, clientId, epoch, hasLeft ? "left" : "lost").catch(() => false);
+    if (pipe !== undefined) client?.link?.close("DPX_LINK_LOST", `${hostname} has to be registered anew`);
   }
 
   /**
@@ -187,7 +200,7 @@ export class Lives {
   /** A name that was taken by a client that was refused is back with whoever had it. */
   async givenBack(record: RegistryRecord): Promise<void> {
     const { clientId, hostname, epoch, nodeId } = record;
-    // Its own hub hears of it at the next renewal.
+    // Its own hub is told by the registry; if it misses that, the name is away when its lease ends.
     if (nodeId !== this.#options.nodeId) return;
     const client = this.#options.clients.get(clientId);
     if (client?.held.some((pipe) => pipe.hostname === hostname) === true) {

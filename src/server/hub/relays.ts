@@ -112,8 +112,8 @@ export class Relays {
   onRecord(record: RegistryRecord): void {
     const client = this.#options.clients.get(record.clientId);
     const isHere = record.nodeId === this.#options.nodeId;
-    if (client !== null && isHere) this.#options.lives.regained(client, record);
-    if (client !== null && !isHere) {
+    if (isHere) this.#options.lives.ledHere(record);
+    else if (client !== null) {
       this.#passOn(client, record);
       const isNewer = client.held.some(({ hostname, epoch }) => hostname === record.hostname && epoch < record.epoch);
       if (isNewer) this.#options.lives.lostName(client, record.hostname, record);

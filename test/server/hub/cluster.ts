@@ -49,6 +49,8 @@ export interface ClusterOptions extends Partial<Omit<HubOptions, "cluster" | "re
   readonly secretsOf?: (nodeId: string) => readonly string[];
   /** The node to which a balancer brings all dialers; left out: to that of their control socket. */
   readonly dialersAt?: string;
+  /** Public ports of TCP pipes, of all nodes together; nothing listens there. @default none */
+  readonly tcpPorts?: { readonly from: number; readonly to: number };
   /** The one node that discovery names; left out: all others. */
   readonly alternative?: string;
 }
@@ -59,8 +61,8 @@ export interface Cluster {
 }
 
 export async function startCluster(stage: Stage, options: ClusterOptions = {}): Promise<Cluster> {
-  const { nodes: count = 2, secretsOf = () => [SECRET], alternative, dialersAt, ...more } = options;
-  const registry = new MemoryRegistry();
+  const { nodes: count = 2, secretsOf = () => [SECRET], alternative, dialersAt, tcpPorts, ...more } = options;
+  const registry = new MemoryRegistry({ tcpPorts: tcpPorts ?? null });
   stage.defer(() => registry.close());
   const nodes: (ClusterNode & { readonly isDead: () => boolean })[] = [];
   const dialerOf = (id: string): string =>
@@ -71,6 +73,7 @@ export async function startCluster(stage: Stage, options: ClusterOptions = {}): 
     nodes.push(
       await startNode(stage, registry, {
         ...more,
+        ...(tcpPorts === undefined ? {} : { ports: { open: async () => {} } }),
         ...(dialersAt === undefined ? {} : { dataPlaneUri: () => dialerOf(dialersAt) }),
         nodeId,
         cluster: {

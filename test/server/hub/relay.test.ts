@@ -79,14 +79,20 @@ async function cluster(
   return { ...made, a, b };
 }
 
-/** From now on `hostname` is refused at those nodes. Answers a list of the nodes that refused it, which grows. */
-function refuseAt(registry: Registry, hostname: string, nodeIds: readonly string[]): string[] {
+/** From now on `hostname` is refused at those nodes. Answers a list of the nodes that refused it, which grows. @param after Not before. */
+function refuseAt(
+  registry: Registry,
+  hostname: string,
+  nodeIds: readonly string[],
+  after: Promise<void> = Promise.resolve(),
+): string[] {
   const refused: string[] = [];
   const register = registry.register.bind(registry);
   const spy = vi.spyOn(registry, "register").mockImplementation(async (registration) => {
     const { nodeId } = registration;
     if (registration.hostname !== hostname || !nodeIds.includes(nodeId)) return register(registration);
     refused.push(nodeId);
+    await after;
     throw new DuplexityError("DPX_TCP_PORTS", "There are no TCP ports here");
   });
   stage.defer(() => spy.mockRestore());
@@ -384,23 +390,70 @@ describe("Hub in a cluster", () => {
     expect(tunnel.status.state).toBe("up");
   });
 
-  it("gives a name back to its client's other hub when it refuses another of its names", async () => {
-    const { registry, a, b } = await cluster({ renewEveryMs: 100 });
-    const [client, late] = [a, b].map(({ url }) => new HandClient(stage, url, { clientId: "client-1", key: HAND_KEY }));
-    if (client === undefined || late === undefined) throw new Error("there are two nodes");
-    await client.up("cat1");
-    await poll(() => client.sessions[0]?.isLive, 5_000, "a live session", 2);
-    refuseAt(registry, "dog1.test", ["node-2"]);
-    expect(await late.up("cat1", "dog1")).toMatchObject({ pipes: [{ status: "refused", name: "dog1" }] });
-    expect(await registry.locate(HOST)).toMatchObject({ nodeId: "node-1", state: "up", epoch: 3 });
-    for (const node of [a, b]) await visit(node, download());
-    expect(await registry.locate("dog1.test")).toBeNull();
-    // Its hub has heard of the new epoch, and can give the name up by it.
-    const renewals = vi.spyOn(registry, "renewAll").mock.calls;
-    const isRenewed = (): boolean => renewals.some(([held]) => held[0]?.epoch === 3);
-    await poll(isRenewed, 5_000, "the renewal", 5);
-    client.control?.send({ type: "clientDisconnectRequest", clientId: client.clientId, reason: "" });
-    await poll(async () => (await registry.locate(HOST)) === null, 5_000, "the name to be free", 5);
+  describe("that takes a name over from its client's other hub, and refuses it another", () => {
+    async function twice(options: ClusterOptions = {}) {
+      const made = await cluster({ renewEveryMs: 100, ...options });
+      const by = ({ url }: ClusterNode): HandClient =>
+        new HandClient(stage, url, { clientId: "client-1", key: HAND_KEY });
+      const [client, late] = [by(made.a), by(made.b)];
+      const renewals = vi.spyOn(made.registry, "renewAll").mock.calls;
+      /** The name leads to `nodeId`, which knows its epoch. */
+      const leadsTo = async (nodeId: string, epoch: number): Promise<void> => {
+        expect(await made.registry.locate(HOST)).toMatchObject({ nodeId, state: "up", epoch });
+        renewals.length = 0;
+        await poll(() => renewals.some(([held]) => held.some((one) => one.epoch === epoch)), 5_000, "a renewal", 5);
+        for (const node of [made.a, made.b]) await visit(node, download());
+      };
+      return { ...made, client, late, leadsTo };
+    }
+
+    it("gives it back", async () => {
+      const { registry, client, late, leadsTo } = await twice();
+      await client.up("cat1");
+      await poll(() => client.sessions[0]?.isLive, 5_000, "a live session", 2);
+      refuseAt(registry, "dog1.test", ["node-2"]);
+      expect(await late.up("cat1", "dog1")).toMatchObject({ pipes: [{ status: "refused", name: "dog1" }] });
+      await leadsTo("node-1", 3);
+      expect(await registry.locate("dog1.test")).toBeNull();
+      client.control?.send({ type: "clientDisconnectRequest", clientId: client.clientId, reason: "" });
+      await poll(async () => (await registry.locate(HOST)) === null, 5_000, "the name to be free", 5);
+    });
+
+    it("gives it back though it had it before that other hub", async () => {
+      const { registry, client, late, leadsTo } = await twice();
+      await client.up("cat1");
+      await late.up("cat1");
+      await poll(() => late.sessions[0]?.isLive, 5_000, "a live session", 2);
+      refuseAt(registry, "dog1.test", ["node-1"]);
+      expect(await client.up("cat1", "dog1")).toMatchObject({ pipes: [{ status: "refused", name: "dog1" }] });
+      await leadsTo("node-2", 4);
+    });
+
+    it("frees it if it was closed there meanwhile", async () => {
+      const { registry, client, late } = await twice();
+      await client.up("cat1");
+      const { promise: refusal, resolve: refuse } = deferred<void>();
+      refuseAt(registry, "dog1.test", ["node-2"], refusal);
+      const refused = late.up("cat1", "dog1");
+      await poll(async () => (await registry.locate(HOST))?.nodeId === "node-2", 5_000, "the other hub to have it", 2);
+      client.control?.send({ type: "closePipesRequest", clientId: client.clientId, names: ["cat1"] });
+      await client.control?.next("pipesAreClosedResponse");
+      refuse();
+      await refused;
+      await poll(async () => (await registry.locate(HOST)) === null, 5_000, "the name to be free", 2);
+    });
+
+    it("lets its client register a TCP pipe anew, whose port may be another", async () => {
+      const { registry, client, late } = await twice({ tcpPorts: { from: 20_000, to: 20_009 } });
+      const { ticket } = await client.discover();
+      const { closed } = await client.dial(ticket, [{ name: "cat1", protocol: "tcp" }]);
+      await client.registered();
+      refuseAt(registry, "dog1.test", ["node-2"]);
+      await late.up({ name: "cat1", protocol: "tcp" }, "dog1");
+      expect(await within(closed, 5_000, "the link's end")).toMatchObject({ code: "DPX_LINK_LOST" });
+      expect(await registry.locate(HOST)).toMatchObject({ nodeId: "node-1", state: "away" });
+      expect(await client.up({ name: "cat1", protocol: "tcp" })).toMatchObject({ pipes: [{ status: "registered" }] });
+    });
   });
 
   it.each([1, 2] as const)(
