@@ -98,9 +98,14 @@ describe.each(CLUSTERS)("kick at $cluster", ({ cluster, roles, isSplit }) => {
     expect(Math.min(...spread)).toBeGreaterThan(0);
     expect(slowest).toBeLessThan(barMs(1_000));
     for (const { name, isBanned, clients, closed, tried } of reports) {
-      expect(clients).toMatchObject([{ pipes: [`${name}.localhost`] }]);
+      // Who is back before the last hub has heard of the ban is found there, and told of the kick.
+      expect(clients).toContainEqual(expect.objectContaining({ pipes: [`${name}.localhost`] }));
       expect([closed.code, closed.message]).toEqual(["DPX_KICKED", expect.stringContaining("too loud")]);
-      expect([name, tried.result]).toEqual([name, isBanned ? "DPX_BANNED" : "up"]);
+      const outcomes = isBanned ? ["DPX_BANNED", "DPX_KICKED"] : ["up"];
+      expect([name, outcomes.includes(tried.result ?? "") ? "as it has to be" : tried]).toEqual([
+        name,
+        "as it has to be",
+      ]);
     }
   });
 

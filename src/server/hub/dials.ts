@@ -39,14 +39,15 @@ export class Dials {
   }
 
   /** Registers the client's pipes and, when all are its own, goes on over the dialer. The outcome is told on control. */
-  dial(dialer: DialerSocket, client: ClientRecord, request: DialRequest): Promise<void> {
+  async dial(dialer: DialerSocket, client: ClientRecord, request: DialRequest): Promise<void> {
     const { pipes, wants } = request;
+    // Before anything is begun: until then nobody is kicked by the names.
+    await this.#options.turns.wait();
     client.dials += 1;
     const dial = client.dials;
     // From now on it is found by these names, too: it may be banned or kicked because of one that it does not hold yet.
     client.wanted = hostnamesOf(pipes, this.#options.domain);
     return client.inTurn(async () => {
-      await this.#options.turns.wait();
       if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
       const isSecond = wants.includes("second-link");
       client.isRegistering = !isSecond;
