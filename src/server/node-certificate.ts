@@ -1,11 +1,19 @@
-// Whether the other nodes of a cluster would take this node's certificate: of their authority, and at this time. Reads no files.
+// Whether the other nodes of a cluster would take this node's certificate: of their authority, at this time, for its address and
+// for what it is used. Reads no files.
 
 import { X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
 import type { NodeTls } from "./node-tls.ts";
 
 /** Intermediate authorities between a certificate and the one that all nodes trust. */
 const MAX_INTERMEDIATES = 8;
+
+/** RFC 5280 §4.2.1.12 */
+const USES = [
+  { oid: "1.3.6.1.5.5.7.3.1", what: "servers" },
+  { oid: "1.3.6.1.5.5.7.3.2", what: "clients, which nodes are to each other" },
+] as const;
 
 const PEM = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 
@@ -46,6 +54,26 @@ export function checkNodeCertificate({ cert, ca }: NodeTls, now: number = Date.n
     if (obstacle === null) continue;
     throw refused(`its authority "${nameOf(authority.subject)}" ${obstacle.why}`, obstacle.hint);
   }
+}
+
+/**
+ * @param host Of the address by which other nodes reach this one, without brackets.
+ * @throws {DuplexityError} `DPX_USAGE` if they would not take `cert` from it, or not as that of one who calls them: every
+ * connection would fail, and nobody but those who wait would see it.
+ */
+export function checkNodeUse({ cert }: Pick<NodeTls, "cert">, host: string): void {
+  const [own] = certificatesIn(cert, "--internal-tls-cert");
+  if (own === undefined) return;
+  const isForHost = (isIP(host) === 0 ? own.checkHost(host) : own.checkIP(host)) !== undefined;
+  if (!isForHost) {
+    const names = own.subjectAltName ?? nameOf(own.subject);
+    throw refused(`other nodes reach this one at "${host}", and it is for ${names}`, "Is --node-url right?");
+  }
+  // node:crypto calls the extendedKeyUsage so. Without that extension it is good for everything; with it OpenSSL takes no other use, "any" included, for these.
+  const uses: readonly string[] | undefined = own.keyUsage;
+  const missing = USES.find(({ oid }) => uses !== undefined && !uses.includes(oid));
+  if (missing === undefined) return;
+  throw refused(`it is not good for ${missing.what}`, "Its extendedKeyUsage has to have serverAuth and clientAuth.");
 }
 
 function certificatesIn(pem: string, flag: string): readonly X509Certificate[] {

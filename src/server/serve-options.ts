@@ -14,7 +14,7 @@ import { NODE_ROLES, type NodeRole } from "./backend/index.ts";
 import { checkCluster, checkRoles, type ResolvedCluster } from "./cluster-options.ts";
 import { isLoopbackHost } from "./identity/index.ts";
 import type { IdentityOptions, ListenAddress, ServeLimits, ServeOptions } from "./index.ts";
-import { checkNodeCertificate } from "./node-certificate.ts";
+import { checkNodeCertificate, checkNodeUse } from "./node-certificate.ts";
 import type { NodeTls } from "./node-tls.ts";
 import { DEFAULT_PROXY_LIMITS, isOwnHost } from "./proxy/index.ts";
 
@@ -87,10 +87,14 @@ export function resolveServeOptions(options: ServeOptions): ResolvedServeOptions
   const tcpPorts = options.tcpPorts === undefined ? null : checkPorts(options.tcpPorts, [listen, internalListen]);
   const internalTls = options.internalTls === undefined ? null : checkTls(options.internalTls, "--internal-tls");
   if (internalTls !== null) checkNodeCertificate(internalTls);
-  const { identity, cluster = null } = options;
+  const { identity } = options;
+  const cluster = checkCluster(options.cluster ?? null, { roles, identity, internalListen, tcpPorts, internalTls });
+  if (cluster !== null && internalTls !== null) {
+    const host = cluster.nodeUrl === undefined ? internalListen.host : new URL(cluster.nodeUrl).hostname;
+    checkNodeUse(internalTls, host.replace(/^\[|\]$/g, ""));
+  }
   return {
-    ...{ identity, roles, tcpPorts, internalTls },
-    cluster: checkCluster(cluster, { roles, identity, internalListen, tcpPorts, internalTls }),
+    ...{ identity, roles, tcpPorts, internalTls, cluster },
     listen,
     internalListen,
     mayInternalBePublic: options.mayInternalBePublic ?? false,

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { connect, createServer } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { checkNodeCertificate } from "../../src/server/node-certificate.ts";
+import { checkNodeCertificate, checkNodeUse } from "../../src/server/node-certificate.ts";
 import type { NodeTls } from "../../src/server/node-tls.ts";
 import { type Authority, createAuthority } from "../support/certificate.ts";
 import { useStage } from "../support/stage.ts";
@@ -17,7 +17,8 @@ async function tlsOf(authority: Authority, trusted = authority): Promise<NodeTls
 
 /** Whether TLS itself takes it, between two sides that have the same authorities. */
 async function isTaken({ cert, key, ca }: NodeTls): Promise<boolean> {
-  const server = createServer({ cert, key, ca }, (socket) => socket.end());
+  const options = { cert, key, ca, requestCert: true, maxVersion: "TLSv1.2" } as const;
+  const server = createServer(options, (socket) => socket.end());
   server.on("tlsClientError", () => {});
   await once(server.listen(0, "127.0.0.1"), "listening");
   stage.defer(() => server.close());
@@ -111,5 +112,38 @@ describe("checkNodeCertificate", () => {
     const broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     const check = (): void => checkNodeCertificate({ ...tls, ca: broken });
     expect(check).toThrow(expect.objectContaining({ code: "DPX_USAGE", hint: expect.stringContaining("-ca has a") }));
+  });
+});
+
+describe("checkNodeUse", () => {
+  it("takes one that is for the node's host, and for servers and clients or with nothing said of that", async () => {
+    const authority = await createAuthority(stage);
+    const ca = await readFile(authority.caPath, "utf8");
+    for (const uses of [undefined, "serverAuth,clientAuth", "serverAuth,clientAuth,anyExtendedKeyUsage"]) {
+      const { cert, key } = await authority.issue("node", uses);
+      checkNodeUse({ cert }, "127.0.0.1");
+      expect(await isTaken({ cert, key, ca })).toBe(true);
+    }
+  });
+
+  it("refuses one of another host, with both names", async () => {
+    const certificate = await (await createAuthority(stage)).issue("node");
+    for (const host of ["127.0.0.2", "node7.example.com", "::1"]) {
+      expect(() => checkNodeUse(certificate, host)).toThrow(
+        `other nodes reach this one at "${host}", and it is for IP Address:127.0.0.1`,
+      );
+    }
+  });
+
+  it.each([
+    ["serverAuth", "clients"],
+    ["clientAuth", "servers"],
+    ["anyExtendedKeyUsage", "servers"],
+  ])("refuses one that is good for %s alone: TLS would, too", async (uses, what) => {
+    const authority = await createAuthority(stage);
+    const { cert, key } = await authority.issue("node", uses);
+    expect(() => checkNodeUse({ cert }, "127.0.0.1")).toThrow(`it is not good for ${what}`);
+    const ca = await readFile(authority.caPath, "utf8");
+    expect(await isTaken({ cert, key, ca })).toBe(false);
   });
 });

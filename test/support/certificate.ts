@@ -35,7 +35,8 @@ export async function createCertificate(stage: Stage): Promise<Certificate> {
 export interface Authority {
   readonly caPath: string;
   readonly caKeyPath: string;
-  issue(name: string): Promise<Certificate>;
+  /** @param uses Its extendedKeyUsage. @default any */
+  issue(name: string, uses?: string): Promise<Certificate>;
   /** Another one, for which this one vouches. @param days How long it is good for. */
   createBelow(days?: number): Promise<Authority>;
   /** Another certificate of `below`, of the same name and key, by this one. PEM. */
@@ -67,11 +68,12 @@ async function createAuthorityOf(stage: Stage, above: readonly string[], days: n
       ]);
       return stdout;
     },
-    async issue(name) {
+    async issue(name, uses) {
       const [certPath, keyPath] = [join(folder, `${name}.pem`), join(folder, `${name}-key.pem`)];
       await execute("openssl", [
         ...["req", "-x509", ...fresh, "-days", "2", "-subj", `/CN=${name}`, "-CA", caPath, "-CAkey", caKeyPath],
         ...["-addext", "subjectAltName=IP:127.0.0.1", "-addext", "basicConstraints=critical,CA:FALSE"],
+        ...(uses === undefined ? [] : ["-addext", `extendedKeyUsage=${uses}`]),
         ...["-keyout", keyPath, "-out", certPath],
       ]);
       return { certPath, keyPath, cert: await readFile(certPath, "utf8"), key: await readFile(keyPath, "utf8") };
