@@ -239,9 +239,13 @@ function checkWhole({ missing: [missing] }: RequestResult<"websockets">): void {
   if (missing !== undefined) throw unknownEnd(missing);
 }
 
+/** A hub that is silent for longer counts as gone, and those who ask again are told of its clients by the registry. */
+const UNKNOWN_RETRY_MS = 6_000;
+
 function unknownEnd(nodeId: string): DuplexityError {
   return new DuplexityError("DPX_STORE", `Cannot tell whether all hubs have done it: ${nodeId} does not answer`, {
     hint: "Try again. Who is banned is ended by the next renewal of its lease all the same.",
+    retryAfterMs: UNKNOWN_RETRY_MS,
   });
 }
 

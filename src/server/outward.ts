@@ -4,7 +4,7 @@ import { DuplexityError } from "../protocol/index.ts";
 
 /**
  * `error`, unless it says where this server keeps what it knows: a path, or an address behind it. What says when to come again
- * is the registry's own word, and says nothing of that.
+ * is of this server's own making, and says nothing of that.
  */
 export function outwardOf(error: DuplexityError): DuplexityError {
   if (error.code !== "DPX_STORE" || error.retryAfterMs !== undefined) return error;
