@@ -138,6 +138,7 @@ export class Front {
     const shown = isDefect
       ? new DuplexityError("DPX_INTERNAL", "Cannot go on: this server has failed")
       : outwardOf(error);
+    response.setHeader("Duplexity-Error", shown.code);
     const options = { ...(status === undefined ? {} : { status }), headers: { ...retryHeader(shown), ...headers } };
     if (MACHINE_PATHS.has(path)) answerMachine(response, shown);
     else if (/\btext\/html\b/.test(request.headers.accept ?? "")) {

@@ -9,7 +9,7 @@ import { senderOf } from "../sender-of.ts";
 import { checkSameOrigin } from "./browsers.ts";
 import { type Answer, type Exchange, redirectTo } from "./exchange.ts";
 import type { KeyRing } from "./key-ring.ts";
-import { createProvider, type ProviderParts } from "./provider.ts";
+import { createProvider, type ProviderOptions, type ProviderParts } from "./provider.ts";
 import { ROUTES } from "./provider-options.ts";
 import { Sessions } from "./sessions.ts";
 
@@ -44,6 +44,8 @@ export class ProviderHost {
   readonly sessions: Sessions;
   readonly #options: ProviderHostOptions;
   readonly #ring: KeyRing;
+  /** What has gone wrong here with a request that the provider is serving. */
+  readonly #failures = new WeakMap<IncomingMessage, unknown>();
   #provider: Provider;
   #serve: ReturnType<Provider["callback"]>;
 
@@ -51,11 +53,15 @@ export class ProviderHost {
     const { people, isSecure } = options;
     this.#options = options;
     this.#ring = ring;
-    this.#provider = createProvider(ring.keys, options);
+    const common: ProviderOptions = {
+      ...options,
+      onFailure: (request, error) => void this.#failures.set(request, error),
+    };
+    this.#provider = createProvider(ring.keys, common);
     this.#serve = this.#provider.callback();
     this.sessions = new Sessions({ people, isSecure, provider: () => this.#provider });
     ring.onChange((keys) => {
-      this.#provider = createProvider(keys, options);
+      this.#provider = createProvider(keys, common);
       this.#serve = this.#provider.callback();
     });
   }
@@ -74,7 +80,7 @@ export class ProviderHost {
   /**
    * Answers the request by the provider, or says with what else.
    *
-   * @throws {DuplexityError} `DPX_RATE_LIMIT`, `DPX_FORBIDDEN`
+   * @throws {DuplexityError} `DPX_RATE_LIMIT`, `DPX_FORBIDDEN`, and whatever has gone wrong on the way: `DPX_STORE`
    */
   async serve(exchange: Exchange, path: string): Promise<Answer | null> {
     const { request, response, query, address } = exchange;
@@ -90,6 +96,7 @@ export class ProviderHost {
     const isBare = path === ROUTES.code_verification || query.size === 0;
     this.#mount(request, isBare ? path : `${path}?${query}`, address);
     await this.#serve(request, response);
+    if (this.#failures.has(request)) throw this.#failures.get(request);
     return null;
   }
 

@@ -35,6 +35,11 @@ export interface ProviderParts {
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
 }
 
+export interface ProviderOptions extends ProviderParts {
+  /** Something of this server has failed, and not the request: the provider answers nothing, and whoever has called it does. */
+  readonly onFailure: (request: KoaContextWithOIDC["req"], error: unknown) => void;
+}
+
 const CAME_TWICE = "a code or refresh token came twice";
 
 /** Nobody is signed in with this browser. */
@@ -55,7 +60,7 @@ class ConfirmationNeeded extends errors.OIDCProviderError {
   }
 }
 
-export function createProvider(keys: Keys, parts: ProviderParts): Provider {
+export function createProvider(keys: Keys, parts: ProviderOptions): Provider {
   const provider = new OpenIdProvider(parts.issuer, {
     ...providerOptions(keys, parts.isSecure),
     adapter: (model) =>
@@ -143,19 +148,16 @@ async function renderError(parts: ProviderParts, ctx: KoaContextWithOIDC, error:
     put(parts, ctx, { ...continuePage({ browser, next, target, formTargets: LOOPBACK_TARGETS }), status: 403 });
     return;
   }
-  const why =
-    error instanceof errors.OIDCProviderError && error.expose ? (error.error_description ?? error.error) : null;
+  // All others are failures, and not the provider's to answer.
+  if (!(error instanceof errors.OIDCProviderError)) return;
   const shown = new DuplexityError(
     "DPX_REQUEST_INVALID",
-    `Cannot sign the command line in: ${why ?? "this server has failed"}`,
+    `Cannot sign the command line in: ${error.error_description ?? error.error}`,
     {
       hint: "Start again: duplexity login",
     },
   );
-  put(parts, ctx, {
-    ...errorPage(why === null ? new DuplexityError("DPX_INTERNAL", shown.message) : shown),
-    status: ctx.status,
-  });
+  put(parts, ctx, { ...errorPage(shown), status: ctx.status });
 }
 
 function deviceFlow(parts: ProviderParts) {
@@ -224,7 +226,7 @@ function machineName(given: unknown): string | null {
   return given.length <= MAX_MACHINE_CHARS ? given : null;
 }
 
-function listen(provider: Provider, { audit, addressOf, people, log }: ProviderParts): void {
+function listen(provider: Provider, { audit, addressOf, people, log, onFailure }: ProviderOptions): void {
   const failed = (ctx: KoaContextWithOIDC, { error }: Errors.OIDCProviderError): void => {
     log("debug", `sign-in: ${ctx.oidc.route} was refused: ${error}`);
   };
@@ -236,7 +238,10 @@ function listen(provider: Provider, { audit, addressOf, people, log }: ProviderP
   };
   // Koa's own event, which the package's types leave out; without a listener Koa would print a stack trace.
   EventEmitter.prototype.on.call(provider, "error", broke);
-  provider.on("server_error", (_ctx, error) => broke(error));
+  provider.on("server_error", (ctx, error) => {
+    ctx.respond = false;
+    onFailure(ctx.req, error);
+  });
   provider.on("authorization.error", failed);
   provider.on("device_authorization.error", failed);
   provider.on("grant.error", (ctx, error) => {
