@@ -85,6 +85,12 @@ export function readCluster(context: CommandContext, values: SettingsValues): Cl
   const redis = readRedis(values);
   const backends = values.list("backend").flatMap((text) => text.split(",").filter((url) => url !== ""));
   if (secrets.length === 0) {
+    if (redis !== undefined && values.isOn("noAuth")) {
+      throw usage(
+        "Cannot use --redis with --no-auth: there are no accounts to keep in it, and no other nodes to share names with",
+        "Leave it out, or add --cluster-secret-file FILE, the same for all nodes.",
+      );
+    }
     if (nodeUrl === undefined && nodePublicUrl === undefined && backends.length === 0) return undefined;
     throw usage(
       "Cannot join other nodes: the cluster has no secret",

@@ -44,6 +44,21 @@ describe("readIdentity", () => {
 });
 
 describe("readCluster", () => {
+  it("refuses a Redis in which nothing would be kept: without accounts, and without a secret to share names by", () => {
+    const flags = { redis: "redis://10.0.0.9", noAuth: true };
+    expect(() => readCluster(...given(flags))).toThrow(
+      expect.objectContaining({
+        code: "DPX_USAGE",
+        message:
+          "Cannot use --redis with --no-auth: there are no accounts to keep in it, and no other nodes to share names with",
+        hint: "Leave it out, or add --cluster-secret-file FILE, the same for all nodes.",
+      }),
+    );
+    const env = { DUPLEXITY_CLUSTER_SECRET: "0123456789abcdef" };
+    expect(readCluster(...given(flags, env))).toMatchObject({ redisUrl: "redis://10.0.0.9" });
+    expect(readCluster(...given({ redis: "redis://10.0.0.9" }))).toBeUndefined();
+  });
+
   it("refuses a secret that is too short, and says where it is", () => {
     const [context, values] = given({}, { DUPLEXITY_CLUSTER_SECRET: "0123456789abcdef 0123456789abcde" });
     expect(() => readCluster(context, values)).toThrow(
