@@ -76,6 +76,15 @@ export function checkNodeUse({ cert }: Pick<NodeTls, "cert">, host: string): voi
   throw refused(`it is not good for ${missing.what}`, "Its extendedKeyUsage has to have serverAuth and clientAuth.");
 }
 
+/** Why it is not the certificate's time, as the rest of a sentence; null: it is. */
+export function untimelyAt({ validFrom, validTo }: X509Certificate, now: number): Untimely | null {
+  if (now > Date.parse(validTo)) {
+    return { why: `has run out on ${validTo}`, hint: "Have another one issued." };
+  }
+  if (now >= Date.parse(validFrom)) return null;
+  return { why: `is good from ${validFrom} on`, hint: "Is this machine's clock right?" };
+}
+
 function certificatesIn(pem: string, flag: string): readonly X509Certificate[] {
   try {
     return (pem.match(PEM) ?? []).map((text) => new X509Certificate(text));
@@ -128,15 +137,6 @@ function isRoot(certificate: X509Certificate): boolean {
 
 function isIssuedBy(certificate: X509Certificate, issuer: X509Certificate): boolean {
   return certificate.checkIssued(issuer) && certificate.verify(issuer.publicKey);
-}
-
-/** Why it is not the certificate's time, as the rest of a sentence; null: it is. */
-function untimelyAt({ validFrom, validTo }: X509Certificate, now: number): Untimely | null {
-  if (now > Date.parse(validTo)) {
-    return { why: `has run out on ${validTo}`, hint: "Have another one issued, of the cluster's authority." };
-  }
-  if (now >= Date.parse(validFrom)) return null;
-  return { why: `is good from ${validFrom} on`, hint: "Is this machine's clock right?" };
 }
 
 /** A name of several parts, which node:crypto answers in as many lines, in one. */

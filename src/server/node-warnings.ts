@@ -1,7 +1,9 @@
 // What an operator may not know about the addresses of a node: refused where it is dangerous, else only said.
 
+import { X509Certificate } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { DuplexityError } from "../protocol/index.ts";
+import { untimelyAt } from "./node-certificate.ts";
 import { publicAddressOf } from "./private-networks.ts";
 import type { ResolvedServeOptions } from "./serve-options.ts";
 
@@ -30,7 +32,12 @@ export interface WarnAbout {
   readonly isLocal: { readonly open: boolean; readonly internal: boolean };
 }
 
-export function warnOf(options: ResolvedServeOptions, { origin, internal, isLocal }: WarnAbout): readonly string[] {
+/** @param now Unix time in ms. @default Date.now */
+export function warnOf(
+  options: ResolvedServeOptions,
+  { origin, internal, isLocal }: WarnAbout,
+  now: number = Date.now(),
+): readonly string[] {
   const { publicUrl, tls, trustProxy, identity } = options;
   const warnings: string[] = [];
   if (!isLocal.internal) {
@@ -43,6 +50,11 @@ export function warnOf(options: ResolvedServeOptions, { origin, internal, isLoca
   if (isBehindTls && trustProxy.rules.length === 0) warnings.push(TRUST_HINT);
   if (identity.kind === "accounts" && origin.protocol === "http:" && !isLocal.open) {
     warnings.push(`${origin.origin} takes passwords and tokens unencrypted: ${TLS_HINT}`);
+  }
+  // Not refused: what visitors make of it is theirs, and after a restart a node with it is more than none.
+  const untimely = tls === null ? null : untimelyAt(new X509Certificate(tls.cert), now);
+  if (untimely !== null) {
+    warnings.push(`visitors and clients refuse the certificate of --tls-cert: it ${untimely.why}. ${untimely.hint}`);
   }
   return warnings;
 }

@@ -1,5 +1,6 @@
 // What `serve()` was asked for, checked, with every default filled in. Opens nothing.
 
+import { X509Certificate } from "node:crypto";
 import { BlockList, isIP, isIPv6 } from "node:net";
 import { createSecureContext } from "node:tls";
 import {
@@ -175,6 +176,8 @@ function checkTls<T extends { readonly cert: string; readonly key: string; reado
 ): T {
   try {
     createSecureContext({ ...tls });
+    // An empty file would do for the context.
+    new X509Certificate(tls.cert);
   } catch (cause) {
     const why = asDuplexityError(cause).message;
     throw usage(`Cannot serve TLS: certificate and key do not fit (${why})`, {

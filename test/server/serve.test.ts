@@ -1,11 +1,15 @@
 // The whole server in one process: what starts, what is refused, and that a visitor's request gets through and back.
 
+import { X509Certificate } from "node:crypto";
 import { request as httpRequest } from "node:http";
 import { connect, createServer, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { authorizationFor, type ForwardOptions, forward, newClientKey } from "../../src/client/index.ts";
 import { DuplexityError } from "../../src/protocol/index.ts";
 import { type IdentityOptions, type ServeOptions, type Server, serve } from "../../src/server/index.ts";
+import { warnOf } from "../../src/server/node-warnings.ts";
+import { resolveServeOptions } from "../../src/server/serve-options.ts";
+import { createCertificate } from "../support/certificate.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
 import { closeWithSockets, freePort, listen } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
@@ -248,6 +252,25 @@ describe("serve's options", () => {
     expect(warnings).toEqual([]);
   });
 
+  it("warns of a public certificate whose time it is not, with the date", async () => {
+    const { cert, key } = await createCertificate(stage);
+    const { validFrom, validTo } = new X509Certificate(cert);
+    const options = resolveServeOptions({ ...admin, tls: { cert, key } });
+    const about = {
+      origin: new URL("https://localhost"),
+      internal: { address: "127.0.0.1" },
+      isLocal: { open: true, internal: true },
+    };
+    const isRefused = "visitors and clients refuse the certificate of --tls-cert: it";
+    expect(warnOf(options, about)).toEqual([]);
+    expect(warnOf(options, about, Date.parse(validTo) + 1_000)).toEqual([
+      `${isRefused} has run out on ${validTo}. Have another one issued.`,
+    ]);
+    expect(warnOf(options, about, Date.parse(validFrom) - 1_000)).toEqual([
+      `${isRefused} is good from ${validFrom} on. Is this machine's clock right?`,
+    ]);
+  });
+
   it.each<[string, ServeOptions, RegExp]>([
     [
       "a public listener without auth",
@@ -291,6 +314,7 @@ describe("serve's options", () => {
     ],
     ["a proxy that is no network", { ...base, trustProxy: ["10.0.0.0/33"] }, /trust the proxy "10\.0\.0\.0\/33"/],
     ["a certificate that is none", { ...base, tls: { cert: "x", key: "y" } }, /^Cannot serve TLS/],
+    ["an empty certificate", { ...base, tls: { cert: "", key: "" } }, /^Cannot serve TLS/],
     ["a limit of 0", { ...base, limits: { maxClients: 0 } }, /maxClients = 0: it is a whole number, at least 1/],
     ["a limit that is no number", { ...base, limits: { holdTimeoutMs: Number.NaN } }, /holdTimeoutMs = NaN/],
     ["more pipes than a message holds", { ...base, limits: { maxPipes: 65 } }, /maxPipes = 65.*from 1 to 64/],
