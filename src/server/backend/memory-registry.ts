@@ -64,11 +64,17 @@ export class MemoryRegistry implements Registry {
     const { hostname } = registration;
     const entry = this.#entries.get(hostname);
     const old = entry?.record;
-    if (old !== undefined && old.ownerId !== registration.ownerId) {
-      return { status: "taken", ownerName: old.ownerName, since: old.since };
+    const isOwn = old?.ownerId === registration.ownerId;
+    if (old !== undefined && !isOwn) {
+      const { ownerName, since, ownerId, state } = old;
+      const graceOf = state === "away" ? ownerId : null;
+      if (graceOf === null || graceOf !== registration.goneOwnerId) {
+        return { status: "taken", ownerName, since, graceOf };
+      }
     }
     if (entry === undefined) this.#makeRoom();
-    const isSameClient = old?.clientId === registration.clientId && entry?.hasLeft === false;
+    const isLive = isOwn && entry?.hasLeft === false;
+    const isSameClient = isLive && old?.clientId === registration.clientId;
     // Another node counts as a change of hands: what the node before still wants to remove is not this registration.
     const keepsEpoch = isSameClient && old?.nodeId === registration.nodeId;
     const tcpPort = this.#portFor(registration, entry);
@@ -83,7 +89,7 @@ export class MemoryRegistry implements Registry {
     };
     this.#put({ record, hasLeft: false });
     this.#notify(hostname, record);
-    const isReplacing = old !== undefined && entry?.hasLeft === false && !keepsEpoch;
+    const isReplacing = old !== undefined && isLive && !keepsEpoch;
     return { status: "registered", record, replaced: isReplacing ? old : null };
   }
 

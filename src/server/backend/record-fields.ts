@@ -23,7 +23,11 @@ export function readRecord(value: unknown, path: string): RegistryRecord {
 /** What a node wants to have registered. @throws {DuplexityError} `DPX_MESSAGE_INVALID` */
 export function readRegistration(registration: checked.Fields): Registration {
   const readPorts = checked.arrayReader(checked.integerReader(1, MAX_PORT), 0, MAX_PORT);
-  return { ...readCommon(registration), ...checked.optionalField(registration, "avoidPorts", readPorts) };
+  return {
+    ...readCommon(registration),
+    ...checked.optionalField(registration, "avoidPorts", readPorts),
+    ...checked.optionalField(registration, "goneOwnerId", checked.readWord),
+  };
 }
 
 /** Whether a visitor would see no difference. */
@@ -31,7 +35,7 @@ export function isSameRecord(one: RegistryRecord, other: RegistryRecord): boolea
   return isDeepStrictEqual({ ...one, expires: 0 }, { ...other, expires: 0 });
 }
 
-function readCommon(record: checked.Fields): Omit<Registration, "avoidPorts"> {
+function readCommon(record: checked.Fields): Omit<Registration, "avoidPorts" | "goneOwnerId"> {
   return {
     hostname: checked.field(record, "hostname", checked.readName),
     protocol: checked.field(record, "protocol", checked.oneOfReader(["http", "tcp"])),

@@ -84,19 +84,23 @@ end
 
 /**
  * ARGV: now, lease ms, grace ms, the highest epoch that the node knows, `new` if the name may be one that Redis knows
- * nothing of; from 6 on the registration.
+ * nothing of; from 6 on the registration, and last an owner that is no more: its grace keeps nobody out.
  *
  * An epoch is at least the time in ms: it is higher than all before also when Redis lost what it knew, as long as its
  * clock is not set back by more than the loss took, and the node's own memory (the floor) covers that for the names that
  * live.
  *
- * Answers `absent`; or `taken`, owner's name, since; or `registered`, now, record, the record before if it was of another
+ * Answers `absent`; or `taken`, owner's name, since, owner if only the grace keeps the name; or `registered`, now, record, the record before if it was of another
  * client or node and had not left.
  */
 export const REGISTER = scriptOf(`${PRELUDE}${WRITE}
 local old, before = read(KEYS[2])
 if not old and ARGV[5] ~= "new" then return {"absent"} end
-if old and old.isHeld and old.owner ~= ARGV[6] then return {"taken", old.ownerName, old.since} end
+if old and old.isHeld and old.owner ~= ARGV[6] then
+  local graceOf = (old.left or old.lease <= now) and old.owner or ""
+  if graceOf == "" or graceOf ~= ARGV[#ARGV] then return {"taken", old.ownerName, old.since, graceOf} end
+  old.isHeld = false
+end
 local isSame = isLive(old) and old.client == ARGV[8]
 local epoch = math.max(now, tonumber(ARGV[4]) + 1, old and old.epoch + 1 or 1)
 local keepsEpoch = isSame and old.node == ARGV[9]

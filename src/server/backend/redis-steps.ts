@@ -73,10 +73,15 @@ export class RedisSteps {
   async claim(registration: Registration, { tcpPort, floor, mayBeNew }: ClaimOptions): Promise<Claim> {
     const { connection, keys, leaseMs, graceMs, now } = this.#options;
     const { hostname } = registration;
-    const args = [now(), leaseMs, graceMs, floor, mayBeNew ? "new" : "", ...registrationArgs(registration, tcpPort)];
+    const gone = registration.goneOwnerId ?? "";
+    const common = [now(), leaseMs, graceMs, floor, mayBeNew ? "new" : ""];
+    const args = [...common, ...registrationArgs(registration, tcpPort), gone];
     const [status, first, second, third] = listOf(await connection.run(REGISTER, keys.forStep([hostname]), args));
     if (status === "absent") return { status };
-    if (status === "taken") return { status, ownerName: String(first), since: readTime(second) };
+    if (status === "taken") {
+      const graceOf = typeof third === "string" && third !== "" ? third : null;
+      return { status, ownerName: String(first), since: readTime(second), graceOf };
+    }
     const replaced = third === undefined ? null : readKnownName(hostname, third, readTime(first))?.record;
     return { ...this.#registered(hostname, first, second), replaced: replaced ?? null };
   }

@@ -19,6 +19,8 @@ export interface Registration {
   readonly gate?: PipeGate;
   /** TCP ports that the hub could not open: something else on its machine has them. @default [] */
   readonly avoidPorts?: readonly number[];
+  /** An owner that is no more: a name that is only in its grace is anybody's. @default nobody */
+  readonly goneOwnerId?: string;
 }
 
 export interface RegistryRecord extends Registration {
@@ -42,7 +44,13 @@ export type RegisterResult =
        */
       readonly replaced: RegistryRecord | null;
     }
-  | { readonly status: "taken"; readonly ownerName: string; readonly since: number };
+  | {
+      readonly status: "taken";
+      readonly ownerName: string;
+      readonly since: number;
+      /** Its owner's id while no client has it and only the grace keeps it; else null. */
+      readonly graceOf: string | null;
+    };
 
 /** A name as whoever registered it knows it. */
 export interface Holding {

@@ -165,7 +165,10 @@ function readResult(value: unknown): RegisterResult {
   const answer = checked.readObject(value, "answer");
   if (checked.field(answer, "status", checked.oneOfReader(["registered", "taken"])) === "taken") {
     const ownerName = checked.field(answer, "ownerName", checked.readName);
-    return { status: "taken", ownerName, since: checked.field(answer, "since", readCount) };
+    const graceOf = checked.field(answer, "graceOf", (owner, path) =>
+      owner === null ? null : checked.readWord(owner, path),
+    );
+    return { status: "taken", ownerName, since: checked.field(answer, "since", readCount), graceOf };
   }
   const record = checked.field(answer, "record", readRecord);
   return { status: "registered", record, replaced: checked.field(answer, "replaced", readRecordOrNull) };

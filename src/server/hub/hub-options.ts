@@ -15,7 +15,7 @@ import type { ClusterOptions, RelayStatistics } from "./relays.ts";
 export interface HubOptions {
   readonly registry: Registry;
   readonly admission: Admission;
-  readonly authenticator: Pick<Authenticator, "authenticateToken" | "current">;
+  readonly authenticator: Pick<Authenticator, "authenticateToken" | "current" | "isGone">;
   readonly attempts: Attempts;
   readonly nodeId: string;
   readonly domain: string;

@@ -75,6 +75,7 @@ export class Hub {
       ...options,
       maxPipes: limits.maxPipes,
       check: (client, hostname) => doors.checkPipe(client, hostname),
+      isGone: async (ownerId) => (await options.authenticator.isGone?.(ownerId)) ?? false,
       onGivenBack: (record) => lives.givenBack(record),
     });
     const lives = new Lives({

@@ -8,7 +8,7 @@ import {
   type PipeRequest,
   type PipeResult,
 } from "../../protocol/index.ts";
-import type { Registry, RegistryRecord } from "../backend/registry.ts";
+import type { Registration, Registry, RegistryRecord } from "../backend/registry.ts";
 import { outwardOf } from "../outward.ts";
 import type { Route } from "../routes.ts";
 import { checkGate } from "./check-gate.ts";
@@ -36,6 +36,8 @@ export interface RegistrarOptions {
   readonly canSignIn?: boolean;
   /** @throws {DuplexityError} why `client` may not have `hostname`. */
   readonly check: (client: ClientRecord, hostname: string) => void;
+  /** Whether an owner has gone for good, and its names with it. @throws {DuplexityError} `DPX_STORE` */
+  readonly isGone: (ownerId: string) => Promise<boolean>;
   /** What a visitor opens. */
   readonly urlOf: (hostname: string, tcpPort: number | undefined) => string;
   /** Whoever lost a name to a client that was refused holds it again, at a new epoch. */
@@ -156,20 +158,27 @@ export class Registrar {
   }
 
   async #registerOne(client: ClientRecord, wanted: Wanted, wantsReports: boolean): Promise<Made> {
-    const { registry, nodeId } = this.#options;
+    const { registry, nodeId, isGone } = this.#options;
     const { ownerId, ownerName } = client.identity;
     const { hostname, request } = wanted;
     const { protocol, name, gate } = request;
     const { clientId } = client;
     const fields = { hostname, protocol, clientId, ownerId, ownerName, nodeId, wantsReports };
-    const registration = gate === undefined ? fields : { ...fields, gate };
+    let registration: Registration = gate === undefined ? fields : { ...fields, gate };
     const avoidPorts: number[] = [];
     let made: Made | undefined;
     let replaced: RegistryRecord | null = null;
     try {
       for (;;) {
         const result = await registry.register({ ...registration, avoidPorts });
-        if (result.status === "taken") throw nameTaken(name, result.ownerName, result.since);
+        if (result.status === "taken") {
+          const { graceOf } = result;
+          // Once: it may be another's by the next time.
+          const mayBeFree = graceOf !== null && registration.goneOwnerId === undefined;
+          if (!mayBeFree || !(await isGone(graceOf))) throw nameTaken(name, result.ownerName, result.since);
+          registration = { ...registration, goneOwnerId: graceOf };
+          continue;
+        }
         const { record } = result;
         replaced ??= result.replaced;
         made = { wanted, record, replaced };

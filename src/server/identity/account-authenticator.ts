@@ -63,6 +63,12 @@ export class AccountAuthenticator implements Authenticator {
     return token?.userId === account.userId ? identityOfToken(account, token) : null;
   }
 
+  async isGone(ownerId: string): Promise<boolean> {
+    const userId = userIdOfOwner(ownerId);
+    // As the store has it now: another node may have removed it a moment ago.
+    return userId !== null && (await this.#options.accounts.lookUp(userId)) === null;
+  }
+
   async #identify(token: string): Promise<Identity> {
     if (token.length > MAX_TOKEN_CHARS) throw refused("the token is longer than any of this server's");
     // First, since it may look like anything.

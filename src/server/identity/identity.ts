@@ -64,6 +64,13 @@ export interface Authenticator {
    * (`expiresAt`) is for the caller to see, who may wait for another proof.
    */
   current(identity: Identity): Identity | null;
+  /**
+   * Whether an owner has gone for good: its account was removed, and nobody will ever prove to be it again.
+   *
+   * @default none ever has
+   * @throws {DuplexityError} `DPX_STORE`
+   */
+  isGone?(ownerId: string): Promise<boolean>;
 }
 
 /** What may not come in, whoever asks: looked at in every door. No I/O. */

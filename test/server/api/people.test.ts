@@ -2,6 +2,8 @@
 
 import { describe, expect, it } from "vitest";
 import { useStage } from "../../support/stage.ts";
+import { poll } from "../../support/wait.ts";
+import type { HandClient } from "../hub/stage.ts";
 import { reach, upAndLive } from "../hub/steps.ts";
 import { ADMIN_TOKEN, startApi } from "./stage.ts";
 
@@ -69,6 +71,28 @@ describe("/api/users", () => {
     await expect(api.client(secret).openControl()).rejects.toMatchObject({ status: 401 });
     await reach(api.hub, "dog1.test");
     expect(await api.told()).toEqual(["user-remove ana ben"]);
+  });
+
+  it("frees the names of one that is removed for everybody, and keeps those of a revoked token its owner's", async () => {
+    const api = await startApi(stage);
+    const ben = api.accounts.byName("ben")?.userId ?? "";
+    const { token, secret } = await api.tokens.create(ben, { name: "ci", namePatterns: null, expiresAt: null });
+    const machine = api.client(secret);
+    await upAndLive(machine, "cat1", "cat2");
+    const eva = (): HandClient => api.client(api.tokenOf("eva"));
+    const taken = { pipes: [{ status: "refused", code: "DPX_NAME_TAKEN" }] };
+    const isFree = (hostname: string): Promise<void> =>
+      poll(() => api.hub.hub.routes.locate(hostname) === null, 5_000, "the route to go", 2);
+    expect(await eva().up("cat1")).toMatchObject(taken);
+    await api.post("/api/tokens/revoke", { token: token.tokenId }, ADMIN_TOKEN);
+    await isFree("cat1.test");
+    expect(await eva().up("cat1")).toMatchObject(taken);
+    await upAndLive(api.client(api.tokenOf("ben")), "cat1");
+    await api.post("/api/users/remove", { name: "ben" }, api.tokenOf("ana"));
+    await isFree("cat1.test");
+    for (const name of ["cat1", "cat2"]) await upAndLive(eva(), name);
+    for (const name of ["cat1.test", "cat2.test"]) await reach(api.hub, name);
+    expect(await api.client(api.tokenOf("ana")).up("cat1")).toMatchObject(taken);
   });
 
   it("invites again, also for a lost password: the link before is void, and it is written down", async () => {

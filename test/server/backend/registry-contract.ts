@@ -78,7 +78,7 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
 
       it("refuses another owner, and says who holds the name since when", async () => {
         const { since } = await registered(cat());
-        expect(await registry.register(cat(EVE))).toEqual({ status: "taken", ownerName: "ben", since });
+        expect(await registry.register(cat(EVE))).toEqual({ status: "taken", ownerName: "ben", since, graceOf: null });
         expect(await registry.locate("cat1.test")).toMatchObject({ ownerId: "ben-id", clientId: "client-a" });
       });
 
@@ -191,9 +191,42 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
         const { epoch, since } = await registered(cat());
         await registry.remove("cat1.test", "client-a", epoch, reason);
         await advance(GRACE_MS - 1);
-        expect(await registry.register(cat(EVE))).toEqual({ status: "taken", ownerName: "ben", since });
+        const graceOf = "ben-id";
+        expect(await registry.register(cat(EVE))).toEqual({ status: "taken", ownerName: "ben", since, graceOf });
         await advance(1);
         expect(await registry.register(cat(EVE))).toMatchObject({ status: "registered", replaced: null });
+      });
+
+      it.each(["left", "lost"] as const)(
+        "gives the name to anybody after %s once its owner is no more",
+        async (reason) => {
+          const goneOwnerId = "ben-id";
+          // Ids of clients are their own: another owner's may have the same.
+          const eves = cat({ ...EVE, clientId: "client-a", nodeId: "node-2" });
+          const { epoch, since } = await registered(cat());
+          const held = { status: "taken", ownerName: "ben", since, graceOf: null };
+          expect(await registry.register({ ...eves, goneOwnerId })).toEqual(held);
+          await registry.remove("cat1.test", "client-a", epoch, reason);
+          expect(await registry.register({ ...eves, goneOwnerId: "tim-id" })).toMatchObject({ status: "taken" });
+          await advance(1);
+          const result = await registry.register({ ...eves, goneOwnerId });
+          const expires = now() + LEASE_MS;
+          const record = { ...eves, epoch: expect.any(Number), state: "up", since: now(), expires };
+          expect(result).toEqual({ status: "registered", record, replaced: null });
+          const found = await registry.locate("cat1.test");
+          expect(found).toMatchObject({ ownerId: "eve-id", nodeId: "node-2" });
+          expect(found?.epoch).toBeGreaterThan(epoch);
+          expect(await registry.renewAll([{ hostname: "cat1.test", clientId: "client-a", epoch }])).toHaveLength(1);
+          expect(await registry.register({ ...cat(), goneOwnerId: "eve-id" })).toMatchObject({ status: "taken" });
+        },
+      );
+
+      it("gives the name to anybody when its owner is no more and the lease has ended", async () => {
+        const { epoch } = await registered(cat());
+        await advance(LEASE_MS);
+        const result = await registry.register({ ...cat(EVE), goneOwnerId: "ben-id" });
+        expect(result).toMatchObject({ status: "registered", replaced: null, record: { ownerId: "eve-id" } });
+        expect((await registry.locate("cat1.test"))?.epoch).toBeGreaterThan(epoch);
       });
 
       it("lets the owner take the name back within the grace", async () => {
