@@ -23,6 +23,7 @@ import {
   MAX_MESSAGE_BYTES,
   type PipesAreClosedResponse,
   type PipesAreRegisteredResponse,
+  reasonOfFault,
   SUBPROTOCOL,
 } from "../protocol/index.ts";
 import { dialFailure, readRefusal } from "./dial-errors.ts";
@@ -68,7 +69,7 @@ export async function dialControl(options: ControlDialOptions): Promise<Control>
   try {
     const proxy = proxyFor(url);
     const agent = proxy === null ? undefined : new ProxyAgent(proxy, url, deadline.signal);
-    const socket = new WebSocket(url, SUBPROTOCOL, {
+    const socket = new ControlWebSocket(url, SUBPROTOCOL, {
       ...(agent === undefined ? {} : { agent }),
       headers: { authorization: options.authorization },
       perMessageDeflate: false,
@@ -106,6 +107,13 @@ function opened(socket: WebSocket, server: string, signal: AbortSignal, handler:
     if (signal.aborted) abort();
     else signal.addEventListener("abort", abort, { once: true });
   });
+}
+
+/** ws ends a socket by itself whose bytes it cannot read: with a code alone, which says too little. */
+class ControlWebSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason ?? reasonOfFault(code));
+  }
 }
 
 export class Control {

@@ -1,7 +1,7 @@
 // The wire: messages, packets, frames, sessions, streams, errors. Imports node: only.
 
 export type { Carried, Carrier } from "./carrier.ts";
-export { closeReason, errorOfClose } from "./close-reason.ts";
+export { closeReason, errorOfClose, reasonOfFault } from "./close-reason.ts";
 export { Deadline } from "./deadline.ts";
 export * from "./errors.ts";
 export { disconnectError, FOREVER } from "./force-disconnect.ts";

@@ -2,6 +2,8 @@
 // them. Touches no socket: what is wrong with the bytes is told to its sink.
 
 import { ChunkQueue } from "./chunk-queue.ts";
+import { closeReason } from "./close-reason.ts";
+import { ERRORS } from "./errors.ts";
 import { FIN, MASK_BYTES, MASKED, MAX_CONTROL_BYTES, Opcode, RSV, unmasked } from "./websocket-frame.ts";
 
 /** Where messages go. `onFault` ends the reading; `stop()` may be called in any of them. */
@@ -98,7 +100,7 @@ export class WebSocketReader {
     this.#payloadBytes = shortLength;
     if (lengthBytes === 2) this.#payloadBytes = header.readUInt16BE(2);
     if (lengthBytes === 8) {
-      if (header.readUInt32BE(2) !== 0) return this.#fail(1009, "the message is too large");
+      if (header.readUInt32BE(2) !== 0) return this.#failTooLarge("the length has more than 32 bits");
       this.#payloadBytes = header.readUInt32BE(6);
     }
     this.#isMaskZero = true;
@@ -118,7 +120,7 @@ export class WebSocketReader {
       case Opcode.continuation:
         if (this.#fragments === null) return this.#fail(1002, "a continuation came without a start");
         if (this.#fragments.parts.length >= MAX_FRAGMENTS)
-          return this.#fail(1009, "the message has too many fragments");
+          return this.#failTooLarge(`at most ${MAX_FRAGMENTS} fragments are allowed`);
         break;
       case Opcode.close:
       case Opcode.ping:
@@ -130,12 +132,16 @@ export class WebSocketReader {
       default:
         return this.#fail(1002, "unknown opcode");
     }
-    const isText = (this.#fragments?.opcode ?? this.#opcode) === Opcode.text;
-    const limit = isText ? this.#options.maxTextBytes : this.#options.maxMessageBytes;
+    const limit = this.#isText ? this.#options.maxTextBytes : this.#options.maxMessageBytes;
     if ((this.#fragments?.byteLength ?? 0) + this.#payloadBytes > limit) {
-      return this.#fail(1009, `the message is larger than ${limit} bytes`);
+      return this.#failTooLarge(`at most ${limit} bytes are allowed`);
     }
     return true;
+  }
+
+  /** Of the message that is under way. */
+  get #isText(): boolean {
+    return (this.#fragments?.opcode ?? this.#opcode) === Opcode.text;
   }
 
   #handle(payload: Buffer): void {
@@ -176,6 +182,13 @@ export class WebSocketReader {
   #deliver(opcode: number, message: Buffer): void {
     if (opcode === Opcode.binary) this.#sink.onBinary(message, NO_MORE);
     else this.#sink.onText(message.toString("utf8"));
+  }
+
+  #failTooLarge(why: string): false {
+    const [code, what] = this.#isText
+      ? (["DPX_MESSAGE_TOO_LARGE", "message"] as const)
+      : (["DPX_PACKET_TOO_LARGE", "packet"] as const);
+    return this.#fail(ERRORS[code].closeCode, closeReason(code, `The ${what} is too large: ${why}`));
   }
 
   #fail(code: number, reason: string): false {

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { type AddressInfo, connect, createServer as createTcpServer, type Server, Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { WebSocket, WebSocketServer } from "ws";
+import { errorOfClose } from "../../src/protocol/close-reason.ts";
 import { LINK_HEADROOM_BYTES } from "../../src/protocol/limits.ts";
 import { WebSocketConnection, type WebSocketHandler } from "../../src/protocol/websocket-connection.ts";
 import { acceptUpgrade, dialUpgrade } from "../../src/protocol/websocket-handshake.ts";
@@ -208,11 +209,16 @@ describe("WebSocketConnection", () => {
     ["a ping in fragments", `0981${mask}61`, 1002],
     ["a ping of 126 bytes", `89fe007e${mask}`, 1002],
     ["a close frame with half a code", `8881${mask}03`, 1002],
-    ["a message over the limit", `82ff0000000000100000${mask}`, 1009],
-    ["a length of 2^32", `82ff0000000100000000${mask}`, 1009],
-    ["a text over the limit", `81fe0400${mask}`, 1009],
-    ["fragments over the limit", `02ff00000000000f4000${mask}${"00".repeat(999_424)}` + `80fe1000${mask}`, 1009],
-  ])("fails on %s", async (_what, hex, code) => {
+    ["a message over the limit", `82ff0000000000100000${mask}`, 1009, "DPX_PACKET_TOO_LARGE"],
+    ["a length of 2^32", `82ff0000000100000000${mask}`, 1009, "DPX_PACKET_TOO_LARGE"],
+    ["a text over the limit", `81fe0400${mask}`, 1009, "DPX_MESSAGE_TOO_LARGE"],
+    [
+      "fragments over the limit",
+      `02ff00000000000f4000${mask}${"00".repeat(999_424)}` + `80fe1000${mask}`,
+      1009,
+      "DPX_PACKET_TOO_LARGE",
+    ],
+  ])("fails on %s", async (_what, hex, code, named = "DPX_LINK_LOST") => {
     const { inbox, peer } = await withRawPeer();
     const received: Buffer[] = [];
     peer.on("data", (chunk) => received.push(chunk));
@@ -222,6 +228,7 @@ describe("WebSocketConnection", () => {
     expect(inbox.closed?.code).toBe(code);
     const frame = Buffer.concat(received);
     expect([frame[0], frame.readUInt16BE(2)]).toEqual([0x88, code]);
+    expect(errorOfClose(code, frame.toString("utf8", 4)).code).toBe(named);
     expect(inbox.binaries).toEqual([]);
   });
 });

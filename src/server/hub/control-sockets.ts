@@ -1,7 +1,7 @@
 // The `/control` WebSockets of this hub, from their upgrade to their end. What is said on them goes to who reads it.
 
-import { WebSocketServer } from "ws";
-import { DuplexityError, type Heartbeat, MAX_MESSAGE_BYTES, SUBPROTOCOL } from "../../protocol/index.ts";
+import { WebSocket, WebSocketServer } from "ws";
+import { DuplexityError, type Heartbeat, MAX_MESSAGE_BYTES, reasonOfFault, SUBPROTOCOL } from "../../protocol/index.ts";
 import { ControlSocket, type ControlSocketOptions } from "./control-socket.ts";
 import type { HubUpgrade } from "./hub-options.ts";
 
@@ -9,11 +9,19 @@ export interface ControlSocketsOptions extends Pick<ControlSocketOptions, "onMes
   readonly heartbeat: Heartbeat;
 }
 
+/** ws ends a socket by itself whose bytes it cannot read: with a code alone, which says too little. */
+class ControlWebSocket extends WebSocket {
+  override close(code?: number, reason?: string | Buffer): void {
+    super.close(code, reason ?? reasonOfFault(code));
+  }
+}
+
 export class ControlSockets {
   readonly #options: ControlSocketsOptions;
   readonly #sockets = new Set<ControlSocket>();
   readonly #upgrades = new WebSocketServer({
     noServer: true,
+    WebSocket: ControlWebSocket,
     clientTracking: false,
     perMessageDeflate: false,
     skipUTF8Validation: true,

@@ -598,10 +598,14 @@ describe("A control socket", () => {
     await hub.settled();
   });
 
-  it("is closed by ws itself for a message over 64 KiB", async () => {
+  it("is closed by ws itself for a message over 64 KiB, with the reason", async () => {
     const hub = await startHub(stage);
-    const { closeCode } = await refusedWith(hub, (socket) => socket.send("x".repeat(70_000)));
-    expect(closeCode).toBe(1009);
+    const refused = await refusedWith(hub, (socket) => socket.send("x".repeat(65_537)));
+    expect(refused).toEqual({
+      code: "DPX_MESSAGE_TOO_LARGE",
+      message: "A message has at most 65536 bytes",
+      closeCode: 1009,
+    });
     await hub.settled();
   });
 
