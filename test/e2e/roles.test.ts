@@ -100,6 +100,7 @@ describe("Six processes, each with one role or two of a kind", () => {
     const refused = await spawnDuplexity(stage, args, ADMIN);
     await refused.untilPrinted("DPX_TCP_PORTS");
     expect(refused.stdout + refused.stderr).toContain("this server has no TCP ports");
+    expect(refused.stdout + refused.stderr).toContain("on nodes with the roles backend, hub and proxy");
     const { args: started } = nodes.servers[nodes.hubs[0] ?? 0]?.process ?? { args: [] };
     const hub = await runDuplexity(stage, [...started, "--tcp-ports", "20000-20099"]);
     expect(hub.status).toBe(2);

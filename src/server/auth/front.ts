@@ -87,9 +87,9 @@ export class Front {
     for (const host of [request.headers.host ?? "", authority]) {
       if (host === undefined || this.#hosts.includes(host.toLowerCase())) continue;
       if (path !== DISCOVERY_PATH || !this.#isSameHere(host)) {
-        throw new DuplexityError("DPX_MISDIRECTED", "Cannot sign you in at this address: it is another one", {
-          hint: `Open ${origin} instead.`,
-        });
+        // That document only command lines ask for.
+        const hint = path === DISCOVERY_PATH ? `duplexity login ${origin}` : `Open ${origin} instead.`;
+        throw new DuplexityError("DPX_MISDIRECTED", `Cannot sign you in at this address: it is ${origin}`, { hint });
       }
     }
     if (protocol === "http:" && !isLoopbackHost(hostname)) {

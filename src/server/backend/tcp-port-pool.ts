@@ -56,7 +56,7 @@ export class TcpPortPool {
   #choose(hostname: string, avoid: readonly number[]): number {
     if (this.#range === null) {
       throw new DuplexityError("DPX_TCP_PORTS", `Cannot open a port for "${hostname}": this server has no TCP ports`, {
-        hint: "Whoever runs the server has to give it some: duplexity serve --tcp-ports 20000-20099.",
+        hint: "Whoever runs the server has to give it some, on nodes with the roles backend, hub and proxy: duplexity serve --tcp-ports 20000-20099",
       });
     }
     const last = this.#lastPorts.get(hostname);

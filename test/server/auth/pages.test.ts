@@ -324,6 +324,16 @@ describe("Every answer below /auth", () => {
       expect([host, seen.status]).toEqual([host, 421]);
     }
     expect((await browser.get("http://evil.example/auth/sign-in")).status).toBe(421);
+    // A command line is told the command with which it gets there.
+    const host = "10.0.0.7:8080";
+    const told = await browser.get("/auth/.well-known/openid-configuration", { headers: { host, accept: undefined } });
+    expect(JSON.parse(told.body)).toEqual({
+      error: {
+        code: "DPX_MISDIRECTED",
+        message: "Cannot sign you in at this address: it is https://tunnel.example.com",
+        hint: "duplexity login https://tunnel.example.com",
+      },
+    });
     expect((await browser.get("/auth/sign-in", { headers: { host: "TUNNEL.example.com:443" } })).status).toBe(200);
     const forwarded = {
       "x-forwarded-host": "evil.example",

@@ -79,7 +79,7 @@ describe("MemoryRegistry's own", () => {
     await expect(registry.register({ ...registration(1), protocol: "tcp" })).rejects.toMatchObject({
       code: "DPX_TCP_PORTS",
       message: 'Cannot open a port for "cat1.test": this server has no TCP ports',
-      hint: "Whoever runs the server has to give it some: duplexity serve --tcp-ports 20000-20099.",
+      hint: "Whoever runs the server has to give it some, on nodes with the roles backend, hub and proxy: duplexity serve --tcp-ports 20000-20099",
     });
     expect(registry.size).toBe(0);
   });
