@@ -81,7 +81,7 @@ describe("/api/users", () => {
     await upAndLive(machine, "cat1", "cat2");
     const eva = (): HandClient => api.client(api.tokenOf("eva"));
     const taken = { pipes: [{ status: "refused", code: "DPX_NAME_TAKEN" }] };
-    const isFree = (hostname: string): Promise<void> =>
+    const isFree = (hostname: string): Promise<unknown> =>
       poll(() => api.hub.hub.routes.locate(hostname) === null, 5_000, "the route to go", 2);
     expect(await eva().up("cat1")).toMatchObject(taken);
     await api.post("/api/tokens/revoke", { token: token.tokenId }, ADMIN_TOKEN);
