@@ -125,6 +125,11 @@ export class Broker {
     topics.publish("websockets", { type: "judge" }).catch(() => hub.judgeAll());
   }
 
+  /** Has the hubs of these clients look which names they still hold. One that does not hear it looks at the next renewal. */
+  tellReplaced(clientIds: readonly string[]): void {
+    this.#options.topics.publish("websockets", { type: "replaced", clientIds }).catch(() => {});
+  }
+
   /** Has the other nodes look which there are. Resolves when all of them have, or a moment later. Never rejects. */
   async announce(): Promise<void> {
     const { topics, presence, nodeId } = this.#options;
@@ -151,6 +156,9 @@ export class Broker {
         return { kind: null, clients: hub.everybody().slice(0, MAX_TOLD) };
       case "roundTrips":
         return { ...NOBODY, roundTrips: message.clientIds.flatMap((clientId) => this.#roundTripOf(clientId)) };
+      case "replaced":
+        await hub.look(message.clientIds);
+        return NOBODY;
       case "judge":
         hub.judgeAll();
         return NOBODY;

@@ -96,6 +96,7 @@ export class Node implements Server {
       registryAnsweredAt: () => shared.answeredAt(),
       dataPlaneUri: (host) => this.#address.dataPlaneUri(host),
       ports: tcpPorts === null ? null : { open: (route) => this.#openPort(route) },
+      onReplaced: (clientIds) => this.#broker.tellReplaced(clientIds),
       onRouteChange: (previous, next) => {
         if (previous !== null) this.#proxy.routeChanged(previous, next);
         const port = previous?.tcpPort;

@@ -23,7 +23,7 @@ let looks: number;
 let looksFail: boolean;
 
 beforeEach(async () => {
-  cluster = await startCluster(stage, { nodes: 1 });
+  cluster = await startCluster(stage, { nodes: 1, renewEveryMs: 600_000 });
   const [node] = cluster.nodes;
   if (node === undefined) throw new Error("there is no node");
   const { hub, nodeId } = node;
@@ -101,6 +101,17 @@ describe("Broker", () => {
       expect(after.control?.messages).toEqual([]);
     },
   );
+
+  it("has hubs end at once whoever has lost a name to another client of its owner at another hub", async () => {
+    const client = new HandClient(stage, cluster.nodes[0]?.url ?? "", {});
+    await client.up("cat2");
+    const record = await cluster.registry.locate("cat2.test");
+    if (record === null) throw new Error("cat2 is not registered");
+    broker.tellReplaced([client.clientId, "client-a"]);
+    await register(cluster.registry, { ...record, clientId: "client-b", nodeId: "node-9" });
+    broker.tellReplaced([client.clientId, "client-a"]);
+    expect(await client.control?.closed).toMatchObject({ code: "DPX_REPLACED" });
+  });
 
   it("finds nobody by a word that is a user's at one hub and another's pipe at the next", async () => {
     const found = (kind: "hostname" | "user", clientId: string) => ({

@@ -118,7 +118,16 @@ function readWebSocketsMessage(body: unknown): WebSocketsMessage {
   const type = field(
     message,
     "type",
-    oneOfReader(["disconnect", "banish", "find", "roundTrips", "judge", "nodesChanged", "pipesAreRegistered"]),
+    oneOfReader([
+      "disconnect",
+      "banish",
+      "find",
+      "roundTrips",
+      "replaced",
+      "judge",
+      "nodesChanged",
+      "pipesAreRegistered",
+    ]),
   );
   switch (type) {
     case "disconnect":
@@ -140,6 +149,7 @@ function readWebSocketsMessage(body: unknown): WebSocketsMessage {
     case "find":
       return { type, who: field(message, "who", (value, path) => (value === null ? null : readName(value, path))) };
     case "roundTrips":
+    case "replaced":
       return { type, clientIds: field(message, "clientIds", arrayReader(readClientId, 0, MAX_REACHED)) };
     case "judge":
     case "nodesChanged":

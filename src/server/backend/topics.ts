@@ -30,6 +30,8 @@ export type WebSocketsMessage =
   | { readonly type: "find"; readonly who: string | null }
   /** Say how long the round trip to those of `clientIds` is that have a link here. */
   | { readonly type: "roundTrips"; readonly clientIds: readonly string[] }
+  /** Others of their owners have taken names of these, for good: look what they still hold. */
+  | { readonly type: "replaced"; readonly clientIds: readonly string[] }
   /** A ban, an account or a token has changed: look who may not stay. */
   | { readonly type: "judge" }
   /** A node came or goes: look which there are. */

@@ -83,7 +83,7 @@ export class Dials {
     const before = client.held;
     client.held = outcome.pipes;
     client.moved = [];
-    for (const record of outcome.replaced) lives.replaced(record, client);
+    lives.replaced(outcome.replaced, client);
     this.#tell(client, [
       ...outcome.pipes.map((pipe) => ({ status: "registered", ...pipe }) as const),
       ...outcome.refusals,

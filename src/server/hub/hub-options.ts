@@ -36,6 +36,8 @@ export interface HubOptions {
   readonly canSignIn?: boolean;
   /** A route came, changed or (null) went. */
   readonly onRouteChange?: (previous: Route | null, next: Route | null) => void;
+  /** Clients at other hubs have lost names to one that is registered here: they are to be looked at. @default at the next renewal */
+  readonly onReplaced?: (clientIds: readonly string[]) => void;
   readonly log: (level: "debug" | "info" | "warn" | "error", message: string) => void;
   /** When the registry last answered this node, by `performance.now()`. @default it never did */
   readonly registryAnsweredAt?: () => number;

@@ -80,6 +80,7 @@ export class Hub {
     });
     const lives = new Lives({
       ...{ nodeId, registry, registrar, clients, limits, log },
+      onReplaced: (clientIds) => options.onReplaced?.(clientIds),
       onAway: (client) => this.#relays?.onAway(client),
       onEnd: (client, error) => this.#dialers.refuseOf(client, error),
     });
@@ -225,6 +226,11 @@ export class Hub {
   /** Ends at once whoever may not stay: an account was removed, a token revoked. Else the next renewal would. */
   judgeAll(): void {
     for (const client of this.#clients.all()) this.#judge(client);
+  }
+
+  /** Looks now which names these clients still hold, and ends those that have lost one. Never rejects. */
+  look(clientIds: readonly string[]): Promise<void> {
+    return this.#leases.look(clientIds.flatMap((clientId) => this.#clients.get(clientId) ?? []));
   }
 
   /** Takes an upgrade request for `PEER_PATH` over: another node's, on the internal listener. Answers it whatever it is. */

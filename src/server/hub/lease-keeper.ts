@@ -39,19 +39,23 @@ export class LeaseKeeper {
     for (const client of this.#options.clients()) this.#options.judge(client);
     if (this.#isBusy) return;
     this.#isBusy = true;
+    await this.look(this.#options.clients());
+    this.#isBusy = false;
+  }
+
+  /** The same for some clients, whatever the round does. Never rejects either. */
+  async look(clients: readonly ClientRecord[]): Promise<void> {
     try {
-      await this.#renew();
+      await this.#renew(clients);
     } catch (error) {
       this.#options.log("warn", `Leases were not renewed: ${asDuplexityError(error).message}`);
-    } finally {
-      this.#isBusy = false;
     }
   }
 
-  /** All clients in one call: over a network, one for each of a thousand idle clients is what a node would do all day. */
-  async #renew(): Promise<void> {
+  /** All of them in one call: over a network, one for each of a thousand idle clients is what a node would do all day. */
+  async #renew(clients: readonly ClientRecord[]): Promise<void> {
     const { registry, onGone } = this.#options;
-    const leases = this.#options.clients().flatMap((client) => (client.ended === null ? leasesOf(client) : []));
+    const leases = clients.flatMap((client) => (client.ended === null ? leasesOf(client) : []));
     if (leases.length === 0) return;
     for (const lease of await registry.renewAll(leases)) {
       if (!isHeld(lease)) continue;

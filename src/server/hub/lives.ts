@@ -14,6 +14,8 @@ export interface LivesOptions {
   readonly registrar: Registrar;
   readonly clients: ClientTable;
   readonly limits: Pick<ServeLimits, "resumeWindowMs">;
+  /** Clients at other hubs have lost names for good, to one of their owner's that is registered here. */
+  readonly onReplaced: (clientIds: readonly string[]) => void;
   /** A client's link is gone, and it may come back. */
   readonly onAway: (client: ClientRecord) => void;
   /** A client was ended: what of it is not a link yet has to go as well. */
@@ -190,11 +192,16 @@ export class Lives {
     });
   }
 
-  /** The same owner took `record`'s name: its client is over, whether it listens or not. */
-  replaced(record: RegistryRecord, by: ClientRecord): void {
-    const client = this.#options.clients.get(record.clientId);
-    if (client === null || client === by) return;
-    this.#endReplaced(client, `${record.hostname} was opened by another client of the same owner`);
+  /** The same owner took these names for `by`: their clients are over, whether they listen or not. */
+  replaced(records: readonly RegistryRecord[], by: ClientRecord): void {
+    const elsewhere = new Set<string>();
+    for (const { clientId, hostname, nodeId } of records) {
+      if (clientId === by.clientId) continue;
+      if (nodeId !== this.#options.nodeId) elsewhere.add(clientId);
+      const client = this.#options.clients.get(clientId);
+      if (client !== null) this.#endReplaced(client, `${hostname} was opened by another client of the same owner`);
+    }
+    if (elsewhere.size > 0) this.#options.onReplaced([...elsewhere]);
   }
 
   /** A name that was taken by a client that was refused is back with whoever had it. */

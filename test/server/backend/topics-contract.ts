@@ -66,6 +66,7 @@ export function describeTopics(name: string, make: () => Promise<readonly [Topic
         { type: "find", who: "cat1" },
         { type: "find", who: null },
         { type: "roundTrips", clientIds: ["client-a", "client-b"] },
+        { type: "replaced", clientIds: ["client-a"] },
         { type: "judge" },
         {
           type: "pipesAreRegistered",

@@ -5,6 +5,7 @@ import { describe, expect, it, vi } from "vitest";
 import { forward, newClientKey, type Tunnel } from "../../../src/client/index.ts";
 import { DuplexityError, type Stream, type StreamHandler } from "../../../src/protocol/index.ts";
 import type { Registry } from "../../../src/server/backend/index.ts";
+import { DEFAULT_LIMITS } from "../../../src/server/serve-options.ts";
 import { seededBytes, seededSha256, sha256 } from "../../support/seeded.ts";
 import { useStage } from "../../support/stage.ts";
 import { startTcpOrigin } from "../../support/tcp-origin.ts";
@@ -580,6 +581,59 @@ describe("Hub in a cluster", () => {
     await b.hub.kick({ who: "cat1", by: "ana", reason: "", until: null });
     await poll(() => a.hub.statistics.clients === 0, 5_000, "the end at the other hub", 5);
     expect(await registry.locate(HOST)).toBeNull();
+  });
+
+  describe("when another client of the same owner comes to another hub", () => {
+    /** A hub tells the others at once; without that they would hear of it by the next renewal, which does not come. */
+    async function sisters() {
+      const told: (readonly string[])[] = [];
+      const made = await cluster({
+        renewEveryMs: 600_000,
+        limits: { ...DEFAULT_LIMITS, maxPipesPerOwner: 2 },
+        onReplaced: (clientIds) => {
+          told.push(clientIds);
+          for (const { hub } of made.nodes) void hub.look(clientIds);
+        },
+      });
+      const older = new HandClient(stage, made.a.url, { key: HAND_KEY });
+      await older.up("cat1");
+      return { ...made, told, older, newer: new HandClient(stage, made.b.url, { key: HAND_KEY }) };
+    }
+
+    it("ends the one that has lost its name at once, and no other", async () => {
+      const { a, b, registry, told, older, newer } = await sisters();
+      const other = new HandClient(stage, a.url, { key: HAND_KEY });
+      await other.up("dog1");
+      await newer.up("cat1");
+      expect(await older.control?.next("forceDisconnectRequest")).toMatchObject({ code: "DPX_REPLACED" });
+      expect(await older.control?.closed).toMatchObject({ code: "DPX_REPLACED" });
+      expect(told).toEqual([[older.clientId]]);
+      expect([a.hub.statistics.clients, b.hub.statistics.clients]).toEqual([1, 1]);
+      expect(await registry.locate(HOST)).toMatchObject({ clientId: newer.clientId, nodeId: "node-2", state: "up" });
+    });
+
+    it.each([
+      ["one of its names", "DPX_TCP_PORTS"],
+      ["all of them, with those that its owner has elsewhere", "DPX_OWNER_LIMIT"],
+    ])("does not touch the one that has its name back, because the other was refused %s", async (_what, code) => {
+      const { a, registry, told, older, newer } = await sisters();
+      await new HandClient(stage, a.url, { key: HAND_KEY }).up("dog1");
+      if (code === "DPX_TCP_PORTS") refuseAt(registry, "dog2.test", ["node-2"]);
+      expect(await newer.up("cat1", "dog2")).toMatchObject({ pipes: [{ status: "refused", code }] });
+      const holder = async (): Promise<string | undefined> => (await registry.locate(HOST))?.clientId;
+      await poll(async () => (await holder()) === older.clientId, 5_000, "the name to be given back", 2);
+      expect(told).toEqual([]);
+      await a.hub.look([older.clientId, newer.clientId]);
+      expect(a.hub.statistics.clients).toBe(2);
+      expect(older.control?.messages).toEqual([]);
+    });
+
+    it("goes on with one that comes itself to another hub", async () => {
+      const { b, told, older } = await sisters();
+      const moved = new HandClient(stage, b.url, { key: HAND_KEY, clientId: older.clientId });
+      await moved.up("cat1");
+      expect(told).toEqual([]);
+    });
   });
 
   it("waits at a hub that has registered the client for the link that comes, instead of asking again later", async () => {
