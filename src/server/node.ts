@@ -248,6 +248,7 @@ export class Node implements Server {
     const isDraining = this.#isDraining;
     return {
       ...{ nodeId: this.nodeId, internalUrl: this.#address.nodeUrl, roles: this.#options.roles, isDraining },
+      identity: this.#options.identity.kind,
       load: this.#load.load,
       // While it drains no client is to come.
       dialerUri: isDraining || !this.#has("hub") ? null : this.#address.ownDialerUri,

@@ -26,9 +26,14 @@ export function isSealed(node: NodeRecord, text: string, secrets: readonly strin
   });
 }
 
-/** Of a node that drains not the same as of one of an older version, which does not say whether it does. */
-function seal({ nodeId, internalUrl, dialerUri, roles, isDraining }: NodeRecord, secret: string): Buffer {
+/**
+ * Of a node that drains not the same as of one of an older version, which does not say whether it does. A node with accounts
+ * has the seal of those that do not say what they have; one without has another, which those do not take: they have accounts.
+ */
+function seal(node: NodeRecord, secret: string): Buffer {
+  const { nodeId, internalUrl, dialerUri, roles, isDraining, identity } = node;
+  const more = [...(isDraining ? [true] : []), ...(identity === "no-auth" ? [identity] : [])];
   return createHmac("sha256", secret)
-    .update(JSON.stringify(["duplexity node", nodeId, internalUrl, dialerUri, roles, ...(isDraining ? [true] : [])]))
+    .update(JSON.stringify(["duplexity node", nodeId, internalUrl, dialerUri, roles, ...more]))
     .digest();
 }

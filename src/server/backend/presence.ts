@@ -12,6 +12,8 @@ export interface NodeRecord {
   readonly roles: readonly NodeRole[];
   /** It takes no new work. */
   readonly isDraining: boolean;
+  /** Who may open pipes there. A node of an older version does not say it. */
+  readonly identity?: NodeIdentity;
   /**
    * How much it has to do. Not sealed, since nodes of an older version could not check it: whoever can write this can take
    * the whole record away as well. @default normal
@@ -20,6 +22,11 @@ export interface NodeRecord {
 }
 
 export type NodeRole = "auth" | "backend" | "hub" | "proxy";
+
+/** Nodes of one cluster have the same: a pipe of one is served by all. */
+export type NodeIdentity = "accounts" | "no-auth";
+
+export const NODE_IDENTITIES: readonly NodeIdentity[] = ["accounts", "no-auth"];
 
 export const NODE_ROLES: readonly NodeRole[] = ["auth", "backend", "hub", "proxy"];
 

@@ -2,7 +2,8 @@
 
 import { fields as checked } from "../../protocol/index.ts";
 import type { BackendLink } from "../calls/index.ts";
-import { type BoardRead, MAX_LINE_CHARS, MAX_NODES, type PresenceBoard } from "./shared-presence.ts";
+import { MAX_LINE_CHARS } from "./node-line.ts";
+import { type BoardRead, MAX_NODES, type PresenceBoard } from "./shared-presence.ts";
 
 export class RemoteBoard implements PresenceBoard {
   readonly #link: Pick<BackendLink, "call">;

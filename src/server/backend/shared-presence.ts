@@ -2,11 +2,9 @@
 // which nobody answers, stays until its lease has ended by this node's own clock. While the board itself does not answer
 // nodes stay as they were: what is live is served on. Knows no Redis.
 
-import { asDuplexityError, fields as checked, DuplexityError } from "../../protocol/index.ts";
-import { LOADS, type Load } from "../load-level.ts";
-import { isSealed, SEAL_VERSION, sealOf } from "./node-seal.ts";
-import { NODE_ROLES, type NodeRecord, type Presence, type PresenceChange } from "./presence.ts";
-import { readCount } from "./record-fields.ts";
+import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
+import { isStranger, nodeLineOf, notJoined, readNodeLine } from "./node-line.ts";
+import type { NodeRecord, Presence, PresenceChange } from "./presence.ts";
 
 /** Where nodes say that they are there. */
 export interface PresenceBoard {
@@ -46,8 +44,6 @@ export const MAX_NODES = 1_024;
 export const NODE_LEASE_MS = 6_000;
 /** A name stays registered for so long after its node's last renewal: until then it is remembered who vanished. */
 const VANISHED_MS = 30_000;
-/** Characters of one node's line. */
-export const MAX_LINE_CHARS = 4_096;
 
 interface Known {
   readonly node: NodeRecord;
@@ -169,8 +165,8 @@ export class SharedPresence implements Presence {
 
   /** Answers why nodes that are there are none of this one's cluster. */
   async #ask(own: NodeRecord): Promise<readonly DuplexityError[]> {
-    const line = JSON.stringify({ ...own, seal: sealOf(own, this.#options.secrets ?? []), sealVersion: SEAL_VERSION });
-    const { there, left } = await this.#options.board.write(own.nodeId, line);
+    const { board, secrets = [] } = this.#options;
+    const { there, left } = await board.write(own.nodeId, nodeLineOf(own, secrets));
     const known = new Map(this.#known);
     const wasBlind = this.#isBlind;
     this.#lastBeatAt = performance.now();
@@ -182,10 +178,10 @@ export class SharedPresence implements Presence {
     const ignored = new Set<string>();
     const strangers: DuplexityError[] = [];
     for (const other of there.slice(0, MAX_NODES)) {
-      const read = this.#read(other);
+      const read = readNodeLine(other, own, secrets);
       if (read instanceof DuplexityError) {
         ignored.add(read.message);
-        if (read.code === "DPX_FORBIDDEN" || read.code === "DPX_PROTOCOL_VERSION") strangers.push(read);
+        if (isStranger(read)) strangers.push(read);
       } else known.set(read.nodeId, { node: read, endsAt });
     }
     this.#tellIgnored(ignored);
@@ -223,69 +219,4 @@ export class SharedPresence implements Presence {
     const now = performance.now();
     return this.#isBlind && now - this.#lastBeatAt < MAX_UNHEARD_MS ? this.#lastBeatAt : now;
   }
-
-  /** Answers why it is ignored, if it is. */
-  #read(line: string): NodeRecord | DuplexityError {
-    try {
-      if (line.length > MAX_LINE_CHARS) return checked.invalid("node", "a node's record");
-      const entry = checked.readObject(JSON.parse(line), "node");
-      const nodeId = checked.field(entry, "nodeId", checked.readWord);
-      checkSealVersion(nodeId, checked.optionalField(entry, "sealVersion", readCount));
-      const node: NodeRecord = {
-        nodeId,
-        internalUrl: checked.field(entry, "internalUrl", readOrigin),
-        dialerUri: checked.field(entry, "dialerUri", (value, path) =>
-          value === null ? null : readDialer(value, path),
-        ),
-        roles: checked.field(entry, "roles", checked.knownWordsReader(NODE_ROLES)),
-        // A node of an older version does not say it.
-        isDraining: false,
-        ...checked.optionalField(entry, "isDraining", checked.readBoolean),
-        ...checked.optionalField(entry, "load", readLoad),
-      };
-      const seal = checked.field(entry, "seal", (value) => (typeof value === "string" ? value : ""));
-      if (isSealed(node, seal, this.#options.secrets ?? [])) return node;
-      throw new DuplexityError("DPX_FORBIDDEN", `${node.nodeId} does not know the cluster's secret`);
-    } catch (error) {
-      return asDuplexityError(error);
-    }
-  }
-}
-
-/** It would serve only what is its own, and be asked by nobody. While a secret is changed each node shares one with some. */
-function notJoined(strangers: readonly DuplexityError[]): DuplexityError {
-  // Which secret it knows nobody can tell.
-  const other = strangers.find(({ code }) => code === "DPX_PROTOCOL_VERSION");
-  if (other !== undefined) {
-    return new DuplexityError("DPX_PROTOCOL_VERSION", `Cannot join the cluster: ${other.message}`, {
-      hint: "Run the same version of duplexity on all nodes.",
-    });
-  }
-  const { length } = strangers;
-  const others = length === 1 ? "the node that is there knows" : `the ${length} nodes that are there know`;
-  return new DuplexityError("DPX_USAGE", `Cannot join the cluster: ${others} another cluster secret`, {
-    hint: "Give all nodes the same --cluster-secret-file. Another cluster needs a Redis, or a database (redis://HOST/1), of its own.",
-  });
-}
-
-/** @throws {DuplexityError} `DPX_PROTOCOL_VERSION` */
-function checkSealVersion(nodeId: string, { sealVersion = SEAL_VERSION }: { readonly sealVersion?: number }): void {
-  if (sealVersion === SEAL_VERSION) return;
-  throw new DuplexityError(
-    "DPX_PROTOCOL_VERSION",
-    `${nodeId} is of a version that seals its record in another way (${sealVersion}, here ${SEAL_VERSION})`,
-  );
-}
-
-/** A word of a later version is no reason to send nobody there. */
-function readLoad(value: unknown): Load {
-  return LOADS.find((load) => load === value) ?? "normal";
-}
-
-const readDialer = checked.uriReader(["ws", "wss"]);
-
-/** No path, query or credentials: a node is an address. */
-function readOrigin(value: unknown, path: string): string {
-  const url = checked.uriReader(["http", "https"])(value, path);
-  return new URL(url).origin === url ? url : checked.invalid(path, "an address of the form http://host:port");
 }

@@ -3,7 +3,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { MemoryPresence } from "../../../src/server/backend/memory-presence.ts";
-import { sealOf } from "../../../src/server/backend/node-seal.ts";
+import { isSealed, sealOf } from "../../../src/server/backend/node-seal.ts";
 import type { NodeRecord, PresenceChange } from "../../../src/server/backend/presence.ts";
 import { RedisPresence, type RedisPresenceOptions } from "../../../src/server/backend/redis-presence.ts";
 import { SharedPresence } from "../../../src/server/backend/shared-presence.ts";
@@ -233,6 +233,45 @@ describe("RedisPresence", () => {
     await two.presence.leave();
     await stranger.presence.join(nodeRecord(3));
     expect(stranger.ids()).toEqual(["node-3"]);
+  });
+
+  it.each([
+    ["accounts", "no-auth", "was started with accounts, this node with --no-auth"],
+    ["no-auth", "accounts", "was started with --no-auth, this node with accounts"],
+  ] as const)(
+    "does not join, with %s there, as one with %s: its pipes would be served by all",
+    async (there, own, why) => {
+      const prefix = freshPrefix();
+      const one = presenceOn({ prefix, secrets: ["right"] });
+      const mixed = presenceOn({ prefix, secrets: ["right"] });
+      await one.presence.join({ ...nodeRecord(1), identity: there });
+      await expect(mixed.presence.join({ ...nodeRecord(2), identity: own })).rejects.toMatchObject({
+        code: "DPX_USAGE",
+        message: `Cannot join the cluster: node-1 ${why}`,
+        hint: expect.stringMatching(/^Start all nodes of a cluster with --no-auth, or none\./),
+      });
+      await one.presence.look();
+      expect(one.ids()).toEqual(["node-1"]);
+      await presenceOn({ prefix, secrets: ["right"] }).presence.join({ ...nodeRecord(3), identity: there });
+      await one.presence.look();
+      expect(one.ids()).toEqual(["node-1", "node-3"]);
+    },
+  );
+
+  it("takes a node of an older version for one of its own kind, and lets nobody unsay --no-auth", async () => {
+    const secrets = ["right"];
+    const withAccounts = { ...nodeRecord(1), identity: "accounts" } as const;
+    const open = { ...nodeRecord(1), identity: "no-auth" } as const;
+    expect(sealOf(withAccounts, secrets)).toBe(sealOf(nodeRecord(1), secrets));
+    expect(isSealed(nodeRecord(1), sealOf(open, secrets), secrets)).toBe(false);
+    for (const identity of ["accounts", "no-auth"] as const) {
+      const prefix = freshPrefix();
+      const older = presenceOn({ prefix, secrets }).presence;
+      await older.join(nodeRecord(1));
+      const { presence, ids } = presenceOn({ prefix, secrets });
+      await presence.join({ ...nodeRecord(2), identity });
+      expect(ids()).toEqual(["node-1", "node-2"]);
+    }
   });
 
   it("does not join a node that seals its record in another way, and says so instead of another secret", async () => {
