@@ -82,8 +82,10 @@ export class OwnEndpoints {
       socket.destroy();
       return;
     }
+    // Before it waits for its turn: the peer's end may come meanwhile, and nothing can be put back after that.
+    socket.pause();
+    if (head.length > 0) socket.unshift(head);
     this.#admit(socket, this.#senderOf(socket), () => {
-      if (head.length > 0) socket.unshift(head);
       this.#http.emit("connection", socket);
       socket.resume();
     });

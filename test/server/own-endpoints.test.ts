@@ -7,7 +7,7 @@ import type { Duplex } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { forwardedField } from "../../src/server/forwarded-proof.ts";
 import { closeWithSockets, listen } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
@@ -41,6 +41,32 @@ describe("OwnEndpoints", () => {
     for (; !hasBegun && turns < 200; turns += 1) await turn();
     expect(turns).toBeLessThan(5);
     expect(own.unauthenticated).toBe(1);
+  });
+
+  it("answers a peer that has said all and ended while it waited for its turn", async () => {
+    const { own, hub } = await startHub(stage);
+    const taken: Socket[] = [];
+    const server = createServer({ allowHalfOpen: true }, (socket) => taken.push(socket));
+    closeWithSockets(stage, server);
+    const client = connect(await listen(server), "127.0.0.1");
+    const chunks: Buffer[] = [];
+    client.on("data", (chunk) => chunks.push(chunk));
+    const [socket] = await poll(() => (taken.length === 1 ? taken : null), 5_000, "the connection", 2);
+    if (socket === undefined) throw new Error("There is none");
+    const waiting: (() => void)[] = [];
+    vi.spyOn(hub.turns, "run").mockImplementation((work) => {
+      waiting.push(work);
+      return () => {};
+    });
+    const head = "GET /control HTTP/1.1\r\nHost: test\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+    own.take(socket, Buffer.from(head));
+    client.end();
+    await once(client, "finish");
+    // The kernel has passed its end on by then.
+    for (let count = 0; count < 20; count += 1) await turn();
+    for (const work of waiting) work();
+    await once(client, "close");
+    expect(Buffer.concat(chunks).toString()).toMatch(/^HTTP\/1\.1 401 /);
   });
 
   it("begins with one socket in each turn that another node passes on", async () => {
