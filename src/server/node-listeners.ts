@@ -15,6 +15,7 @@ import { DuplexityError } from "../protocol/index.ts";
 import { CALLS_PATH, type CallServer } from "./calls/index.ts";
 import { answerError, refuseSocket } from "./http-answer.ts";
 import { PEER_PATH } from "./hub/index.ts";
+import { answerNodeId, NODE_ID_PATH } from "./node-id.ts";
 import { hasCertificate, noCertificate } from "./node-tls.ts";
 import type { OwnEndpoints } from "./own-endpoints.ts";
 import type { OwnPlaces } from "./own-places.ts";
@@ -77,6 +78,7 @@ export function createPublicListener(
 }
 
 export interface InternalParts {
+  readonly nodeId: string;
   /** Health, metrics, and the registry for operators. */
   readonly api: (request: IncomingMessage, response: ServerResponse) => void;
   readonly own: Pick<OwnEndpoints, "takeForwarded" | "takeForwardedUpgrade">;
@@ -88,17 +90,19 @@ export interface InternalParts {
 }
 
 export function createInternalListener(
-  { limits, internalTls }: Pick<ResolvedServeOptions, "internalTls" | "limits">,
-  { api, own, places, calls, acceptPeer }: InternalParts,
+  { limits, internalTls, cluster }: Pick<ResolvedServeOptions, "cluster" | "internalTls" | "limits">,
+  { nodeId, api, own, places, calls, acceptPeer }: InternalParts,
 ): InternalListener {
   const isPassedOn = (request: IncomingMessage): boolean => places?.isForwarded(request) === true;
   const answer = (request: IncomingMessage, response: ServerResponse): void => {
     const path = pathOf(request);
     const isCall = calls !== null && path.startsWith(`${CALLS_PATH}/`);
+    const isWhoAsked = cluster !== null && path === NODE_ID_PATH;
     // Health checks have none: the rest asks for more where it matters.
-    if (!isCall && !isPassedOn(request)) api(request, response);
+    if (!isCall && !isWhoAsked && !isPassedOn(request)) api(request, response);
     else if (!hasCertificate(request)) answerError(response, noCertificate());
     else if (isPassedOn(request)) own.takeForwarded(request, response);
+    else if (isWhoAsked) answerNodeId(request, response, { nodeId, secrets: cluster.secrets });
     else void calls?.handle(request, response, path);
   };
   const bounds = {

@@ -33,6 +33,7 @@ import { checkInternal, warnOf } from "./node-warnings.ts";
 import { countFailures, createMetrics, FailureCount, type Metrics, Readiness } from "./operate/index.ts";
 import { OwnEndpoints } from "./own-endpoints.ts";
 import { OwnPlaces } from "./own-places.ts";
+import { OwnUrl } from "./own-url.ts";
 import { createProxy, createTcpPorts, type TcpPorts, type VisitorProxy } from "./proxy/index.ts";
 import type { ResolvedServeOptions } from "./serve-options.ts";
 import { SignIn } from "./sign-in.ts";
@@ -51,6 +52,7 @@ export class Node implements Server {
   readonly #options: ResolvedServeOptions;
   readonly #parts: NodeParts;
   readonly #address: NodeAddress;
+  readonly #ownUrl: OwnUrl;
   readonly #signIn: SignIn;
   readonly #hub: Hub;
   readonly #broker: Broker;
@@ -78,6 +80,7 @@ export class Node implements Server {
     this.#options = options;
     this.#parts = parts;
     this.#address = new NodeAddress(options);
+    this.#ownUrl = new OwnUrl(options, { nodeId, address: this.#address });
     const registryFailures = new FailureCount();
     const registry = countFailures(shared.registry, registryFailures);
     const places = this.#createPlaces();
@@ -147,6 +150,7 @@ export class Node implements Server {
       isDraining: () => this.#isDraining,
       store: people.store,
       isRegistryReachable: () => shared.isReachable(),
+      checkOwnUrl: () => this.#ownUrl.check(),
       publicAddress: () => loopbackOf(this.#public.server.address()),
       isTls: options.tls !== null,
       domain,
@@ -157,6 +161,7 @@ export class Node implements Server {
     });
     this.#calls = this.#createCalls();
     this.#internal = createInternalListener(options, {
+      nodeId,
       ...{ own: this.#own, places, calls: this.#calls },
       acceptPeer: (request, socket, head) => this.#hub.acceptPeer(request, socket, head),
       api: createBackendApi({
@@ -190,6 +195,7 @@ export class Node implements Server {
     this.#address.opened({ open: open.port, internal: internal.port });
     const origin = this.#address.originAt(open.port);
     await this.#signIn.open(origin.origin);
+    await this.#ownUrl.check();
     await this.#join();
     if (this.#has("auth")) this.#claim = await this.#signIn.newClaim();
     const isLocal = { open: isLoopbackHost(open.address), internal: isLoopbackHost(internal.address) };

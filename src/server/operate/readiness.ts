@@ -1,5 +1,5 @@
-// Whether this node should get work: it is not draining, its store answers, and a request goes through its public
-// listener. Asked by load balancers all the time, so that an answer is good for a moment.
+// Whether this node should get work: it is not draining, its store answers, a request goes through its public listener, and
+// other nodes do not reach another one in its place. Asked by load balancers all the time, so that an answer is good for a moment.
 
 import { connect as connectTcp, isIP, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
@@ -11,6 +11,8 @@ export interface ReadinessOptions {
   readonly store: Pick<Store, "get">;
   /** Whether the registry has answered within the last seconds. No I/O. */
   readonly isRegistryReachable: () => boolean;
+  /** Rejects while other nodes reach another one in place of this. @default nobody looks */
+  readonly checkOwnUrl?: () => Promise<void>;
   /** Where the public listener is; null before it is open. */
   readonly publicAddress: () => { readonly host: string; readonly port: number } | null;
   readonly isTls: boolean;
@@ -32,23 +34,26 @@ export class Readiness {
   readonly #options: ReadinessOptions;
   readonly #store: () => Promise<void>;
   readonly #path: () => Promise<void>;
+  readonly #ownUrl: () => Promise<void>;
 
   constructor(options: ReadinessOptions) {
     this.#options = options;
-    const { timeoutMs = 1_000, cacheMs = 1_000, now = () => performance.now() } = options;
+    const { timeoutMs = 1_000, cacheMs = 1_000, now = () => performance.now(), checkOwnUrl = async () => {} } = options;
     this.#store = remembered(() => inTime(this.#askStore(), timeoutMs, "DPX_STORE"), cacheMs, now);
     this.#path = remembered(() => inTime(this.#visit(timeoutMs), timeoutMs, "DPX_SERVER_UNREACHABLE"), cacheMs, now);
+    this.#ownUrl = remembered(checkOwnUrl, cacheMs, now);
   }
 
   /**
    * Resolves when all is well. Many who ask at once cause one look.
    *
    * @param options.ignoreStore What is known can be served without it, for a while.
-   * @throws {DuplexityError} `DPX_DRAINING`, `DPX_STORE`, or `DPX_SERVER_UNREACHABLE` when the public listener is not.
+   * @throws {DuplexityError} `DPX_DRAINING`, `DPX_STORE`, `DPX_SERVER_UNREACHABLE` when the public listener is not, or what
+   * `checkOwnUrl` throws.
    */
   async check(options: { readonly ignoreStore?: boolean } = {}): Promise<void> {
     this.#checkDraining();
-    await Promise.all([options.ignoreStore === true ? null : this.#store(), this.#path()]);
+    await Promise.all([options.ignoreStore === true ? null : this.#store(), this.#path(), this.#ownUrl()]);
     // It may have begun meanwhile.
     this.#checkDraining();
   }
