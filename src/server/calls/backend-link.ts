@@ -3,6 +3,7 @@
 
 import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
+import { errors } from "undici";
 import { asDuplexityError, Deadline, DuplexityError } from "../../protocol/index.ts";
 import { CallClient, type CallClientOptions, CallFailure } from "./call-client.ts";
 import { readEvents } from "./event-lines.ts";
@@ -56,7 +57,7 @@ export class BackendLink {
    * Resolves when the backend can be heard.
    *
    * @throws {DuplexityError} `DPX_STORE` if it cannot within `openTimeoutMs`; at once what no wait mends: `DPX_AUTH_INVALID`
-   * if it has another secret, `DPX_FORBIDDEN` if it wants a certificate.
+   * if it has another secret, `DPX_FORBIDDEN` if it wants a certificate, `DPX_USAGE` if what is there is no backend node.
    */
   static async open(options: BackendLinkOptions): Promise<BackendLink> {
     const link = new BackendLink(options);
@@ -217,16 +218,20 @@ export class BackendLink {
 
 function outOfReach(error: unknown, origin: string): DuplexityError {
   const why = error instanceof CallFailure ? error.cause : error;
-  return why instanceof DuplexityError ? why : unreachable(`${origin}: ${wordsOf(why)}`, error);
+  if (why instanceof DuplexityError) return why;
+  const unspoken = unspokenIn(why);
+  if (unspoken === null) return unreachable(`${origin}: ${asDuplexityError(why).message}`, error);
+  return unreachable(`${origin}: what listens there does not speak ${unspoken}`, error, "DPX_USAGE");
 }
 
-function wordsOf(error: unknown): string {
-  const isPlain = error instanceof Error && "code" in error && NO_TLS.test(String(error.code));
-  return isPlain ? "what listens there does not speak https" : asDuplexityError(error).message;
+/** What somebody who was reached does not speak; null: nobody was, or nobody knows. */
+function unspokenIn(error: unknown): "https" | "HTTP" | null {
+  if (error instanceof errors.HTTPParserError) return "HTTP";
+  return error instanceof Error && "code" in error && NO_TLS.test(String(error.code)) ? "https" : null;
 }
 
-function unreachable(why: string, cause?: unknown): DuplexityError {
-  return new DuplexityError("DPX_STORE", `Cannot reach the backend: ${why}`, { cause, hint: ADDRESS_HINT });
+function unreachable(why: string, cause?: unknown, code: "DPX_STORE" | "DPX_USAGE" = "DPX_STORE"): DuplexityError {
+  return new DuplexityError(code, `Cannot reach the backend: ${why}`, { cause, hint: ADDRESS_HINT });
 }
 
 /** So that nodes spread over the backend's. */

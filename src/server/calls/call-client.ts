@@ -47,6 +47,8 @@ const NOT_SENT = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UN
 const CUT = /^(ECONNRESET|EPIPE|UND_ERR_SOCKET)$/;
 /** Refusals before a proof: of who calls. */
 const UNPROVEN: ReadonlySet<ErrorCode> = new Set(["DPX_AUTH_INVALID", "DPX_FORBIDDEN", "DPX_SESSION_UNKNOWN"]);
+/** HTTP statuses of those that say so of the moment; all from 500 on, too, which a balancer says while no backend is there. */
+const MAY_PASS: ReadonlySet<number> = new Set([408, 425, 429]);
 const JSON_TYPE = { "content-type": "application/json" };
 
 export class CallClient {
@@ -84,7 +86,7 @@ export class CallClient {
       });
       const { statusCode: status } = answer;
       const isProven = this.#isProven(session, answer.headers, { number, status, body: received });
-      if (status !== 200) throw refusalIn(received, isProven, this.origin);
+      if (status !== 200) throw refusalIn({ status, body: received }, isProven, this.origin);
       if (!isProven) throw unproven(this.origin);
       return JSON.parse(received);
     });
@@ -102,7 +104,8 @@ export class CallClient {
       const { statusCode: status } = answer;
       if (status !== 200) {
         const body = await readText(answer.body);
-        throw refusalIn(body, this.#isProven(session, answer.headers, { number, status, body }), this.origin);
+        const isProven = this.#isProven(session, answer.headers, { number, status, body });
+        throw refusalIn({ status, body }, isProven, this.origin);
       }
       if (this.#isProven(session, answer.headers, { number, status, body: "" })) return answer;
       // Its end is an error, which Node throws where nobody listens.
@@ -147,8 +150,9 @@ export class CallClient {
     const received = await readText(answer.body).catch((error: unknown) => {
       throw new CallFailure(error, "no");
     });
-    if (answer.statusCode !== 200) throw refusalIn(received, false, origin);
-    const { exchange, session } = readOpened(received, nodeId, nonce);
+    const { statusCode: status } = answer;
+    if (status !== 200) throw refusalIn({ status, body: received }, false, origin);
+    const { exchange, session } = opened(received, { nodeId, nonce, origin });
     return { id: session, key: sessionKeyOf(secrets[0] ?? "", exchange), calls: 0 };
   }
 
@@ -221,6 +225,14 @@ async function readText(body: AsyncIterable<Buffer>): Promise<string> {
   return Buffer.concat(chunks).toString("utf8");
 }
 
+function opened(text: string, o: { readonly nodeId: string; readonly nonce: string; readonly origin: string }) {
+  try {
+    return readOpened(text, o.nodeId, o.nonce);
+  } catch {
+    throw strangeAnswer(o.origin, "what it answered is not a backend node's", "DPX_USAGE");
+  }
+}
+
 function readOpened(text: string, nodeId: string, nodeNonce: string): { exchange: CallExchange; session: string } {
   const answer = fields.readObject(JSON.parse(text), "");
   const backendId = fields.field(answer, "nodeId", fields.readWord);
@@ -230,11 +242,21 @@ function readOpened(text: string, nodeId: string, nodeNonce: string): { exchange
 }
 
 /** What a backend node says no with. Without a proof it is only believed that the call was not taken. */
-function refusalIn(text: string, isProven: boolean, origin: string): CallFailure | DuplexityError {
-  const { code, message, hint } = readError(text);
+function refusalIn(
+  { status, body }: { readonly status: number; readonly body: string },
+  isProven: boolean,
+  origin: string,
+): CallFailure | DuplexityError {
+  const { code, message, hint } = readError(body);
   if (isProven) return new DuplexityError(code, message, { hint });
   if (UNPROVEN.has(code)) return new CallFailure(new DuplexityError(code, message, { hint }), "no");
-  const failure = new DuplexityError("DPX_STORE", `Cannot call the backend at ${origin}: ${message}`, {
+  const may = status >= 500 || MAY_PASS.has(status);
+  return strangeAnswer(origin, `it answered ${status}: ${message}`, may ? "DPX_STORE" : "DPX_USAGE");
+}
+
+/** @param code `DPX_USAGE`: whoever is there will not be a backend node in a moment either. */
+function strangeAnswer(origin: string, why: string, code: "DPX_STORE" | "DPX_USAGE"): CallFailure {
+  const failure = new DuplexityError(code, `Cannot call the backend at ${origin}: ${why}`, {
     hint: "Is that the --internal-listen address of a node with --roles backend, and of this version?",
   });
   return new CallFailure(failure, "no");

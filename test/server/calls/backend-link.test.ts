@@ -1,7 +1,7 @@
 // Calls between nodes over real HTTP: who is believed, what is sent again, and that nothing waits for ever.
 
 import { createServer } from "node:http";
-import { connect, type Socket } from "node:net";
+import { connect, createServer as createTcpServer, type Socket } from "node:net";
 import { describe, expect, it } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
 import { proofOfCall, sessionKeyOf } from "../../../src/server/calls/call-proof.ts";
@@ -15,6 +15,8 @@ import { openLink, SECRET, startBackend } from "./stage.ts";
 
 const stage = useStage();
 const OTHER = "another-secret-0123456789abcdef";
+/** What a public listener says. */
+const NO_NAME = { error: { code: "DPX_NAME_UNKNOWN", message: "Nobody has it" } };
 /** Two attempts of three seconds at most; the rest is a busy machine. */
 const BOUND_MS = barMs(8_000);
 
@@ -97,9 +99,38 @@ describe("BackendLink", () => {
     const { origin } = await startBackend(stage, counting());
     const secure = origin.replace("http:", "https:");
     await expect(openLink(stage, [secure])).rejects.toMatchObject({
-      code: "DPX_STORE",
+      code: "DPX_USAGE",
       message: `Cannot reach the backend: ${secure}: what listens there does not speak https`,
       hint: expect.stringContaining("with http or https as it has it"),
+    });
+  });
+
+  it.each([
+    ["200", "<!doctype html>", "DPX_USAGE", "what it answered is not a backend node's"],
+    ["200", '{"nodeId":1}', "DPX_USAGE", "what it answered is not a backend node's"],
+    ["404", "<!doctype html>", "DPX_USAGE", "it answered 404: its answer is not ours"],
+    ["404", JSON.stringify(NO_NAME), "DPX_USAGE", "it answered 404: Nobody has it"],
+    ["503", "<!doctype html>", "DPX_STORE", "it answered 503: its answer is not ours"],
+  ])(
+    "says what answers that is no backend node, and ends at once if no wait helps (%s %s)",
+    async (status, body, code, why) => {
+      const server = createServer((_request, response) => response.writeHead(Number(status)).end(body));
+      closeWithSockets(stage, server);
+      const origin = `http://127.0.0.1:${await listen(server)}`;
+      await expect(openLink(stage, [origin], { openTimeoutMs: 300 })).rejects.toMatchObject({
+        ...{ code, message: `Cannot call the backend at ${origin}: ${why}` },
+        hint: "Is that the --internal-listen address of a node with --roles backend, and of this version?",
+      });
+    },
+  );
+
+  it("says of what speaks no HTTP that it does not", async () => {
+    const server = createTcpServer((socket) => socket.on("error", () => {}).end("220 mail.test ESMTP\r\n"));
+    closeWithSockets(stage, server);
+    const origin = `http://127.0.0.1:${await listen(server)}`;
+    await expect(openLink(stage, [origin])).rejects.toMatchObject({
+      code: "DPX_USAGE",
+      message: `Cannot reach the backend: ${origin}: what listens there does not speak HTTP`,
     });
   });
 
