@@ -14,7 +14,7 @@ import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
 import type { TunnelStatus } from "./tunnel.ts";
 import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { MOVE_SPREAD_LINKED_MS, MOVE_SPREAD_MS, retryAfterMs, untilMove } from "./waits.ts";
+import { MOVE_SPREAD_LINKED_MS, retryAfterMs, untilLinkedMove } from "./waits.ts";
 
 export interface FirstLinkOptions {
   /** The control socket's address as the user gave it. */
@@ -37,8 +37,6 @@ export interface FirstLinkOptions {
 
 /** A first connect that the server puts off is tried again within this. */
 const FIRST_WAIT_MS = 15_000;
-/** A name that no hub renews is nobody's after so long: from then on the second link is of no use to visitors. */
-export const NAME_KEPT_MS = 30_000;
 
 /** So often it comes back to a hub that has told it when, before it tries another one. */
 const MAX_RETURNS = 3;
@@ -289,7 +287,6 @@ export class FirstLink {
   /** Tries for ever, until it is up, the tunnel ends, or the server does not want it any more. */
   async #reconnect(cause: DuplexityError): Promise<void> {
     const { second, signal, onStatus, onRefused } = this.#options;
-    const lostAt = performance.now();
     let error = cause;
     let hasMoved = false;
     let hasLooked = false;
@@ -302,7 +299,7 @@ export class FirstLink {
       // All clients of that node do the same now.
       const isLost: boolean = !this.#retries.areFree && !hasMoved && !hasControl && this.#uplink.isInCluster;
       // Where they are so many that the others need time for them, it sees first whether the node is gone at all.
-      const isLooking: boolean = isLost && !hasLooked && this.#uplink.moveSpreadMs > MOVE_SPREAD_MS;
+      const isLooking: boolean = isLost && !hasLooked && this.#uplink.moveDelayMs > 0;
       const isMoving: boolean = isLost && !isLooking;
       hasLooked ||= isLooking;
       hasMoved ||= isMoving;
@@ -310,9 +307,9 @@ export class FirstLink {
       if (!hasControl && !isAwaited && !isLooking) this.#servers.turn(second.url);
       const isLinkedMove: boolean = isMoving && this.#hasAnyLink;
       if (isLinkedMove) await this.#waitLinked();
-      const spreadMs = isMoving && !isLinkedMove ? this.#uplink.moveSpreadMs : 0;
-      const delayMs = this.#retries.next(error, isLost ? spreadMs : null);
-      const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
+      const moveDelayMs = isMoving && !isLinkedMove ? this.#uplink.moveDelayMs : 0;
+      const delayMs = this.#retries.next(error, isLost ? moveDelayMs : null);
+      const isServed = this.#uplink.hasLink || second.hasLink;
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#pause.wait(delayMs);
       if (signal.aborted) return;
@@ -360,7 +357,7 @@ export class FirstLink {
   /** Until it is this client's turn to move, or the other link is gone as well. */
   async #waitLinked(): Promise<void> {
     this.#isLinkedWait = true;
-    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, this.#uplink.moveSpreadMs));
+    await this.#pause.wait(untilLinkedMove(MOVE_SPREAD_LINKED_MS, this.#uplink.moveDelayMs));
     this.#isLinkedWait = false;
   }
 }

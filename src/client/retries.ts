@@ -45,10 +45,11 @@ export class Retries {
    * Counts an attempt and answers how long to wait before it, in ms.
    *
    * @param error What the one before ended with.
-   * @param spreadMs All clients of a node that is gone come to the others now, over so long as it has said; null: it is not that.
+   * @param moveDelayMs The node is gone, and all of its clients come to the others: this one after so long. Null: it is not that.
    */
-  next(error: DuplexityError, spreadMs: number | null): number {
-    const ownMs = spreadMs !== null ? untilMove(MOVE_SPREAD_MS, spreadMs) : this.#backoff.next(longestWaitAfter(error));
+  next(error: DuplexityError, moveDelayMs: number | null): number {
+    const ownMs =
+      moveDelayMs !== null ? untilMove(MOVE_SPREAD_MS, moveDelayMs) : this.#backoff.next(longestWaitAfter(error));
     const delayMs = Math.max(retryAfterMs(error), this.areFree ? 0 : ownMs);
     this.#free = Math.max(0, this.#free - 1);
     return delayMs;

@@ -10,7 +10,7 @@ import { Pause } from "./pause.ts";
 import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
 import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { retryAfterMs, SECOND_SPREAD_MS, untilMove } from "./waits.ts";
+import { retryAfterMs, SECOND_SPREAD_MS, untilLinkedMove } from "./waits.ts";
 
 export interface SecondLinkOptions {
   readonly uplink: TunnelUplinkOptions;
@@ -39,7 +39,7 @@ export class SecondLink {
   #isStarted = false;
   #isUp = false;
   /** As the last hub has said. */
-  #moveSpreadMs = 0;
+  #moveDelayMs = 0;
 
   constructor(options: SecondLinkOptions) {
     this.#options = options;
@@ -127,7 +127,7 @@ export class SecondLink {
 
   /** @param error What it was refused with; null: it was up, and all clients of its hub may have lost theirs. */
   #delayAfter(error: DuplexityError | null): number {
-    if (error === null) return untilMove(SECOND_SPREAD_MS, this.#moveSpreadMs);
+    if (error === null) return untilLinkedMove(SECOND_SPREAD_MS, this.#moveDelayMs);
     return isFinal(error.code)
       ? LOOK_AGAIN_MS
       : Math.max(this.#backoff.next(longestWaitAfter(error)), retryAfterMs(error));
@@ -161,7 +161,7 @@ export class SecondLink {
       await uplink.establish(signal);
       const upAt = performance.now();
       this.#isUp = true;
-      this.#moveSpreadMs = uplink.moveSpreadMs;
+      this.#moveDelayMs = uplink.moveDelayMs;
       onUp();
       // Its control socket may be lost alone: then all of it is made anew as soon as the first link serves.
       while (lost === null && !signal.aborted) await this.#pause.wait(LOOK_AGAIN_MS);

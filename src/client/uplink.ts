@@ -75,7 +75,7 @@ export class Uplink {
   #url: URL | null = null;
   #nodeId: string | null = null;
   #isInCluster = false;
-  #moveSpreadMs = 0;
+  #moveDelayMs = 0;
   #avoids: string | null;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
   /** The one that is up while another is dialled to take its place. */
@@ -115,9 +115,9 @@ export class Uplink {
     return this.#isInCluster;
   }
 
-  /** Over how long its hub's clients come to others when that is gone, as it has said; 0: it has not. */
-  get moveSpreadMs(): number {
-    return this.#moveSpreadMs;
+  /** How long after its hub is gone it is to come to another one, as that has said; 0: it has not. */
+  get moveDelayMs(): number {
+    return this.#moveDelayMs;
   }
 
   /** The link, as far as its pace is concerned; null while there is none. */
@@ -246,7 +246,7 @@ export class Uplink {
       servers.learn(discovery.alternatives);
       this.#nodeId = discovery.nodeId;
       this.#isInCluster = isInCluster(discovery);
-      this.#moveSpreadMs = discovery.moveSpreadMs ?? 0;
+      this.#moveDelayMs = discovery.moveDelayMs ?? 0;
       return discovery;
     } catch (error) {
       // Refused, silent or of another version: nothing more is to be had from this socket.

@@ -8,21 +8,20 @@ export const MAX_RETRY_AFTER_MS = 60_000;
 /** On top of what the server says: a part of it, at random, so that those who were told the same do not come as one. */
 const RETRY_JITTER = 0.5;
 /**
- * When a node of a cluster is gone, all of its clients come to the others: over so long, or longer if the node has said so,
- * since it had many. Visitors wait for them. A client
+ * When a node of a cluster is gone, all of its clients come to the others: over so long, each after what the node has said when
+ * it had many. Visitors wait for them. A client
  * that is alone there with a cut link waits as well: it cannot tell one from the other. With what follows (some 50 ms until it
  * is noticed, dialled and registered) it is less than a second.
  */
 export const MOVE_SPREAD_MS = 900;
-/**
- * The same while another link serves the visitors. Far shorter than what is left of a lease in the worst case (20 s): the name
- * that the dead node does not renew any more is held by another one before.
- */
+/** The same while another link serves the visitors, whose node keeps the name: those that have none come before. */
 export const MOVE_SPREAD_LINKED_MS = 5_000;
+/** And what the node has said counts so many times. */
+export const MOVE_DELAY_LINKED = 2;
 /** A second link that is lost: the pipes are registered over the first one, so that there is no hurry at all. */
 export const SECOND_SPREAD_MS = 10_000;
-/** Whatever a node says, its clients spread over no more: visitors do not wait for ever. */
-export const MAX_MOVE_SPREAD_MS = 20_000;
+/** Whatever a node says, its clients come after so long: visitors do not wait for ever. */
+export const MAX_MOVE_DELAY_MS = 30_000;
 
 /** In ms; 0 if `error` says nothing about it. */
 export function retryAfterMs({ retryAfterMs: told }: DuplexityError, random: () => number = Math.random): number {
@@ -31,9 +30,14 @@ export function retryAfterMs({ retryAfterMs: told }: DuplexityError, random: () 
   return Math.round(least * (1 + RETRY_JITTER * random()));
 }
 
-/** At any time within `leastMs`, or within what the node that is gone has said if that is more. */
-export function untilMove(leastMs: number, toldMs: number, random: () => number = Math.random): number {
-  return anyWithin(Math.max(leastMs, Math.min(toldMs, MAX_MOVE_SPREAD_MS)), random);
+/** After what the node that is gone has said, at any time within `spreadMs`. */
+export function untilMove(spreadMs: number, toldMs: number, random: () => number = Math.random): number {
+  return Math.min(toldMs, MAX_MOVE_DELAY_MS) + anyWithin(spreadMs, random);
+}
+
+/** The same for a client that another link serves. */
+export function untilLinkedMove(spreadMs: number, toldMs: number, random: () => number = Math.random): number {
+  return MOVE_DELAY_LINKED * Math.min(toldMs, MAX_MOVE_DELAY_MS) + anyWithin(spreadMs, random);
 }
 
 /** Any time within `spreadMs`, each as likely as any other. */

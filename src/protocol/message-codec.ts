@@ -97,7 +97,7 @@ const DECODERS: { readonly [T in ControlMessage["type"]]: (fields: Fields) => Ex
         maxStreams: field(limits, "maxStreams", readPositive),
         maxPacketBytes: field(limits, "maxPacketBytes", readPositive),
       },
-      ...optionalField(fields, "moveSpreadMs", readCount),
+      ...optionalField(fields, "moveDelayMs", readCount),
       ...optionalField(fields, "features", arrayReader(readWord, 0, MAX_LIST_ITEMS)),
     };
   },

@@ -60,8 +60,8 @@ export interface DiscoveryResponse {
   readonly ticketTtlMs: number;
   readonly heartbeat: { readonly idleMs: number; readonly timeoutMs: number };
   readonly resumeWindowMs: number;
-  /** When this hub is gone, its clients come to the others at any time within so long. Left out: that is the client's to say. */
-  readonly moveSpreadMs?: number;
+  /** So long after this hub is gone the client comes to another one: others come before and after it. Left out: 0. */
+  readonly moveDelayMs?: number;
   readonly limits: {
     readonly maxPipes: number;
     readonly maxStreams: number;

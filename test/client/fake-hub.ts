@@ -66,7 +66,7 @@ export class FakeHub {
   heartbeat = { idleMs: 10_000, timeoutMs: 5_000 };
   resumeWindowMs = 30_000;
   /** Null: it does not say. */
-  moveSpreadMs: number | null = null;
+  moveDelayMs: number | null = null;
   domain = "localhost";
   nodeId = "n1";
   dataPlaneUri: string | null = null;
@@ -217,7 +217,7 @@ export class FakeHub {
       ticketTtlMs: 10_000,
       heartbeat: this.heartbeat,
       resumeWindowMs: this.resumeWindowMs,
-      ...(this.moveSpreadMs === null ? {} : { moveSpreadMs: this.moveSpreadMs }),
+      ...(this.moveDelayMs === null ? {} : { moveDelayMs: this.moveDelayMs }),
       limits: { maxPipes: 32, maxStreams: 4096, maxPacketBytes: MAX_PACKET_BYTES },
       ...(this.features === null ? {} : { features: this.features }),
     };

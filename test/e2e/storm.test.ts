@@ -14,6 +14,7 @@ import { type Nodes, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN } from "../support/people.ts";
 import { useStage } from "../support/stage.ts";
 import { visit } from "../support/visitor.ts";
+import { p99, startVisitors, type Visitors } from "../support/visitors.ts";
 import { poll } from "../support/wait.ts";
 
 const stage = useStage();
@@ -25,6 +26,8 @@ const VISIT_EVERY_MS = 20;
 const CALM_MS = 10_000;
 const BACK_LIMIT_MS = IS_FULL ? 180_000 : 60_000;
 const BUCKET_MS = 100;
+/** Each look costs the nodes some ms. */
+const LOOK_EVERY_MS = 1_000;
 /** Of a second's tenths each gets a tenth of them: with so few, some get more. */
 const MAX_SHARE = IS_FULL ? 0.2 : 0.3;
 const ROOM = ["--max-clients-per-owner", "20000", "--max-pipes-per-owner", "20000", "--max-clients", "20000"];
@@ -40,57 +43,16 @@ async function start(links: 1 | 2): Promise<Storm> {
   const origin = await startHttpOrigin(stage);
   const env = { DUPLEXITY_TOKEN: ADMIN_TOKEN };
   const other = { url: nodes.servers[1]?.url ?? "", port: nodes.servers[1]?.port ?? 0 };
-  await startUp(stage, other.url, [`dog:${origin.target}`], { env, args: ["--links", "1"] });
+  const visitors = await startVisitors(stage, { port: other.port, host: "dog.localhost", everyMs: VISIT_EVERY_MS });
+  // Of a name that has nothing to do with the node that dies.
+  await startUp(stage, other.url, [`dog:${visitors.target}`], { env, args: ["--links", "1"] });
   const server = nodes.servers[0]?.url ?? "";
   const limitMs = 300_000;
   const crowd = await startCrowd(stage, {
     ...{ server, target: origin.target, prefix: "cat", count: CLIENTS, token: ADMIN_TOKEN, links, limitMs },
   });
-  return { nodes, crowd, visitors: new Visitors(other.port) };
-}
-
-/** Of a name that has nothing to do with the node that dies. */
-class Visitors {
-  readonly #port: number;
-  #lasted: number[] = [];
-  failures: string[] = [];
-  #isOver = false;
-  readonly #loop: Promise<void>;
-
-  constructor(port: number) {
-    this.#port = port;
-    this.#loop = this.#run();
-  }
-
-  /** The 99th percentile since it was asked last, in ms. */
-  p99(): number {
-    const lasted = this.#lasted.sort((one, other) => one - other);
-    this.#lasted = [];
-    return lasted[Math.floor(lasted.length * 0.99)] ?? Number.NaN;
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await this.#loop;
-  }
-
-  async #run(): Promise<void> {
-    const under = new Set<Promise<void>>();
-    while (!this.#isOver) {
-      const one = this.#visit();
-      under.add(one);
-      void one.finally(() => under.delete(one));
-      await delay(VISIT_EVERY_MS);
-    }
-    await Promise.all(under);
-  }
-
-  async #visit(): Promise<void> {
-    const begunAt = performance.now();
-    const answer = await visit(this.#port, "dog.localhost", "/hello").catch((error: unknown) => String(error));
-    if (typeof answer === "string" || answer.status !== 200) this.failures.push(JSON.stringify(answer));
-    this.#lasted.push(performance.now() - begunAt);
-  }
+  visitors.start();
+  return { nodes, crowd, visitors };
 }
 
 interface Calm {
@@ -102,17 +64,22 @@ interface Calm {
 /** What visits take before the storm, as their 99th percentile; only where that is a figure to go by. */
 async function measure(visitors: Visitors): Promise<Calm | null> {
   if (!IS_FULL) return null;
-  visitors.p99();
-  await delay(CALM_MS);
-  const calmMs = visitors.p99();
+  const calmMs = await p99Of(visitors, CALM_MS);
   const busy = Array.from({ length: availableParallelism() }, () => {
     const child = spawn("nice", ["-n", "19", process.execPath, "-e", "for(;;);"]);
     stage.defer(() => void child.kill("SIGKILL"));
     return child;
   });
-  await delay(CALM_MS);
+  const busyMs = await p99Of(visitors, CALM_MS);
   for (const child of busy) child.kill("SIGKILL");
-  return { calmMs, busyMs: visitors.p99() };
+  return { calmMs, busyMs };
+}
+
+/** Of what comes from now on. */
+async function p99Of({ visits }: Visitors, forMs: number): Promise<number> {
+  const from = Date.now();
+  await delay(forMs);
+  return p99(visits, from, Date.now());
 }
 
 /** All links that there are; without those at the first node once that is dead. */
@@ -156,9 +123,9 @@ describe(`The death of a node with ${CLIENTS} clients`, () => {
       },
       BACK_LIMIT_MS,
       "all clients to be back",
-      BUCKET_MS,
+      LOOK_EVERY_MS,
     );
-    const stormMs = visitors.p99();
+    const stormMs = p99(visitors.visits, killedAt, Date.now());
     await visitors.stop();
     // When each is due to dial for the first time after it has lost its node.
     const dials = new Map(
@@ -188,7 +155,7 @@ describe(`The death of a node with ${CLIENTS} clients`, () => {
     await poll(async () => (await linksOf(nodes, 0)) >= 2 * CLIENTS + 1, BACK_LIMIT_MS, "the second links", 500);
     const calm = await measure(visitors);
     const told = crowd.news.length;
-    const killedAt = performance.now();
+    const killedAt = Date.now();
     nodes.servers[0]?.process.kill("SIGKILL");
     const port = nodes.servers[2]?.port ?? 0;
     const held = crowd.names.slice(0, HELD).map((name) => visit(port, `${name}.localhost`, "/hello"));
@@ -200,9 +167,9 @@ describe(`The death of a node with ${CLIENTS} clients`, () => {
       },
       BACK_LIMIT_MS,
       "two links of each client",
-      BUCKET_MS,
+      LOOK_EVERY_MS,
     );
-    const stormMs = visitors.p99();
+    const stormMs = p99(visitors.visits, killedAt, Date.now());
     await visitors.stop();
     const lost = new Set(crowd.news.slice(told).map(({ name }) => name)).size;
     // Between two looks there may be more than a bucket.
@@ -212,7 +179,7 @@ describe(`The death of a node with ${CLIENTS} clients`, () => {
     });
     console.log("storm, two links:", {
       ...{ clients: CLIENTS, lost, arrivals: Math.max(...shares), ...calm, stormMs },
-      ...{ lastMs: Math.round(performance.now() - killedAt), codes: codesOf(crowd.news.slice(told)) },
+      ...{ lastMs: Date.now() - killedAt, codes: codesOf(crowd.news.slice(told)) },
     });
     expect((await Promise.all(held)).map(({ status }) => status)).toEqual(Array(HELD).fill(200));
     expect(visitors.failures).toEqual([]);

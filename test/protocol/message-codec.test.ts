@@ -28,7 +28,7 @@ const SAMPLES: { readonly [T in ControlMessage["type"]]: Extract<ControlMessage,
     ticketTtlMs: 30_000,
     heartbeat: { idleMs: 10_000, timeoutMs: 5_000 },
     resumeWindowMs: 30_000,
-    moveSpreadMs: 2_000,
+    moveDelayMs: 2_000,
     limits: { maxPipes: 32, maxStreams: 4_096, maxPacketBytes: 1_048_576 },
     features: ["gates"],
   },
@@ -118,7 +118,7 @@ describe("decodeMessage", () => {
   // Each field of each message, given each kind of wrong value: refused with the field's name.
   const optionalFields = new Set([
     ...["error.hint", "pipesAreRegisteredResponse.pipes.2.hint", "discoveryResponse.features"],
-    ...["discoveryResponse.moveSpreadMs"],
+    ...["discoveryResponse.moveDelayMs"],
     ...[
       "dialRequest.pipes.1.gate",
       "dialRequest.pipes.1.gate.allowCidr",

@@ -39,8 +39,8 @@ export interface RedisRegistryOptions {
 
 /** How often the indexes are told of all names that are held here, whatever became of them, and leases are swept. */
 const TIDY_EVERY_MS = 300_000;
-/** Batches that are renewed at once. */
-const MAX_BATCHES = 100;
+/** Batches that are renewed at once: each keeps the event loop for a ms or two, and visitors come between them. */
+const MAX_BATCHES = 2;
 /** Names of a batch that are put back at once. */
 const MAX_REVIVALS = 20;
 

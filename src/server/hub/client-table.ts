@@ -3,7 +3,8 @@
 
 import { DuplexityError, type ForceDisconnectRequest } from "../../protocol/index.ts";
 import { type Identity, isSameProver } from "../identity/index.ts";
-import { ClientRecord } from "./client-record.ts";
+import { ClientRecord, type NameTally } from "./client-record.ts";
+import { beginOf, MoveTurns } from "./move-turns.ts";
 
 /** Clients that were told to go: a frozen one that wakes up later must not fight for its name. */
 const MAX_BANISHED = 10_000;
@@ -24,15 +25,21 @@ export interface ClientTableOptions {
   readonly now: () => number;
 }
 
+interface Owner {
+  readonly clients: Set<ClientRecord>;
+  readonly tally: NameTally;
+}
+
 const NONE: ReadonlySet<ClientRecord> = new Set();
 
 export class ClientTable {
   readonly #options: ClientTableOptions;
   readonly #clients = new Map<string, ClientRecord>();
-  readonly #owners = new Map<string, Set<ClientRecord>>();
+  readonly #owners = new Map<string, Owner>();
   /** What clients that have ended still have to give back, by clientId: who comes next under it waits. */
   readonly #endings = new Map<string, Promise<void>>();
   readonly #banished = new Map<string, Banished>();
+  readonly #moves = new MoveTurns();
 
   constructor(options: ClientTableOptions) {
     this.#options = options;
@@ -52,7 +59,12 @@ export class ClientTable {
 
   /** The clients of one owner. */
   ofOwner(ownerId: string): ReadonlySet<ClientRecord> {
-    return this.#owners.get(ownerId) ?? NONE;
+    return this.#owners.get(ownerId)?.clients ?? NONE;
+  }
+
+  /** So many names at most the clients of one owner hold, held and ask for: one that two of them do counts twice. */
+  namesBound(ownerId: string): number {
+    return this.#owners.get(ownerId)?.tally.count ?? 0;
   }
 
   /**
@@ -74,11 +86,22 @@ export class ClientTable {
       });
     }
     this.#checkOwner(identity);
-    const client = new ClientRecord(clientId, identity, this.#options.now(), this.#endings.get(clientId));
+    const owner = this.#owners.get(identity.ownerId) ?? { clients: new Set(), tally: { count: 0 } };
+    const client = new ClientRecord(clientId, identity, this.#options.now(), owner.tally, this.#endings.get(clientId));
     this.#clients.set(clientId, client);
-    const sisters = this.#owners.get(identity.ownerId) ?? new Set();
-    this.#owners.set(identity.ownerId, sisters.add(client));
+    owner.clients.add(client);
+    this.#owners.set(identity.ownerId, owner);
     return client;
+  }
+
+  /**
+   * How long after this hub is gone the client is to come to another one, in ms: the same as long as it is here.
+   *
+   * @param others Hubs that there are besides.
+   */
+  moveDelayMs(client: ClientRecord, others: number): number {
+    client.moveTurn ??= this.#moves.take(others);
+    return beginOf(client.moveTurn);
   }
 
   /** Takes it out because of `why`. Answers false if it was not in the table (any more). */
@@ -86,10 +109,13 @@ export class ClientTable {
     client.ended ??= why;
     if (this.#clients.get(client.clientId) !== client) return false;
     this.#clients.delete(client.clientId);
+    if (client.moveTurn !== null) this.#moves.give(client.moveTurn);
+    client.moveTurn = null;
     const { ownerId } = client.identity;
-    const sisters = this.#owners.get(ownerId);
-    sisters?.delete(client);
-    if (sisters?.size === 0) this.#owners.delete(ownerId);
+    const owner = this.#owners.get(ownerId);
+    owner?.clients.delete(client);
+    client.leaveTally();
+    if (owner?.clients.size === 0) this.#owners.delete(ownerId);
     return true;
   }
 
@@ -128,8 +154,11 @@ export class ClientTable {
   /** One that vanished without a word does not count: it may have been started anew, under another clientId. */
   #checkOwner({ ownerId, ownerName }: Identity): void {
     const { maxClientsPerOwner } = this.#options;
+    const clients = this.ofOwner(ownerId);
+    // Whoever has few is not looked at one by one: a thousand clients of one owner may come back at once.
+    if (clients.size < maxClientsPerOwner) return;
     let present = 0;
-    for (const client of this.ofOwner(ownerId)) if (client.isPresent) present += 1;
+    for (const client of clients) if (client.isPresent) present += 1;
     if (present < maxClientsPerOwner) return;
     throw new DuplexityError("DPX_OWNER_LIMIT", `Cannot take another client of ${ownerName}: there are ${present}`, {
       hint: "End one of them, or have serve started with a higher --max-clients-per-owner.",

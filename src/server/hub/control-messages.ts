@@ -19,7 +19,6 @@ import type { Doors } from "./doors.ts";
 import { highestCommon } from "./handshake.ts";
 import type { HubOptions } from "./hub-options.ts";
 import type { Lives } from "./lives.ts";
-import { moveSpreadMs } from "./move-spread.ts";
 import type { TicketStore } from "./tickets.ts";
 import { checkNewcomer } from "./turnstile.ts";
 
@@ -96,10 +95,11 @@ export class ControlMessages {
       client.identity = control.identity;
       previous?.close("DPX_LINK_LOST", "A newer control socket took its place");
     }
-    this.#answerDiscovery(control, clientId, protocolVersion);
+    this.#answerDiscovery(control, client, protocolVersion);
   }
 
-  #answerDiscovery(control: ControlSocket, clientId: string, protocolVersion: number): void {
+  #answerDiscovery(control: ControlSocket, client: ClientRecord, protocolVersion: number): void {
+    const { clientId } = client;
     const { nodeId, software, domain, limits, dataPlaneUri, tickets, clients, cluster = null } = this.#options;
     const { identity } = control;
     control.send({
@@ -115,7 +115,7 @@ export class ControlMessages {
       ticketTtlMs: tickets.ttlMs,
       heartbeat: { idleMs: limits.heartbeatIdleMs, timeoutMs: limits.heartbeatTimeoutMs },
       resumeWindowMs: limits.resumeWindowMs,
-      ...(cluster === null ? {} : { moveSpreadMs: moveSpreadMs(clients.size, cluster.nodeIds().length) }),
+      ...(cluster === null ? {} : { moveDelayMs: clients.moveDelayMs(client, cluster.nodeIds().length) }),
       limits: { maxPipes: limits.maxPipes, maxStreams: limits.maxStreams, maxPacketBytes: MAX_PACKET_BYTES },
       features: cluster === null ? [GATES_FEATURE] : [GATES_FEATURE, RELAY_FEATURE],
     });

@@ -114,6 +114,10 @@ export class Hub {
       everyMs: options.renewEveryMs ?? 10_000,
       clients: () => clients.all(),
       judge: (client) => this.#judge(client),
+      orphansOf: (client) => {
+        const others = options.cluster?.nodeIds() ?? [];
+        return client.orphans((node) => node !== nodeId && !others.includes(node));
+      },
       onGone: (client, hostname, current) => lives.lostName(client, hostname, current),
       log,
     });

@@ -1,5 +1,5 @@
-// Looks at this hub's clients from time to time: ends those that may not stay, renews the leases of the others, and finds
-// those that lost their name.
+// Looks at this hub's clients from time to time: ends those that may not stay, renews the leases of the others, also for a hub
+// that is gone while a second link here serves its client's visitors, and finds those that lost their name.
 
 import { asDuplexityError } from "../../protocol/index.ts";
 import type { Holding, Registry, RegistryRecord } from "../backend/registry.ts";
@@ -11,6 +11,8 @@ export interface LeaseKeeperOptions {
   clients(): readonly ClientRecord[];
   /** Ends the client if it may not stay. */
   judge(client: ClientRecord): void;
+  /** What nobody else renews of a client that has its second link here. */
+  orphansOf(client: ClientRecord): readonly Holding[];
   /** The registry has given `hostname` of `client` away, or nobody holds it (null). Ends the client: it is told once. */
   onGone(client: ClientRecord, hostname: string, current: RegistryRecord | null): void;
   log(level: "warn", message: string): void;
@@ -55,26 +57,31 @@ export class LeaseKeeper {
   /** All of them in one call: over a network, one for each of a thousand idle clients is what a node would do all day. */
   async #renew(clients: readonly ClientRecord[]): Promise<void> {
     const { registry, onGone } = this.#options;
-    const leases = clients.flatMap((client) => (client.ended === null ? leasesOf(client) : []));
+    const leases = clients.flatMap((client) => (client.ended === null ? this.#leasesOf(client) : []));
     if (leases.length === 0) return;
     for (const lease of await registry.renewAll(leases)) {
-      if (!isHeld(lease)) continue;
-      const current = await registry.locate(lease.hostname);
+      const { client, hostname, held } = lease;
+      if (held !== null && !isHeld(lease)) continue;
+      const current = await registry.locate(hostname);
       if (this.#isClosed) return;
-      if (isHeld(lease)) onGone(lease.client, lease.hostname, current);
+      if (held === null) client.see(hostname, current);
+      else if (isHeld(lease)) onGone(client, hostname, current);
     }
+  }
+
+  #leasesOf(client: ClientRecord): Lease[] {
+    const { clientId, held } = client;
+    const own = held.map(({ hostname, epoch }) => ({ hostname, clientId, epoch, client, held }));
+    const orphans = this.#options.orphansOf(client);
+    return [...own, ...orphans.map(({ hostname, epoch }) => ({ hostname, clientId, epoch, client, held: null }))];
   }
 }
 
 /** What a client held when the round began. */
 interface Lease extends Holding {
   readonly client: ClientRecord;
-  readonly held: readonly HeldPipe[];
-}
-
-function leasesOf(client: ClientRecord): Lease[] {
-  const { clientId, held } = client;
-  return held.map(({ hostname, epoch }) => ({ hostname, clientId, epoch, client, held }));
+  /** Null: a hub held it that is gone. */
+  readonly held: readonly HeldPipe[] | null;
 }
 
 /** False once a dialer that registered anew has made it right, and once the client has ended over another of its names. */

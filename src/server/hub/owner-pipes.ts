@@ -21,15 +21,12 @@ export function hostnamesOf(pipes: readonly PipeRequest[], domain: string): read
 /** @throws {DuplexityError} `DPX_OWNER_LIMIT` if the owner of `client` would have more than `maxPipes` with what it asks for. */
 export function checkOwnerPipes(client: ClientRecord, clients: ClientTable, maxPipes: number): void {
   const { ownerId, ownerName } = client.identity;
-  const sisters = clients.ofOwner(ownerId);
-  let most = client.wanted.length;
-  for (const { held, moved, wanted } of sisters) most += held.length + moved.length + wanted.length;
   // Whoever is far below it is not looked at name by name: a thousand clients of one owner may come back at once.
-  if (most <= maxPipes) return;
+  if (clients.namesBound(ownerId) <= maxPipes) return;
   // What it holds and does not ask for is given up in the same step.
   const hostnames = new Set(client.wanted);
   const asked = hostnames.size;
-  for (const sister of sisters) {
+  for (const sister of clients.ofOwner(ownerId)) {
     if (sister !== client) for (const hostname of sister.hostnames) hostnames.add(hostname);
   }
   checkCount({ asked, count: hostnames.size, maxPipes, ownerName });

@@ -504,6 +504,27 @@ describe("Hub in a cluster", () => {
     expect(states).toEqual([]);
   });
 
+  it("keeps the names of a client whose hub is gone while its second link serves, until another hub has them", async () => {
+    const { nodes, registry, a, b } = await cluster({ renewEveryMs: 20 });
+    const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
+    const tunnel = await clientAt(a, port, 2);
+    await poll(() => nodes.every(hasLink), 5_000, "both links", 5);
+    const refused = refuseAt(registry, HOST, ["node-2"]);
+    a.kill();
+    const expiry = async (): Promise<number> => {
+      const record = await registry.locate(HOST);
+      expect([record?.nodeId, record?.state]).toEqual(["node-1", "up"]);
+      return record?.expires ?? 0;
+    };
+    const last = await expiry();
+    await poll(async () => (await expiry()) > last, 5_000, "its renewal by the other hub", 5);
+    await poll(() => refused.length > 0, 20_000, "an attempt there", 5);
+    vi.mocked(registry.register).mockRestore();
+    await poll(async () => (await registry.locate(HOST))?.nodeId === "node-2", 20_000, "its registration", 5);
+    // What a hub keeps for another one it does not hold itself: nobody is ended because it is lost.
+    expect([tunnel.status.state, b.hub.statistics.clients]).toEqual(["up", 1]);
+  });
+
   it("holds the client's links to two hubs, and a visitor at a third sees neither of them go", async () => {
     const { nodes, a, b } = await cluster({ nodes: 3 });
     const c = nodes[2];

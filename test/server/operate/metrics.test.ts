@@ -75,6 +75,10 @@ describe("/metrics", () => {
     expect([...found.keys()]).toEqual(
       expect.arrayContaining(["process_resident_memory_bytes", "nodejs_eventloop_lag_p99_seconds"]),
     );
+    const fds = found.get("process_open_fds") ?? 0;
+    expect([fds > 3, fds < (found.get("process_max_fds") ?? 0)]).toEqual([true, true]);
+    // These would go through all sockets at each scrape.
+    expect([...found.keys()].filter((name) => /active_(handles|requests|resources)/.test(name))).toEqual([]);
     // What a connection that is still open has sent counts already.
     expect(found.get('duplexity_visitor_sent_bytes_total{protocol="http"}')).toBeGreaterThan(0);
   });
