@@ -19,6 +19,7 @@ import type { Doors } from "./doors.ts";
 import { highestCommon } from "./handshake.ts";
 import type { HubOptions } from "./hub-options.ts";
 import type { Lives } from "./lives.ts";
+import { hostnamesOf } from "./owner-pipes.ts";
 import type { TicketStore } from "./tickets.ts";
 import { checkNewcomer } from "./turnstile.ts";
 
@@ -144,7 +145,8 @@ export class ControlMessages {
   #closePipes(control: ControlSocket, message: ClosePipesRequest): void {
     const client = this.#clientBehind(control, message.clientId);
     const { clientId } = client;
-    void this.#options.lives.closePipes(client, message.names).then((names) => {
+    const { domain, lives } = this.#options;
+    void lives.closePipes(client, message.names, hostnamesOf(message.names, domain)).then((names) => {
       if (names.length > 0) {
         this.#options.log("info", `${clientId} of ${client.identity.ownerName} closes ${names.join(", ")}`);
       }

@@ -46,7 +46,10 @@ export class Dials {
     client.dials += 1;
     const dial = client.dials;
     // From now on it is found by these names, too: it may be banned or kicked because of one that it does not hold yet.
-    client.wanted = hostnamesOf(pipes, this.#options.domain);
+    client.wanted = hostnamesOf(
+      pipes.map(({ name }) => name),
+      this.#options.domain,
+    );
     return client.inTurn(async () => {
       if (client.dials !== dial) return dialer.refuse(lost("A newer dialer took its place"));
       const isSecond = wants.includes("second-link");

@@ -34,13 +34,18 @@ export class Lives {
     this.#options = options;
   }
 
-  /** The client gives some of its pipes up: their names are free, all else goes on. Answers those that it held. */
-  closePipes(client: ClientRecord, names: readonly string[]): Promise<readonly string[]> {
+  /**
+   * The client gives some of its pipes up: their names are free, all else goes on. Answers those that it held.
+   *
+   * @param hostnames Of the same, for those that it holds over another hub.
+   */
+  closePipes(client: ClientRecord, names: readonly string[], hostnames: readonly string[]): Promise<readonly string[]> {
     const isMeant = ({ name }: HeldPipe): boolean => names.includes(name);
     return client.inTurn(async () => {
       const closed = client.held.filter(isMeant);
       client.held = client.held.filter((pipe) => !isMeant(pipe));
       client.moved = client.moved.filter((pipe) => !isMeant(pipe));
+      client.wanted = client.wanted.filter((hostname) => !hostnames.includes(hostname));
       await this.#options.registrar.release(client, closed, "left");
       return closed.map(({ name }) => name);
     });

@@ -1,14 +1,14 @@
 // How many pipes one owner has, over all clients: first on this hub, then over the whole cluster. Counts names: whoever
 // takes a name over from a sister has one, not two.
 
-import { DuplexityError, hostnameOf, type PipeRequest } from "../../protocol/index.ts";
+import { DuplexityError, hostnameOf } from "../../protocol/index.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
 import type { ClientTable } from "./client-table.ts";
 import type { OwnerLists } from "./owner-lists.ts";
 
-/** The hostnames that `pipes` would get on `domain`; those that cannot be any are left out. */
-export function hostnamesOf(pipes: readonly PipeRequest[], domain: string): readonly string[] {
-  return pipes.flatMap(({ name }) => {
+/** The hostnames that pipes with these names would get on `domain`; those that cannot be any are left out. */
+export function hostnamesOf(names: readonly string[], domain: string): readonly string[] {
+  return names.flatMap((name) => {
     try {
       return [hostnameOf(name, domain)];
     } catch {

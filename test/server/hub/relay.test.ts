@@ -525,6 +525,22 @@ describe("Hub in a cluster", () => {
     expect([tunnel.status.state, b.hub.statistics.clients]).toEqual(["up", 1]);
   });
 
+  it("keeps no name of a pipe that the client has closed since its hub is gone", async () => {
+    const { nodes, registry, a } = await cluster({ renewEveryMs: 20 });
+    const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
+    const pipes = ["cat1", "dog1"].map((name) => ({ name, target: `http://127.0.0.1:${port}` }));
+    const tunnel = await forward({ server: a.url, pipes, links: 2 });
+    stage.defer(() => tunnel.close());
+    await poll(() => nodes.every(hasLink), 5_000, "both links", 5);
+    refuseAt(registry, HOST, ["node-2"]);
+    a.kill();
+    const renewed = vi.spyOn(registry, "renewAll");
+    const last = (): readonly string[] => (renewed.mock.calls.at(-1)?.[0] ?? []).map(({ hostname }) => hostname);
+    await poll(() => last().length === 2, 5_000, "the renewal of both", 5);
+    await tunnel.closePipes(["dog1"], { drainMs: 0 });
+    await poll(() => last().join() === HOST, 5_000, "the renewal of one", 5);
+  });
+
   it("holds the client's links to two hubs, and a visitor at a third sees neither of them go", async () => {
     const { nodes, a, b } = await cluster({ nodes: 3 });
     const c = nodes[2];
