@@ -14,7 +14,7 @@ import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
 import type { TunnelStatus } from "./tunnel.ts";
 import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { MOVE_SPREAD_LINKED_MS, retryAfterMs, untilLinkedMove } from "./waits.ts";
+import { LINKED_TURNS, MOVE_SPREAD_LINKED_MS, retryAfterMs, untilMove } from "./waits.ts";
 
 export interface FirstLinkOptions {
   /** The control socket's address as the user gave it. */
@@ -37,6 +37,12 @@ export interface FirstLinkOptions {
 
 /** A first connect that the server puts off is tried again within this. */
 const FIRST_WAIT_MS = 15_000;
+
+/**
+ * So long the names of a client that only another link serves are its own for sure: its hub keeps them where the first one is
+ * gone, that one where it is not while the client's session goes on.
+ */
+export const NAME_KEPT_MS = 90_000;
 
 /** So often it comes back to a hub that has told it when, before it tries another one. */
 const MAX_RETURNS = 3;
@@ -214,6 +220,11 @@ export class FirstLink {
     await Promise.all([this.#uplink.close(error), this.#handOver.close(error)]);
   }
 
+  /** Whether visitors of all pipes are served meanwhile: TCP ports are open only where the pipes are registered. */
+  get #isServedWhole(): boolean {
+    return this.#hasAnyLink && this.#uplink.pipes.every(({ target }) => target.protocol !== "tcp");
+  }
+
   get #hasAnyLink(): boolean {
     return this.#uplink.hasLink || this.#options.second.hasLink;
   }
@@ -287,6 +298,7 @@ export class FirstLink {
   /** Tries for ever, until it is up, the tunnel ends, or the server does not want it any more. */
   async #reconnect(cause: DuplexityError): Promise<void> {
     const { second, signal, onStatus, onRefused } = this.#options;
+    const lostAt = performance.now();
     let error = cause;
     let hasMoved = false;
     let hasLooked = false;
@@ -305,11 +317,12 @@ export class FirstLink {
       hasMoved ||= isMoving;
       // Whatever became of the server there: another one may be well.
       if (!hasControl && !isAwaited && !isLooking) this.#servers.turn(second.url);
-      const isLinkedMove: boolean = isMoving && this.#hasAnyLink;
-      if (isLinkedMove) await this.#waitLinked();
-      const moveDelayMs = isMoving && !isLinkedMove ? this.#uplink.moveDelayMs : 0;
+      if (isMoving && this.#isServedWhole) await this.#waitLinked(lostAt);
+      // What is left of it: while it waited the other link may have gone as well.
+      const goneMs = performance.now() - lostAt;
+      const moveDelayMs = isMoving ? Math.max(0, this.#uplink.moveDelayMs - goneMs) : 0;
       const delayMs = this.#retries.next(error, isLost ? moveDelayMs : null);
-      const isServed = this.#uplink.hasLink || second.hasLink;
+      const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#pause.wait(delayMs);
       if (signal.aborted) return;
@@ -355,9 +368,10 @@ export class FirstLink {
   }
 
   /** Until it is this client's turn to move, or the other link is gone as well. */
-  async #waitLinked(): Promise<void> {
+  async #waitLinked(lostAt: number): Promise<void> {
+    const goneMs = performance.now() - lostAt;
     this.#isLinkedWait = true;
-    await this.#pause.wait(untilLinkedMove(MOVE_SPREAD_LINKED_MS, this.#uplink.moveDelayMs));
+    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, LINKED_TURNS * this.#uplink.moveDelayMs, goneMs));
     this.#isLinkedWait = false;
   }
 }

@@ -45,11 +45,11 @@ export class Retries {
    * Counts an attempt and answers how long to wait before it, in ms.
    *
    * @param error What the one before ended with.
-   * @param moveDelayMs The node is gone, and all of its clients come to the others: this one after so long. Null: it is not that.
+   * @param moveDelayMs The node is gone, and all of its clients come to the others: this one in so long. Null: it is not that.
    */
   next(error: DuplexityError, moveDelayMs: number | null): number {
     const ownMs =
-      moveDelayMs !== null ? untilMove(MOVE_SPREAD_MS, moveDelayMs) : this.#backoff.next(longestWaitAfter(error));
+      moveDelayMs !== null ? untilMove(MOVE_SPREAD_MS, moveDelayMs, 0) : this.#backoff.next(longestWaitAfter(error));
     const delayMs = Math.max(retryAfterMs(error), this.areFree ? 0 : ownMs);
     this.#free = Math.max(0, this.#free - 1);
     return delayMs;

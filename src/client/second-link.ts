@@ -10,7 +10,7 @@ import { Pause } from "./pause.ts";
 import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
 import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { retryAfterMs, SECOND_SPREAD_MS, untilLinkedMove } from "./waits.ts";
+import { anyWithin, LINKED_TURNS, MOVE_SPREAD_MS, retryAfterMs, SECOND_SPREAD_MS, untilMove } from "./waits.ts";
 
 export interface SecondLinkOptions {
   readonly uplink: TunnelUplinkOptions;
@@ -40,6 +40,8 @@ export class SecondLink {
   #isUp = false;
   /** As the last hub has said. */
   #moveDelayMs = 0;
+  /** Whether this end has given the last one up. */
+  #isAborted = false;
 
   constructor(options: SecondLinkOptions) {
     this.#options = options;
@@ -87,6 +89,7 @@ export class SecondLink {
 
   /** Drops its sockets without a word: they are believed to be dead. */
   abort(error: DuplexityError): void {
+    this.#isAborted = this.#uplink !== null;
     this.#uplink?.abort(error);
   }
 
@@ -112,22 +115,31 @@ export class SecondLink {
 
   async #run(): Promise<void> {
     const { signal } = this.#life;
+    let isLook = false;
+    let url: URL | null = null;
     while (!signal.aborted) {
-      const url = this.#pick();
+      url = isLook ? url : this.#pick();
       if (url === null) {
         await this.#pause.wait(LOOK_AGAIN_MS * (0.5 + Math.random()));
         if (!signal.aborted) await this.#options.refresh();
         continue;
       }
+      this.#isAborted = false;
       const error = await this.#hold(url);
       if (signal.aborted) return;
-      await this.#pause.wait(this.#delayAfter(error));
+      const delayMs = this.#delayAfter(error, isLook);
+      // It was up, and is tried once where it was: only the way to that hub may have been cut.
+      isLook = error === null && !this.#isAborted && this.#options.others().some(({ href }) => href === url?.href);
+      await this.#pause.wait(isLook ? anyWithin(MOVE_SPREAD_MS) : delayMs);
     }
   }
 
-  /** @param error What it was refused with; null: it was up, and all clients of its hub may have lost theirs. */
-  #delayAfter(error: DuplexityError | null): number {
-    if (error === null) return untilLinkedMove(SECOND_SPREAD_MS, this.#moveDelayMs);
+  /**
+   * @param error What it was refused with; null: it was up.
+   * @param wasLook Whether that hub had it before, and may be gone with all of its clients' links.
+   */
+  #delayAfter(error: DuplexityError | null, wasLook: boolean): number {
+    if (error === null || wasLook) return untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs, 0);
     return isFinal(error.code)
       ? LOOK_AGAIN_MS
       : Math.max(this.#backoff.next(longestWaitAfter(error)), retryAfterMs(error));

@@ -23,6 +23,7 @@ import { dialerUrl } from "./server-url.ts";
 import type { Servers } from "./servers.ts";
 import type { SessionSet } from "./session-set.ts";
 import type { PacedLink } from "./slow-links.ts";
+import { MAX_MOVE_DELAY_MS } from "./waits.ts";
 
 /** What all uplinks of a tunnel have in common. */
 export interface TunnelUplinkOptions {
@@ -246,7 +247,7 @@ export class Uplink {
       servers.learn(discovery.alternatives);
       this.#nodeId = discovery.nodeId;
       this.#isInCluster = isInCluster(discovery);
-      this.#moveDelayMs = discovery.moveDelayMs ?? 0;
+      this.#moveDelayMs = Math.min(discovery.moveDelayMs ?? 0, MAX_MOVE_DELAY_MS);
       return discovery;
     } catch (error) {
       // Refused, silent or of another version: nothing more is to be had from this socket.

@@ -17,7 +17,7 @@ export const MOVE_SPREAD_MS = 900;
 /** The same while another link serves the visitors, whose node keeps the name: those that have none come before. */
 export const MOVE_SPREAD_LINKED_MS = 5_000;
 /** And what the node has said counts so many times. */
-export const MOVE_DELAY_LINKED = 2;
+export const LINKED_TURNS = 2;
 /** A second link that is lost: the pipes are registered over the first one, so that there is no hurry at all. */
 export const SECOND_SPREAD_MS = 10_000;
 /** Whatever a node says, its clients come after so long: visitors do not wait for ever. */
@@ -30,14 +30,19 @@ export function retryAfterMs({ retryAfterMs: told }: DuplexityError, random: () 
   return Math.round(least * (1 + RETRY_JITTER * random()));
 }
 
-/** After what the node that is gone has said, at any time within `spreadMs`. */
-export function untilMove(spreadMs: number, toldMs: number, random: () => number = Math.random): number {
-  return Math.min(toldMs, MAX_MOVE_DELAY_MS) + anyWithin(spreadMs, random);
-}
-
-/** The same for a client that another link serves. */
-export function untilLinkedMove(spreadMs: number, toldMs: number, random: () => number = Math.random): number {
-  return MOVE_DELAY_LINKED * Math.min(toldMs, MAX_MOVE_DELAY_MS) + anyWithin(spreadMs, random);
+/**
+ * What is left of the client's turn, and any time within `spreadMs`.
+ *
+ * @param toldMs As the node that is gone has said.
+ * @param goneMs How long it is gone.
+ */
+export function untilMove(
+  spreadMs: number,
+  toldMs: number,
+  goneMs: number,
+  random: () => number = Math.random,
+): number {
+  return Math.max(0, toldMs - goneMs) + anyWithin(spreadMs, random);
 }
 
 /** Any time within `spreadMs`, each as likely as any other. */

@@ -4,9 +4,13 @@
 import { once } from "node:events";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type ForwardOptions, forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
+import { Pause } from "../../src/client/pause.ts";
+import { MAX_MOVE_DELAY_MS, MOVE_SPREAD_MS } from "../../src/client/waits.ts";
 import { DuplexityError, RELAY_FEATURE } from "../../src/protocol/index.ts";
+import { HANG_MS } from "../support/bars.ts";
 import { freePort } from "../support/sockets.ts";
 import { useStage } from "../support/stage.ts";
+import { forAtMost } from "../support/wait.ts";
 import { FakeHub } from "./fake-hub.ts";
 
 const stage = useStage();
@@ -148,7 +152,7 @@ describe("A client whose node is gone", () => {
 
   it("comes to another one after what a node that had many has told it, when that is gone", async () => {
     randomIs(0.999);
-    here.moveDelayMs = 5_000;
+    here.moveDelayMs = 86_400_000;
     here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
     const tunnel = await up();
     const delays: number[] = [];
@@ -157,9 +161,46 @@ describe("A client whose node is gone", () => {
     });
     await here.close();
     await waitAfter(tunnel, "DPX_SERVER_UNREACHABLE");
-    // The look whether it is gone, and the way to another one.
-    expect(delays.slice(-2)).toEqual([899, 5_899]);
+    // The look whether it is gone, and then what is left of its turn, in which the look has been.
+    const [lookMs, moveMs = 0] = delays.slice(-2);
+    expect([lookMs, moveMs <= MAX_MOVE_DELAY_MS, moveMs > MOVE_SPREAD_MS]).toEqual([899, true, true]);
     expect(controlsAt(there)).toBe(0);
+  });
+
+  it("comes sooner when only its second link is left, which serves no TCP pipe, than where that serves all of them", async () => {
+    randomIs(0);
+    here.moveDelayMs = 20_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const waits: number[] = [];
+    const wait = Pause.prototype.wait;
+    vi.spyOn(Pause.prototype, "wait").mockImplementation(function (this: Pause, ms) {
+      waits.push(ms);
+      return wait.call(this, ms);
+    });
+    for (const protocol of ["http", "tcp"]) {
+      const tunnel = await forward(`${protocol}://127.0.0.1:9`, { server: here.url, name: "cat1", links: 2 });
+      stage.defer(() => tunnel.close());
+      await there.next("live");
+      waits.length = 0;
+      here.refuseControl = { code: "DPX_CLIENTS_LIMIT", message: "full" };
+      here.cut();
+      await vi.waitUntil(() => waits.some((ms) => ms > 3_000), HANG_MS);
+      expect([protocol, Math.max(...waits) > here.moveDelayMs]).toEqual([protocol, protocol === "http"]);
+      await tunnel.close();
+      here.refuseControl = null;
+    }
+  });
+
+  it("looks first whether the hub of its second link is gone when that is lost", async () => {
+    randomIs(0);
+    there.moveDelayMs = 25_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
+    stage.defer(() => tunnel.close());
+    await there.next("live");
+    there.cut();
+    await forAtMost(there.next("live"), HANG_MS, "its second link, long before its turn");
+    expect(controlsAt(there)).toBe(2);
   });
 
   it("comes back to the one that has told it when, three times before it goes elsewhere", async () => {

@@ -4,6 +4,7 @@
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { NAME_KEPT_MS } from "../../src/client/first-link.ts";
 import { forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
 import { DuplexityError, RELAY_FEATURE } from "../../src/protocol/index.ts";
 import { HANG_MS } from "../support/bars.ts";
@@ -161,5 +162,31 @@ describe("Tunnel, some of whose pipes are refused", () => {
     there.cut();
     await there.next("live");
     expect(there.lastDial).toMatchObject({ pipes: [{ name: "cat1" }] });
+  });
+});
+
+describe("Tunnel that lives by its second link alone", () => {
+  it("is not called up any longer than its names are kept for it", async () => {
+    const third = await startHub("n3");
+    const hubs = [here, there, third];
+    // Time jumps below, and no link is dead because of that.
+    for (const hub of hubs) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
+    here.alternatives = [third, there].map(({ port }) => `ws://127.0.0.1:${port}/dialer`);
+    const tunnel = await forward(target, { server: here.url, name: "cat1", links: 2 });
+    stage.defer(() => tunnel.close());
+    await third.next("live");
+    third.refuseControl = REFUSAL;
+    there.refusePipes = REFUSAL;
+    const states: string[] = [];
+    tunnel.on("status", ({ state }) => states.push(state));
+    await here.die();
+    for (let attempts = 0; attempts < 3; attempts += 1) await there.next("dial");
+    expect([states, tunnel.status.state]).toEqual([[], "up"]);
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + NAME_KEPT_MS);
+    expect(await once(tunnel, "status")).toMatchObject([{ state: "reconnecting", code: REFUSAL.code }]);
+    there.refusePipes = null;
+    await once(tunnel, "reconnect");
+    expect(tunnel.status.state).toBe("up");
   });
 });

@@ -40,9 +40,17 @@ export interface RedisRegistryOptions {
 /** How often the indexes are told of all names that are held here, whatever became of them, and leases are swept. */
 const TIDY_EVERY_MS = 300_000;
 /** Batches that are renewed at once: each keeps the event loop for a ms or two, and visitors come between them. */
-const MAX_BATCHES = 2;
+const MAX_BATCHES = 4;
 /** Names of a batch that are put back at once. */
 const MAX_REVIVALS = 20;
+
+/** What Redis says of a name that is renewed, and what was known of it. */
+interface Renewed {
+  readonly word: Renewal;
+  readonly known: RegistryRecord | null;
+  /** Redis's time. */
+  readonly now: number;
+}
 
 export class RedisRegistry implements Registry {
   readonly #news: RouteNews;
@@ -115,14 +123,15 @@ export class RedisRegistry implements Registry {
 
   async renewAll<T extends Holding>(held: readonly T[]): Promise<readonly T[]> {
     const lost = new Set<T>();
+    const failures: unknown[] = [];
+    // A primary of a Redis Cluster that does not answer keeps no name of the others from being renewed.
     await forEachAtMost(MAX_BATCHES, this.#keys.batches(held), async (batch) => {
-      const { now, words } = await this.#steps.renew(batch);
-      await forEachAtMost(MAX_REVIVALS, batch, async (holding, index) => {
-        if (!(await this.#renewed(holding, words[index] ?? "lost", now))) lost.add(holding);
-      });
+      await this.#renewBatch(batch, lost).catch((error: unknown) => void failures.push(error));
     });
     await this.#index.addMissed((hostname) => this.#followed.getOwn(hostname));
     if (performance.now() - this.#indexedAt >= TIDY_EVERY_MS) await mended(this.#tidy());
+    // What is lost is told first: what fails will fail again.
+    if (failures.length > 0 && lost.size === 0) throw failures[0];
     return held.filter((holding) => lost.has(holding));
   }
 
@@ -191,20 +200,33 @@ export class RedisRegistry implements Registry {
     return revived !== null;
   }
 
+  async #renewBatch<T extends Holding>(batch: readonly T[], lost: Set<T>): Promise<void> {
+    const { now, words } = await this.#steps.renew(batch);
+    // Registered over another node: from now on they are followed here.
+    const unknown = batch.filter((holding) => this.#ownOf(holding) === null).map(({ hostname }) => hostname);
+    const seen = new Map((await this.#steps.look(unknown)).map(({ hostname, record }) => [hostname, record]));
+    await forEachAtMost(MAX_REVIVALS, batch, async (holding, index) => {
+      const known = this.#ownOf(holding) ?? seen.get(holding.hostname) ?? null;
+      if (!(await this.#renewed(holding, { word: words[index] ?? "lost", known, now }))) lost.add(holding);
+    });
+  }
+
+  #ownOf({ hostname, clientId, epoch }: Holding): RegistryRecord | null {
+    const own = this.#followed.getOwn(hostname);
+    return own !== null && own.clientId === clientId && own.epoch === epoch ? own : null;
+  }
+
   /** Answers whether the name is still its holder's. */
-  async #renewed(holding: Holding, word: Renewal, now: number): Promise<boolean> {
-    const own = this.#followed.getOwn(holding.hostname);
-    const record = own !== null && own.clientId === holding.clientId && own.epoch === holding.epoch ? own : null;
+  async #renewed(holding: Holding, { word, known, now }: Renewed): Promise<boolean> {
     if (word === "lost") return false;
     if (word === "absent") {
-      const revived = record === null ? null : await this.#steps.revive(record);
+      const own = this.#ownOf(holding);
+      const revived = own === null ? null : await this.#steps.revive(own);
       if (revived === null) return false;
       this.#keep(revived);
       this.#news.tell(holding.hostname, holding.epoch, revived.record);
       return true;
     }
-    // Registered over another node of the backend: from now on it is followed here.
-    const known = record ?? (await this.#steps.look([holding.hostname]))[0]?.record ?? null;
     if (known === null || known.epoch !== holding.epoch) return false;
     const renewed: RegistryRecord = { ...known, state: "up", expires: now + this.#leaseMs };
     this.#followed.putOwn(renewed, this.#leaseMs);

@@ -110,20 +110,28 @@ export class ClientRecord {
   }
 
   /** The registry says where one of its names is, or (null) that nobody holds it. */
-  see(hostname: string, record: RegistryRecord | null): void {
+  heard(hostname: string, record: RegistryRecord | null): void {
+    const known = this.#elsewhere.get(hostname);
+    // Said before what is known, and come later.
+    if (record !== null && known !== undefined && record.epoch < known.epoch) return;
     const isOwn = record?.clientId === this.clientId && record.ownerId === this.identity.ownerId;
     if (record !== null && isOwn && this.#wanted.includes(hostname)) this.#elsewhere.set(hostname, record);
     else this.#elsewhere.delete(hostname);
   }
 
   /**
-   * Its names at hubs that are gone, while its link here serves their visitors.
+   * Its names at hubs that are gone: nobody else renews them, or takes them back.
    *
    * @param isGone Of a node.
    */
   orphans(isGone: (nodeId: string) => boolean): readonly Holding[] {
-    if (this.link === null || this.isLeaving || this.ended !== null) return [];
+    if (this.#elsewhere.size === 0) return [];
     return [...this.#elsewhere.values()].filter(({ nodeId }) => isGone(nodeId));
+  }
+
+  /** Those that it has over another hub. */
+  get namesElsewhere(): readonly string[] {
+    return [...this.#elsewhere.keys()];
   }
 
   get isLive(): boolean {

@@ -56,6 +56,7 @@ export class Doors {
     try {
       this.checkClient(current, clientId);
       for (const { hostname } of client.held) this.checkPipe(client, hostname);
+      for (const hostname of client.namesElsewhere) this.checkPipe(client, hostname);
       return null;
     } catch (error) {
       return asDuplexityError(error);

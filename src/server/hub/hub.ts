@@ -78,8 +78,12 @@ export class Hub {
       isGone: async (ownerId) => (await options.authenticator.isGone?.(ownerId)) ?? false,
       onGivenBack: (record) => lives.givenBack(record),
     });
+    const goneNodes = (): ((node: string) => boolean) => {
+      const present = new Set([nodeId, ...(cluster?.nodeIds() ?? [])]);
+      return (node) => !present.has(node);
+    };
     const lives = new Lives({
-      ...{ nodeId, registry, registrar, clients, limits, log },
+      ...{ nodeId, registry, registrar, clients, limits, goneNodes, log },
       onReplaced: (clientIds) => options.onReplaced?.(clientIds),
       onAway: (client) => this.#relays?.onAway(client),
       onEnd: (client, error) => this.#dialers.refuseOf(client, error),
@@ -114,10 +118,7 @@ export class Hub {
       everyMs: options.renewEveryMs ?? 10_000,
       clients: () => clients.all(),
       judge: (client) => this.#judge(client),
-      orphansOf: (client) => {
-        const others = options.cluster?.nodeIds() ?? [];
-        return client.orphans((node) => node !== nodeId && !others.includes(node));
-      },
+      goneNodes,
       onGone: (client, hostname, current) => lives.lostName(client, hostname, current),
       log,
     });

@@ -11,8 +11,8 @@ export interface LeaseKeeperOptions {
   clients(): readonly ClientRecord[];
   /** Ends the client if it may not stay. */
   judge(client: ClientRecord): void;
-  /** What nobody else renews of a client that has its second link here. */
-  orphansOf(client: ClientRecord): readonly Holding[];
+  /** Tells which other nodes are gone. */
+  goneNodes(): (nodeId: string) => boolean;
   /** The registry has given `hostname` of `client` away, or nobody holds it (null). Ends the client: it is told once. */
   onGone(client: ClientRecord, hostname: string, current: RegistryRecord | null): void;
   log(level: "warn", message: string): void;
@@ -57,31 +57,50 @@ export class LeaseKeeper {
   /** All of them in one call: over a network, one for each of a thousand idle clients is what a node would do all day. */
   async #renew(clients: readonly ClientRecord[]): Promise<void> {
     const { registry, onGone } = this.#options;
-    const leases = clients.flatMap((client) => (client.ended === null ? this.#leasesOf(client) : []));
-    if (leases.length === 0) return;
-    for (const lease of await registry.renewAll(leases)) {
-      const { client, hostname, held } = lease;
-      if (held !== null && !isHeld(lease)) continue;
-      const current = await registry.locate(hostname);
+    const present = clients.filter((client) => client.ended === null);
+    const leases = present.flatMap(leasesOf);
+    // The other hubs' after those of this one.
+    const orphans = this.#orphansOf(present);
+    for (const lease of leases.length === 0 ? [] : await registry.renewAll(leases)) {
+      if (!isHeld(lease)) continue;
+      const current = await registry.locate(lease.hostname);
       if (this.#isClosed) return;
-      if (held === null) client.see(hostname, current);
-      else if (isHeld(lease)) onGone(client, hostname, current);
+      if (isHeld(lease)) onGone(lease.client, lease.hostname, current);
+    }
+    for (const orphan of orphans.length === 0 ? [] : await registry.renewAll(orphans)) {
+      const { client, hostname } = orphan;
+      const current = await registry.locate(hostname);
+      if (this.#isClosed || client.ended !== null) continue;
+      const isSister = current?.ownerId === client.identity.ownerId && current.clientId !== client.clientId;
+      // Its hub cannot end it any more, and it would take the name back.
+      if (isSister) onGone(client, hostname, current);
+      else client.heard(hostname, current);
     }
   }
 
-  #leasesOf(client: ClientRecord): Lease[] {
-    const { clientId, held } = client;
-    const own = held.map(({ hostname, epoch }) => ({ hostname, clientId, epoch, client, held }));
-    const orphans = this.#options.orphansOf(client);
-    return [...own, ...orphans.map(({ hostname, epoch }) => ({ hostname, clientId, epoch, client, held: null }))];
+  #orphansOf(clients: readonly ClientRecord[]): readonly Orphan[] {
+    const isGone = this.#options.goneNodes();
+    // Without a link it serves nobody, and who has left wants none of them.
+    return clients
+      .filter(({ link, isLeaving }) => link !== null && !isLeaving)
+      .flatMap((client) => client.orphans(isGone).map((holding) => ({ ...holding, client })));
   }
+}
+
+/** What a client holds at a hub that is gone. */
+interface Orphan extends Holding {
+  readonly client: ClientRecord;
 }
 
 /** What a client held when the round began. */
 interface Lease extends Holding {
   readonly client: ClientRecord;
-  /** Null: a hub held it that is gone. */
-  readonly held: readonly HeldPipe[] | null;
+  readonly held: readonly HeldPipe[];
+}
+
+function leasesOf(client: ClientRecord): Lease[] {
+  const { clientId, held } = client;
+  return held.map(({ hostname, epoch }) => ({ hostname, clientId, epoch, client, held }));
 }
 
 /** False once a dialer that registered anew has made it right, and once the client has ended over another of its names. */

@@ -14,6 +14,8 @@ export interface LivesOptions {
   readonly registrar: Registrar;
   readonly clients: ClientTable;
   readonly limits: Pick<ServeLimits, "resumeWindowMs">;
+  /** Tells which other nodes are gone. */
+  readonly goneNodes: () => (nodeId: string) => boolean;
   /** Clients at other hubs have lost names for good, to one of their owner's that is registered here. */
   readonly onReplaced: (clientIds: readonly string[]) => void;
   /** A client's link is gone, and it may come back. */
@@ -45,6 +47,7 @@ export class Lives {
       const closed = client.held.filter(isMeant);
       client.held = client.held.filter((pipe) => !isMeant(pipe));
       client.moved = client.moved.filter((pipe) => !isMeant(pipe));
+      this.#removeOrphans(client, hostnames);
       client.wanted = client.wanted.filter((hostname) => !hostnames.includes(hostname));
       await this.#options.registrar.release(client, closed, "left");
       return closed.map(({ name }) => name);
@@ -59,6 +62,7 @@ export class Lives {
     client.wanted = client.hostnames;
     client.leavingTimer = setTimeout(() => void this.end(client, left()), LEAVING_MS);
     client.leavingTimer.unref();
+    this.#removeOrphans(client, client.namesElsewhere);
     void client.inTurn(async () => {
       await this.#release(client, "left");
       if (client.link === null) void this.end(client, left());
@@ -144,15 +148,31 @@ export class Lives {
     const { session } = client;
     if (session === null || client.link !== null || client.isLeaving || client.ended !== null) return null;
     client.session = null;
+    this.#awaitReturn(client, session);
+    return session;
+  }
+
+  /** Its names stay as long as the session goes on elsewhere: the client may be long in coming when it is served there. */
+  #awaitReturn(client: ClientRecord, session: Session): void {
     clearTimeout(client.awayTimer);
     client.awayTimer = setTimeout(() => {
       void client.inTurn(async () => {
-        if (client.session === null && client.link === null) await this.#release(client, "lost");
+        if (client.session === null && client.link === null) {
+          if (session.isLive && client.ended === null) return this.#awaitReturn(client, session);
+          await this.#release(client, "lost");
+        }
         this.dropIfUnused(client);
       });
     }, this.#options.limits.resumeWindowMs);
     client.awayTimer.unref();
-    return session;
+  }
+
+  /** The client itself gives up what a hub held for it that is gone. Where that fails, the lease ends. */
+  #removeOrphans(client: ClientRecord, hostnames: readonly string[]): void {
+    for (const { hostname, clientId, epoch } of client.orphans(this.#options.goneNodes())) {
+      if (hostnames.includes(hostname))
+        void this.#options.registry.remove(hostname, clientId, epoch, "left").catch(() => false);
+    }
   }
 
   /** A client without sockets, session and names has nothing to come back to. */

@@ -114,7 +114,7 @@ export class Relays {
     const isHere = record.nodeId === this.#options.nodeId;
     if (isHere) this.#options.lives.ledHere(record);
     else if (client !== null) {
-      client.see(record.hostname, record);
+      client.heard(record.hostname, record);
       this.#passOn(client, record);
       const isNewer = client.held.some(({ hostname, epoch }) => hostname === record.hostname && epoch < record.epoch);
       if (isNewer) this.#options.lives.lostName(client, record.hostname, record);

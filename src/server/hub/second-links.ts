@@ -41,7 +41,7 @@ async function seeOne(
   const hostname = hostnameOf(name, domain);
   doors.checkPipe(client, hostname);
   const record = await registry.locate(hostname);
-  client.see(hostname, record);
+  client.heard(hostname, record);
   const isOwn = record?.clientId === client.clientId && record.ownerId === client.identity.ownerId;
   if (record === null || !isOwn) {
     throw new DuplexityError(

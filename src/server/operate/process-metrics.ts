@@ -33,13 +33,15 @@ async function open(): Promise<Registry> {
   const register = new Registry();
   collectDefaultMetrics({ register, eventLoopMonitoringPrecision: LAG_PRECISION_MS });
   for (const name of PER_SOCKET) register.removeSingleMetric(name);
-  new Gauge({
-    ...{ name: OPEN_FDS, help: "Number of open file descriptors.", registers: [register] },
-    async collect() {
-      // Where there is no /proc, there is no figure.
-      const open = await readdir("/proc/self/fd").catch(() => null);
-      if (open !== null) this.set(open.length);
-    },
-  });
+  if (process.platform === "linux") {
+    new Gauge({
+      ...{ name: OPEN_FDS, help: "Number of open file descriptors.", registers: [register] },
+      async collect() {
+        const open = await readdir("/proc/self/fd").catch(() => []);
+        // Without the one that this is read with.
+        this.set(Math.max(0, open.length - 1));
+      },
+    });
+  }
   return register;
 }

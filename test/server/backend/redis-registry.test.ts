@@ -1,6 +1,7 @@
 // The registry in Redis: the contract, and what is its own, on a real redis-server.
 
-import { beforeAll, describe, expect, it } from "vitest";
+import { beforeAll, describe, expect, it, vi } from "vitest";
+import { DuplexityError } from "../../../src/protocol/index.ts";
 import { MemoryTopics } from "../../../src/server/backend/memory-topics.ts";
 import { RedisKeys } from "../../../src/server/backend/redis-keys.ts";
 import { RedisSteps } from "../../../src/server/backend/redis-steps.ts";
@@ -54,6 +55,30 @@ describe("RedisRegistry on many nodes", () => {
     expect(won).toHaveLength(1);
     const ownerName = won[0]?.ownerName;
     expect(results.filter((result) => result?.status === "taken" && result.ownerName === ownerName)).toHaveLength(999);
+  });
+
+  it("renews what it can while a part of Redis does not answer, and says afterwards that it could not all", async () => {
+    const registry = openRegistryOn(stage, { connection, prefix: freshPrefix() });
+    const held = await Promise.all(
+      Array.from({ length: 100 }, (_, index) => register(registry, registration(`cat${index}.test`))),
+    );
+    const run = connection.run.bind(connection);
+    const failed = held[0]?.hostname ?? "";
+    const spy = vi.spyOn(connection, "run").mockImplementation(async (script, keys, args) => {
+      if (keys.some((key) => key.endsWith(`:${failed}`))) throw new DuplexityError("DPX_STORE", "It does not answer");
+      return run(script, keys, args);
+    });
+    stage.defer(() => spy.mockRestore());
+    const before = Math.max(...held.map(({ expires }) => expires));
+    await poll(() => Date.now() > before - 30_000, 1_000, "a later time", 1);
+    await expect(registry.renewAll(held)).rejects.toMatchObject({ code: "DPX_STORE" });
+    spy.mockRestore();
+    const renewed = await Promise.all(
+      held.map(async ({ hostname }) => (await registry.locate(hostname))?.expires ?? 0),
+    );
+    // A shard of 16 is missing.
+    const late = renewed.filter((expires, index) => expires <= (held[index]?.expires ?? 0)).length;
+    expect([late > 0, late < 30]).toEqual([true, true]);
   });
 
   it("counts leases in Redis's own time, and lets a name that nobody renews go away", async () => {

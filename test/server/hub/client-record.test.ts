@@ -20,7 +20,7 @@ function linked(): ClientRecord {
   const client = new ClientRecord("c1", BEN, 0);
   client.wanted = [HOST];
   client.link = {} as SessionLink;
-  client.see(HOST, recordOf());
+  client.heard(HOST, recordOf());
   return client;
 }
 
@@ -30,27 +30,32 @@ describe("ClientRecord.orphans", () => {
   it("are its names at a hub that is gone, at the epoch that was heard of last", () => {
     const client = linked();
     expect(client.orphans(isGone)).toMatchObject([{ hostname: HOST, clientId: "c1", epoch: 1 }]);
-    client.see(HOST, recordOf({ epoch: 2 }));
+    client.heard(HOST, recordOf({ epoch: 2 }));
     expect(client.orphans(isGone)).toMatchObject([{ epoch: 2 }]);
   });
 
   it.each<[string, (client: ClientRecord) => void]>([
-    ["while that hub is there", (client) => client.see(HOST, recordOf({ nodeId: "node-2" }))],
-    ["when somebody else holds the name", (client) => client.see(HOST, recordOf({ ownerId: "eva" }))],
-    ["when another client of its owner holds it", (client) => client.see(HOST, recordOf({ clientId: "c2" }))],
-    ["when nobody holds it", (client) => client.see(HOST, null)],
+    ["while that hub is there", (client) => client.heard(HOST, recordOf({ nodeId: "node-2" }))],
+    ["when somebody else holds the name", (client) => client.heard(HOST, recordOf({ ownerId: "eva", epoch: 2 }))],
+    ["when another client of its owner holds it", (client) => client.heard(HOST, recordOf({ clientId: "c2" }))],
+    ["when nobody holds it", (client) => client.heard(HOST, null)],
     ["when it has closed the pipe", (client) => Object.assign(client, { wanted: ["dog1.test"] })],
-    ["without a link here", (client) => Object.assign(client, { link: null })],
-    ["when it has left", (client) => Object.assign(client, { isLeaving: true })],
   ])("are none %s", (_, change) => {
     const client = linked();
     change(client);
     expect(client.orphans(isGone)).toEqual([]);
   });
 
+  it("are where the newest word has them, though an older one comes later", () => {
+    const client = linked();
+    client.heard(HOST, recordOf({ epoch: 3 }));
+    client.heard(HOST, recordOf({ epoch: 2, nodeId: "node-2" }));
+    expect(client.orphans(isGone)).toMatchObject([{ epoch: 3 }]);
+  });
+
   it("are none of names that it does not want here", () => {
     const client = linked();
-    client.see("dog1.test", recordOf({ hostname: "dog1.test" }));
+    client.heard("dog1.test", recordOf({ hostname: "dog1.test" }));
     expect(client.orphans(isGone)).toHaveLength(1);
   });
 });

@@ -24,16 +24,16 @@ async function start() {
   const onGone = vi.fn();
   const keeper = new LeaseKeeper({
     ...{ registry, everyMs: 3_600_000, clients: () => [client], judge: () => {}, onGone, log: () => {} },
-    orphansOf: (one) => one.orphans((nodeId) => nodeId === "node-1"),
+    goneNodes: () => (nodeId) => nodeId === "node-1",
   });
   stage.defer(() => keeper.close());
   const made = await registry.register(REGISTRATION);
   if (made.status !== "registered") throw new Error("it is taken");
-  client.see(HOST, made.record);
+  client.heard(HOST, made.record);
   return { registry, client, keeper, onGone, epoch: made.record.epoch };
 }
 
-it("renews what a hub held that is gone, and ends nobody when that was lost", async () => {
+it("renews what a hub held that is gone, and ends its client only when another one of its owner has the name", async () => {
   const { registry, client, keeper, onGone, epoch } = await start();
   const renewAll = vi.spyOn(registry, "renewAll");
   await keeper.renewAll();
@@ -42,10 +42,21 @@ it("renews what a hub held that is gone, and ends nobody when that was lost", as
   await registry.register({ ...REGISTRATION, nodeId: "node-3" });
   await keeper.renewAll();
   expect(client.orphans(() => true)).toMatchObject([{ nodeId: "node-3" }]);
-  await registry.remove(HOST, "c1", (await registry.locate(HOST))?.epoch ?? 0, "left");
-  await registry.register({ ...REGISTRATION, clientId: "c2" });
-  client.see(HOST, { ...REGISTRATION, epoch, state: "up", since: 0, expires: 0 });
-  await keeper.renewAll();
-  expect(client.orphans(() => true)).toEqual([]);
   expect(onGone).not.toHaveBeenCalled();
+  const moved = await registry.register(REGISTRATION);
+  if (moved.status === "registered") client.heard(HOST, moved.record);
+  await registry.register({ ...REGISTRATION, clientId: "c2" });
+  await keeper.renewAll();
+  expect(onGone.mock.calls).toMatchObject([[{ clientId: "c1" }, HOST, { clientId: "c2" }]]);
+});
+
+it("renews nothing for a client that has left, or has no link here", async () => {
+  const { registry, client, keeper } = await start();
+  const renewAll = vi.spyOn(registry, "renewAll");
+  client.isLeaving = true;
+  await keeper.renewAll();
+  client.isLeaving = false;
+  client.link = null;
+  await keeper.renewAll();
+  expect(renewAll).not.toHaveBeenCalled();
 });

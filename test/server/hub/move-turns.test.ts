@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { beginOf, MoveTurns } from "../../../src/server/hub/move-turns.ts";
+import { MoveTurns } from "../../../src/server/hub/move-turns.ts";
 
 /** How many of `count` clients get each turn. */
 function shares(turns: MoveTurns, count: number, others: number): number[] {
@@ -17,7 +17,6 @@ describe("MoveTurns", () => {
     expect(shares(new MoveTurns(), 250, 2)).toEqual([200, 50]);
     // Alone, it comes back itself.
     expect(shares(new MoveTurns(), 250, 0)).toEqual([100, 100, 50]);
-    expect([beginOf(0), beginOf(3)]).toEqual([0, 3_000]);
   });
 
   it("gives more to each where all are full, as many to one as to another", () => {

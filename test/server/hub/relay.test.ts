@@ -525,6 +525,33 @@ describe("Hub in a cluster", () => {
     expect([tunnel.status.state, b.hub.statistics.clients]).toEqual(["up", 1]);
   });
 
+  it("frees the names that it keeps for a hub that is gone when the client says goodbye", async () => {
+    const { nodes, registry, a } = await cluster();
+    const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
+    const tunnel = await clientAt(a, port, 2);
+    await poll(() => nodes.every(hasLink), 5_000, "both links", 5);
+    refuseAt(registry, HOST, ["node-2"]);
+    a.kill();
+    await tunnel.close();
+    await poll(async () => (await registry.locate(HOST)) === null, 5_000, "the end of the name", 5);
+  });
+
+  it("keeps the names of a client that cannot come back to its hub as long as it is served over another one", async () => {
+    const { nodes, registry, a, b } = await cluster({ limits: { ...DEFAULT_LIMITS, resumeWindowMs: 30 } });
+    const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
+    await clientAt(a, port, 2);
+    await poll(() => nodes.every(hasLink), 5_000, "both links", 5);
+    const refused = refuseAt(registry, HOST, ["node-2"]);
+    const stream = await a.open(HOST, download().handler);
+    a.clientProxy.isRefusing = true;
+    a.clientProxy.cutAll();
+    await poll(() => refused.length > 1, 20_000, "two attempts elsewhere", 5);
+    expect(await registry.locate(HOST)).toMatchObject({ nodeId: "node-1", state: "up" });
+    stream.reset("DPX_CANCELLED");
+    b.kill();
+    await poll(async () => (await registry.locate(HOST))?.state !== "up", 5_000, "the end of its lease", 5);
+  });
+
   it("keeps no name of a pipe that the client has closed since its hub is gone", async () => {
     const { nodes, registry, a } = await cluster({ renewEveryMs: 20 });
     const { port } = await startTcpOrigin(stage, (socket) => socket.resume());
