@@ -1,6 +1,7 @@
 // The registry of a cluster: one key in Redis for each hostname, and every step on it a script, which is what makes it
 // atomic. Remembers what was registered here, so that it can be put back when Redis has lost it.
 
+import { setTimeout as delay } from "node:timers/promises";
 import { asDuplexityError } from "../../protocol/index.ts";
 import { type Clock, steadyClock } from "../clock.ts";
 import type { RedisConnection } from "../redis/index.ts";
@@ -39,8 +40,10 @@ export interface RedisRegistryOptions {
 
 /** How often the indexes are told of all names that are held here, whatever became of them, and leases are swept. */
 const TIDY_EVERY_MS = 300_000;
-/** Batches that are renewed at once: each keeps the event loop for a ms or two, and visitors come between them. */
-const MAX_BATCHES = 4;
+/** Batches that are renewed at once where there is no time to spread them over. */
+const MAX_BATCHES = 100;
+/** From one batch to the next where there is. */
+const MAX_BATCH_PAUSE_MS = 100;
 /** Names of a batch that are put back at once. */
 const MAX_REVIVALS = 20;
 
@@ -121,13 +124,21 @@ export class RedisRegistry implements Registry {
     }
   }
 
-  async renewAll<T extends Holding>(held: readonly T[]): Promise<readonly T[]> {
+  async renewAll<T extends Holding>(held: readonly T[], spreadMs = 0): Promise<readonly T[]> {
     const lost = new Set<T>();
     const failures: unknown[] = [];
     // A primary of a Redis Cluster that does not answer keeps no name of the others from being renewed.
-    await forEachAtMost(MAX_BATCHES, this.#keys.batches(held), async (batch) => {
-      await this.#renewBatch(batch, lost).catch((error: unknown) => void failures.push(error));
-    });
+    const renew = (batch: readonly T[]): Promise<void> =>
+      this.#renewBatch(batch, lost).catch((error: unknown) => void failures.push(error));
+    const batches = this.#keys.batches(held);
+    const pauseMs = Math.min(MAX_BATCH_PAUSE_MS, spreadMs / batches.length);
+    let begun = 0;
+    for (; begun < batches.length && spreadMs > 0 && failures.length === 0; begun += 1) {
+      if (begun > 0) await delay(pauseMs, undefined, { ref: false });
+      await renew(batches[begun] ?? []);
+    }
+    // Where one has failed the others are not to wait for the end of each.
+    await forEachAtMost(MAX_BATCHES, batches.slice(begun), renew);
     await this.#index.addMissed((hostname) => this.#followed.getOwn(hostname));
     if (performance.now() - this.#indexedAt >= TIDY_EVERY_MS) await mended(this.#tidy());
     // What is lost is told first: what fails will fail again.

@@ -66,8 +66,12 @@ export type RemoveReason = "left" | "lost";
 export interface Registry {
   /** Claims a name. The same client again renews and keeps its epoch. */
   register(registration: Registration): Promise<RegisterResult>;
-  /** Extends the leases of `held`, of however many clients; answers those that are not their client's any more. */
-  renewAll<T extends Holding>(held: readonly T[]): Promise<readonly T[]>;
+  /**
+   * Extends the leases of `held`, of however many clients; answers those that are not their client's any more.
+   *
+   * @param spreadMs Over so long many of them may be spread, so that what else this process does comes between them. @default 0
+   */
+  renewAll<T extends Holding>(held: readonly T[], spreadMs?: number): Promise<readonly T[]>;
   locate(hostname: string): Promise<RegistryRecord | null>;
   /** Gives a name up if `clientId` still holds it at `epoch`; else changes nothing and answers false. */
   remove(hostname: string, clientId: string, epoch: number, reason: RemoveReason): Promise<boolean>;

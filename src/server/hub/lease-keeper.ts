@@ -1,6 +1,7 @@
 // Looks at this hub's clients from time to time: ends those that may not stay, renews the leases of the others, also for a hub
 // that is gone while a second link here serves its client's visitors, and finds those that lost their name.
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { asDuplexityError } from "../../protocol/index.ts";
 import type { Holding, Registry, RegistryRecord } from "../backend/registry.ts";
 import type { ClientRecord, HeldPipe } from "./client-record.ts";
@@ -17,6 +18,11 @@ export interface LeaseKeeperOptions {
   onGone(client: ClientRecord, hostname: string, current: RegistryRecord | null): void;
   log(level: "warn", message: string): void;
 }
+
+/** Clients that are looked at in one turn of the event loop: visitors come between them. */
+const MAX_IN_TURN = 250;
+/** Of the time from one round to the next, over which the registry may spread a round. */
+const SPREAD = 0.2;
 
 export class LeaseKeeper {
   readonly #options: LeaseKeeperOptions;
@@ -38,36 +44,50 @@ export class LeaseKeeper {
   /** One round. Never rejects: a registry that cannot be reached now is asked again in the next one. */
   async renewAll(): Promise<void> {
     // First, and in every round: whatever message was lost and however slow the registry is.
-    for (const client of this.#options.clients()) this.#options.judge(client);
-    if (this.#isBusy) return;
+    for (const some of inTurns(this.#options.clients())) {
+      for (const client of some) this.#options.judge(client);
+      if (some.length === MAX_IN_TURN) await nextTurn();
+    }
+    if (this.#isBusy || this.#isClosed) return;
     this.#isBusy = true;
-    await this.look(this.#options.clients());
+    await this.look(this.#options.clients(), SPREAD * this.#options.everyMs);
     this.#isBusy = false;
   }
 
-  /** The same for some clients, whatever the round does. Never rejects either. */
-  async look(clients: readonly ClientRecord[]): Promise<void> {
+  /**
+   * The same for some clients, whatever the round does. Never rejects either.
+   *
+   * @param spreadMs As for `Registry.renewAll`.
+   */
+  async look(clients: readonly ClientRecord[], spreadMs = 0): Promise<void> {
     try {
-      await this.#renew(clients);
+      await this.#renew(clients, spreadMs);
     } catch (error) {
       this.#options.log("warn", `Leases were not renewed: ${asDuplexityError(error).message}`);
     }
   }
 
   /** All of them in one call: over a network, one for each of a thousand idle clients is what a node would do all day. */
-  async #renew(clients: readonly ClientRecord[]): Promise<void> {
-    const { registry, onGone } = this.#options;
-    const present = clients.filter((client) => client.ended === null);
-    const leases = present.flatMap(leasesOf);
-    // The other hubs' after those of this one.
-    const orphans = this.#orphansOf(present);
-    for (const lease of leases.length === 0 ? [] : await registry.renewAll(leases)) {
+  async #renew(clients: readonly ClientRecord[], spreadMs: number): Promise<void> {
+    const { registry, onGone, goneNodes } = this.#options;
+    const isGone = goneNodes();
+    const leases: Lease[] = [];
+    const orphans: Orphan[] = [];
+    for (const some of inTurns(clients)) {
+      for (const client of some) {
+        if (client.ended === null) leases.push(...leasesOf(client));
+        orphans.push(...orphansOf(client, isGone));
+      }
+      if (some.length === MAX_IN_TURN) await nextTurn();
+    }
+    for (const lease of leases.length === 0 ? [] : await registry.renewAll(leases, spreadMs)) {
       if (!isHeld(lease)) continue;
       const current = await registry.locate(lease.hostname);
       if (this.#isClosed) return;
       if (isHeld(lease)) onGone(lease.client, lease.hostname, current);
     }
-    for (const orphan of orphans.length === 0 ? [] : await registry.renewAll(orphans)) {
+    // After those of this hub.
+    for (const orphan of orphans.length === 0 ? [] : await registry.renewAll(orphans, spreadMs)) {
       const { client, hostname } = orphan;
       const current = await registry.locate(hostname);
       if (this.#isClosed || client.ended !== null) continue;
@@ -77,14 +97,12 @@ export class LeaseKeeper {
       else client.heard(hostname, current);
     }
   }
+}
 
-  #orphansOf(clients: readonly ClientRecord[]): readonly Orphan[] {
-    const isGone = this.#options.goneNodes();
-    // Without a link it serves nobody, and who has left wants none of them.
-    return clients
-      .filter(({ link, isLeaving }) => link !== null && !isLeaving)
-      .flatMap((client) => client.orphans(isGone).map((holding) => ({ ...holding, client })));
-  }
+function inTurns(clients: readonly ClientRecord[]): readonly (readonly ClientRecord[])[] {
+  return Array.from({ length: Math.ceil(clients.length / MAX_IN_TURN) }, (_, at) =>
+    clients.slice(at * MAX_IN_TURN, (at + 1) * MAX_IN_TURN),
+  );
 }
 
 /** What a client holds at a hub that is gone. */
@@ -96,6 +114,12 @@ interface Orphan extends Holding {
 interface Lease extends Holding {
   readonly client: ClientRecord;
   readonly held: readonly HeldPipe[];
+}
+
+/** Without a link it serves nobody, and who has left wants none of them. */
+function orphansOf(client: ClientRecord, isGone: (nodeId: string) => boolean): readonly Orphan[] {
+  if (client.link === null || client.isLeaving || client.ended !== null) return [];
+  return client.orphans(isGone).map(({ hostname, clientId, epoch }) => ({ hostname, clientId, epoch, client }));
 }
 
 function leasesOf(client: ClientRecord): Lease[] {

@@ -49,8 +49,8 @@ interface Entry {
 const MAX_ROUTES = 100_000;
 /** After this the registry is asked whether a name is still so; meanwhile it is taken for that. A third of a lease. */
 const REFRESH_MS = 10_000;
-/** What is left at least of the lease of a name that the registry has just told of: it is renewed at the third. */
-const SURE_MS = 20_000;
+/** What is left at least of the lease of a name that the registry has just told of: it is renewed at the third, or soon after. */
+const SURE_MS = 15_000;
 /** For so long a registry that cannot be reached is done without; then a visitor is told so. */
 const MAX_UNHEARD_MS = 120_000;
 

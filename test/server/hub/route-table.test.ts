@@ -183,7 +183,7 @@ describe("RouteTable that asks", () => {
     await registry.register(CAT);
     const route = await table.locate("cat1.test");
     goDown();
-    pass(24_999);
+    pass(19_999);
     expect(table.locate("cat1.test")).toBe(route);
     await new Promise(setImmediate);
     pass(1);
