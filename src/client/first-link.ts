@@ -42,7 +42,7 @@ const FIRST_WAIT_MS = 15_000;
  * So long the names of a client that only another link serves are its own for sure: its hub keeps them where the first one is
  * gone, that one where it is not while the client's session goes on.
  */
-export const NAME_KEPT_MS = 120_000;
+export const NAME_KEPT_MS = 60_000;
 
 /** So often it comes back to a hub that has told it when, before it tries another one. */
 const MAX_RETURNS = 3;

@@ -28,6 +28,8 @@ export interface SecondLinkOptions {
 
 /** When there is no other hub, or none that takes this client, how long until it is looked for again. */
 const LOOK_AGAIN_MS = 60_000;
+/** A link that was up for so long is tried once where it was; one that was not would be cut there again. */
+export const LOOK_AFTER_MS = 10_000;
 
 export class SecondLink {
   readonly #options: SecondLinkOptions;
@@ -115,34 +117,41 @@ export class SecondLink {
 
   async #run(): Promise<void> {
     const { signal } = this.#life;
-    let isLook = false;
-    let url: URL | null = null;
+    let look: URL | null = null;
     while (!signal.aborted) {
-      url = isLook ? url : this.#pick();
+      // The first link may have come there meanwhile.
+      const again: URL | null = look !== null && this.#isOther(look) ? look : null;
+      const url: URL | null = again ?? this.#pick();
       if (url === null) {
         await this.#pause.wait(LOOK_AGAIN_MS * (0.5 + Math.random()));
         if (!signal.aborted) await this.#options.refresh();
         continue;
       }
       this.#isAborted = false;
-      const error = await this.#hold(url);
+      const { error, upMs } = await this.#hold(url);
       if (signal.aborted) return;
-      const delayMs = this.#delayAfter(error, isLook);
-      // It was up, and is tried once where it was: only the way to that hub may have been cut.
-      isLook = error === null && !this.#isAborted && this.#options.others().some(({ href }) => href === url?.href);
-      await this.#pause.wait(isLook ? anyWithin(MOVE_SPREAD_MS) : delayMs);
+      const delayMs = this.#delayAfter(error, again !== null);
+      // It was up for long, and is tried once where it was: only the way to that hub may have been cut.
+      look = upMs >= LOOK_AFTER_MS && !this.#isAborted && this.#isOther(url) ? url : null;
+      await this.#pause.wait(look === null ? delayMs : anyWithin(MOVE_SPREAD_MS));
     }
   }
 
+  #isOther({ href }: URL): boolean {
+    return this.#options.others().some((other) => other.href === href);
+  }
+
   /**
-   * @param error What it was refused with; null: it was up.
-   * @param wasLook Whether that hub had it before, and may be gone with all of its clients' links.
+   * @param error What it was refused with; null: it was up, and all clients of its hub may have lost theirs.
+   * @param wasLook Whether that hub had it before: it may be gone.
    */
   #delayAfter(error: DuplexityError | null, wasLook: boolean): number {
-    if (error === null || wasLook) return untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs, 0);
-    return isFinal(error.code)
+    const turnMs = error === null || wasLook ? untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs, 0) : 0;
+    if (error === null) return turnMs;
+    const refusedMs = isFinal(error.code)
       ? LOOK_AGAIN_MS
       : Math.max(this.#backoff.next(longestWaitAfter(error)), retryAfterMs(error));
+    return Math.max(turnMs, refusedMs);
   }
 
   #pick(): URL | null {
@@ -150,8 +159,8 @@ export class SecondLink {
     return others[Math.floor(Math.random() * others.length)] ?? null;
   }
 
-  /** Keeps a link to `url` until it is lost, and answers what it was refused with, if it was. */
-  async #hold(url: URL): Promise<DuplexityError | null> {
+  /** Keeps a link to `url` until it is lost. Answers what it was refused with (null: it was not), and how long it was up. */
+  async #hold(url: URL): Promise<{ readonly error: DuplexityError | null; readonly upMs: number }> {
     const { uplink: shared, pipes, isOnlyWay, onUp, onLost } = this.#options;
     const { signal } = this.#life;
     let lost: DuplexityError | null = null;
@@ -177,10 +186,11 @@ export class SecondLink {
       onUp();
       // Its control socket may be lost alone: then all of it is made anew as soon as the first link serves.
       while (lost === null && !signal.aborted) await this.#pause.wait(LOOK_AGAIN_MS);
-      if (performance.now() - upAt >= BACKOFF_HEALTHY_MS) this.#backoff.reset();
-      return null;
+      const upMs = performance.now() - upAt;
+      if (upMs >= BACKOFF_HEALTHY_MS) this.#backoff.reset();
+      return { error: null, upMs };
     } catch (error) {
-      return asDuplexityError(error);
+      return { error: asDuplexityError(error), upMs: 0 };
     } finally {
       const wasUp = this.#isUp;
       this.#isUp = false;

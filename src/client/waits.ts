@@ -17,7 +17,7 @@ export const MOVE_SPREAD_MS = 900;
 /** The same while another link serves the visitors, whose node keeps the name: those that have none come before. */
 export const MOVE_SPREAD_LINKED_MS = 5_000;
 /** And what the node has said counts so many times. */
-export const LINKED_TURNS = 3;
+export const LINKED_TURNS = 2;
 /** A second link that is lost: the pipes are registered over the first one, so that there is no hurry at all. */
 export const SECOND_SPREAD_MS = 10_000;
 /** Whatever a node says, its clients come after so long: visitors do not wait for ever. */

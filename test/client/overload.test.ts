@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { type ForwardOptions, forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
 import { Pause } from "../../src/client/pause.ts";
+import { LOOK_AFTER_MS } from "../../src/client/second-link.ts";
 import { MAX_MOVE_DELAY_MS, MOVE_SPREAD_MS } from "../../src/client/waits.ts";
 import { DuplexityError, RELAY_FEATURE } from "../../src/protocol/index.ts";
 import { HANG_MS } from "../support/bars.ts";
@@ -193,14 +194,35 @@ describe("A client whose node is gone", () => {
 
   it("looks first whether the hub of its second link is gone when that is lost", async () => {
     randomIs(0);
+    // Time jumps below, and no link is dead because of that.
+    for (const hub of [here, there]) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
     there.moveDelayMs = 25_000;
     here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
     const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
     stage.defer(() => tunnel.close());
     await there.next("live");
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + LOOK_AFTER_MS);
     there.cut();
     await forAtMost(there.next("live"), HANG_MS, "its second link, long before its turn");
     expect(controlsAt(there)).toBe(2);
+  });
+
+  it("does not come back at once to a hub that cuts its second link again and again", async () => {
+    randomIs(0);
+    there.moveDelayMs = 25_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
+    stage.defer(() => tunnel.close());
+    await there.next("live");
+    const waits: number[] = [];
+    vi.spyOn(Pause.prototype, "wait").mockImplementation(async (ms) => {
+      waits.push(ms);
+      if (waits.length > 1) await new Promise(() => {});
+    });
+    there.cut();
+    await vi.waitUntil(() => waits.length > 1, HANG_MS);
+    expect(waits).toContain(50_000);
   });
 
   it("comes back to the one that has told it when, three times before it goes elsewhere", async () => {

@@ -132,12 +132,13 @@ export class RedisRegistry implements Registry {
       this.#renewBatch(batch, lost).catch((error: unknown) => void failures.push(error));
     const batches = this.#keys.batches(held);
     const pauseMs = Math.min(MAX_BATCH_PAUSE_MS, spreadMs / batches.length);
+    const endsAt = performance.now() + spreadMs;
     let begun = 0;
-    for (; begun < batches.length && spreadMs > 0 && failures.length === 0; begun += 1) {
+    for (; begun < batches.length && failures.length === 0 && performance.now() < endsAt; begun += 1) {
       if (begun > 0) await delay(pauseMs, undefined, { ref: false });
       await renew(batches[begun] ?? []);
     }
-    // Where one has failed the others are not to wait for the end of each.
+    // Where one has failed, or each takes long, the others are not to wait for the end of each.
     await forEachAtMost(MAX_BATCHES, batches.slice(begun), renew);
     await this.#index.addMissed((hostname) => this.#followed.getOwn(hostname));
     if (performance.now() - this.#indexedAt >= TIDY_EVERY_MS) await mended(this.#tidy());

@@ -129,6 +129,12 @@ export class ClientRecord {
     return [...this.#elsewhere.values()].filter(({ nodeId }) => isGone(nodeId));
   }
 
+  /** Whether it still has the name over another hub at that epoch, as far as is known, and is served here. */
+  isServed({ hostname, epoch }: Holding): boolean {
+    const isHere = this.link !== null && !this.isLeaving && this.ended === null;
+    return isHere && this.#elsewhere.get(hostname)?.epoch === epoch;
+  }
+
   /** Those that it has over another hub. */
   get namesElsewhere(): readonly string[] {
     return [...this.#elsewhere.keys()];

@@ -69,8 +69,7 @@ export class LeaseKeeper {
 
   /** All of them in one call: over a network, one for each of a thousand idle clients is what a node would do all day. */
   async #renew(clients: readonly ClientRecord[], spreadMs: number): Promise<void> {
-    const { registry, onGone, goneNodes } = this.#options;
-    const isGone = goneNodes();
+    const isGone = this.#options.goneNodes();
     const leases: Lease[] = [];
     const orphans: Orphan[] = [];
     for (const some of inTurns(clients)) {
@@ -80,17 +79,32 @@ export class LeaseKeeper {
       }
       if (some.length === MAX_IN_TURN) await nextTurn();
     }
-    for (const lease of leases.length === 0 ? [] : await registry.renewAll(leases, spreadMs)) {
+    // What keeps the one from being renewed keeps not the other.
+    const done = await Promise.allSettled([this.#renewOwn(leases, spreadMs), this.#renewOrphans(orphans, spreadMs)]);
+    for (const result of done) if (result.status === "rejected") throw result.reason;
+  }
+
+  async #renewOwn(leases: readonly Lease[], spreadMs: number): Promise<void> {
+    if (leases.length === 0) return;
+    const { registry, onGone } = this.#options;
+    for (const lease of await registry.renewAll(leases, spreadMs)) {
       if (!isHeld(lease)) continue;
       const current = await registry.locate(lease.hostname);
       if (this.#isClosed) return;
       if (isHeld(lease)) onGone(lease.client, lease.hostname, current);
     }
-    // After those of this hub.
-    for (const orphan of orphans.length === 0 ? [] : await registry.renewAll(orphans, spreadMs)) {
+  }
+
+  async #renewOrphans(orphans: readonly Orphan[], spreadMs: number): Promise<void> {
+    if (orphans.length === 0) return;
+    const { registry, onGone } = this.#options;
+    for (const orphan of await registry.renewAll(orphans, spreadMs)) {
       const { client, hostname } = orphan;
+      // It may have closed the pipe meanwhile, and another client of its owner have opened it.
+      if (!client.isServed(orphan)) continue;
       const current = await registry.locate(hostname);
-      if (this.#isClosed || client.ended !== null) continue;
+      if (this.#isClosed) return;
+      if (!client.isServed(orphan)) continue;
       const isSister = current?.ownerId === client.identity.ownerId && current.clientId !== client.clientId;
       // Its hub cannot end it any more, and it would take the name back.
       if (isSister) onGone(client, hostname, current);

@@ -158,7 +158,9 @@ export class Lives {
     client.awayTimer = setTimeout(() => {
       void client.inTurn(async () => {
         if (client.session === null && client.link === null) {
-          if (session.isLive && client.ended === null) return this.#awaitReturn(client, session);
+          // Once one of them is at another hub, so is whatever it still wants.
+          const isAwaited = session.isLive && client.ended === null && client.moved.length === 0;
+          if (isAwaited) return this.#awaitReturn(client, session);
           await this.#release(client, "lost");
         }
         this.dropIfUnused(client);

@@ -50,6 +50,20 @@ it("renews what a hub held that is gone, and ends its client only when another o
   expect(onGone.mock.calls).toMatchObject([[{ clientId: "c1" }, HOST, { clientId: "c2" }]]);
 });
 
+it("ends nobody over a name that was given up while it was renewed", async () => {
+  const { registry, client, keeper, onGone, epoch } = await start();
+  const renewAll = registry.renewAll.bind(registry);
+  vi.spyOn(registry, "renewAll").mockImplementation(async (held) => {
+    // It closes the pipe, and another client of its owner opens it.
+    client.wanted = [];
+    await registry.remove(HOST, "c1", epoch, "left");
+    await registry.register({ ...REGISTRATION, clientId: "c2" });
+    return renewAll(held);
+  });
+  await keeper.renewAll();
+  expect(onGone).not.toHaveBeenCalled();
+});
+
 it("renews nothing for a client that has left, or has no link here", async () => {
   const { registry, client, keeper } = await start();
   const renewAll = vi.spyOn(registry, "renewAll");
