@@ -87,7 +87,7 @@ export class ClientTunnel extends EventEmitter<TunnelEvents> implements Tunnel {
       second: this.#second,
       signal: this.#life.signal,
       onStatus: (status) => {
-        // Also while there is a second link still, whose hub has no names.
+        // Also while there is a second link still, when its client may have lost the names.
         if (status.state === "reconnecting") this.#state.lost();
         this.#state.set(status);
       },

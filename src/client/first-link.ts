@@ -37,7 +37,6 @@ export interface FirstLinkOptions {
 
 /** A first connect that the server puts off is tried again within this. */
 const FIRST_WAIT_MS = 15_000;
-
 /**
  * So long the names of a client that only another link serves are its own for sure: its hub keeps them where the first one is
  * gone, that one where it is not while the client's session goes on.
@@ -319,8 +318,7 @@ export class FirstLink {
       if (!hasControl && !isAwaited && !isLooking) this.#servers.turn(second.url);
       if (isMoving && this.#isServedWhole) await this.#waitLinked(lostAt);
       // What is left of it: while it waited the other link may have gone as well.
-      const goneMs = performance.now() - lostAt;
-      const moveDelayMs = isMoving ? Math.max(0, this.#uplink.moveDelayMs - goneMs) : 0;
+      const moveDelayMs = isMoving ? this.#uplink.moveDelayMs - (performance.now() - lostAt) : 0;
       const delayMs = this.#retries.next(error, isLost ? moveDelayMs : null);
       const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
@@ -371,7 +369,7 @@ export class FirstLink {
   async #waitLinked(lostAt: number): Promise<void> {
     const goneMs = performance.now() - lostAt;
     this.#isLinkedWait = true;
-    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, LINKED_TURNS * this.#uplink.moveDelayMs, goneMs));
+    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, LINKED_TURNS * this.#uplink.moveDelayMs - goneMs));
     this.#isLinkedWait = false;
   }
 }

@@ -49,7 +49,7 @@ export class Retries {
    */
   next(error: DuplexityError, moveDelayMs: number | null): number {
     const ownMs =
-      moveDelayMs !== null ? untilMove(MOVE_SPREAD_MS, moveDelayMs, 0) : this.#backoff.next(longestWaitAfter(error));
+      moveDelayMs !== null ? untilMove(MOVE_SPREAD_MS, moveDelayMs) : this.#backoff.next(longestWaitAfter(error));
     const delayMs = Math.max(retryAfterMs(error), this.areFree ? 0 : ownMs);
     this.#free = Math.max(0, this.#free - 1);
     return delayMs;

@@ -146,7 +146,7 @@ export class SecondLink {
    * @param wasLook Whether that hub had it before: it may be gone.
    */
   #delayAfter(error: DuplexityError | null, wasLook: boolean): number {
-    const turnMs = error === null || wasLook ? untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs, 0) : 0;
+    const turnMs = error === null || wasLook ? untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs) : 0;
     if (error === null) return turnMs;
     const refusedMs = isFinal(error.code)
       ? LOOK_AGAIN_MS

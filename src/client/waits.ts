@@ -9,9 +9,8 @@ export const MAX_RETRY_AFTER_MS = 60_000;
 const RETRY_JITTER = 0.5;
 /**
  * When a node of a cluster is gone, all of its clients come to the others: over so long, each after what the node has said when
- * it had many. Visitors wait for them. A client
- * that is alone there with a cut link waits as well: it cannot tell one from the other. With what follows (some 50 ms until it
- * is noticed, dialled and registered) it is less than a second.
+ * it had many. Visitors wait for them. A client that is alone there with a cut link waits as well: it cannot tell one from the
+ * other. With what follows (some 50 ms until it is noticed, dialled and registered) it is less than a second.
  */
 export const MOVE_SPREAD_MS = 900;
 /** The same while another link serves the visitors, whose node keeps the name: those that have none come before. */
@@ -30,19 +29,9 @@ export function retryAfterMs({ retryAfterMs: told }: DuplexityError, random: () 
   return Math.round(least * (1 + RETRY_JITTER * random()));
 }
 
-/**
- * What is left of the client's turn, and any time within `spreadMs`.
- *
- * @param toldMs As the node that is gone has said.
- * @param goneMs How long it is gone.
- */
-export function untilMove(
-  spreadMs: number,
-  toldMs: number,
-  goneMs: number,
-  random: () => number = Math.random,
-): number {
-  return Math.max(0, toldMs - goneMs) + anyWithin(spreadMs, random);
+/** In ms, whole: until the client's turn, which is in `delayMs` (negative: it has come), and any time within `spreadMs` more. */
+export function untilMove(spreadMs: number, delayMs: number, random: () => number = Math.random): number {
+  return Math.round(Math.max(0, delayMs)) + anyWithin(spreadMs, random);
 }
 
 /** Any time within `spreadMs`, each as likely as any other. */

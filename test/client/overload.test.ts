@@ -165,6 +165,7 @@ describe("A client whose node is gone", () => {
     // The look whether it is gone, and then what is left of its turn, in which the look has been.
     const [lookMs, moveMs = 0] = delays.slice(-2);
     expect([lookMs, moveMs <= MAX_MOVE_DELAY_MS, moveMs > MOVE_SPREAD_MS]).toEqual([899, true, true]);
+    expect(Number.isInteger(moveMs)).toBe(true);
     expect(controlsAt(there)).toBe(0);
   });
 
