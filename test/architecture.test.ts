@@ -110,6 +110,15 @@ const processEnds: Rule = (tree) =>
     )
     .map(([path]) => `${path}: ends the process`);
 
+/** The hang of Node that new-private-key.ts tells of. */
+const keysByOneWay: Rule = (tree) =>
+  [...tree]
+    .filter(
+      ([path, text]) =>
+        path !== "src/protocol/new-private-key.ts" && /\b(generateKey\w*|exportJWK)\b/.test(withoutComments(text)),
+    )
+    .map(([path]) => `${path}: makes or exports keys`);
+
 const openingComments: Rule = (tree) =>
   [...tree]
     .filter(([, text]) => !/^(#!.*\n)?\/\/ \S/.test(text))
@@ -146,6 +155,7 @@ const RULES: readonly (readonly [string, Rule, string, string])[] = [
   ["ora stays in output", packageHomes, "src/cli/up.ts", 'import ora from "ora";'],
   ["node's modules are named by node:", nodeModulesByScheme, "src/cli/up.ts", 'import { join } from "path";'],
   ["only main ends the process", processEnds, "src/cli/up.ts", "process.exitCode = 1;"],
+  ["keys are made in one place", keysByOneWay, "src/client/x.ts", 'const pair = generateKeyPairSync("ed25519");'],
   ["every file opens with what it is for", openingComments, "src/cli/up.ts", 'import "node:net";'],
   ["every part has an index", folderIndexes, "src/server/extra/x.ts", "// One thing."],
 ];

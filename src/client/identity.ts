@@ -1,9 +1,9 @@
 // How a client proves who it is: a bearer token, or a proof signed by its own
 // key (the shape of RFC 9449). Keeps no secret longer than the tunnel lives.
 
-import { createHash, generateKeyPairSync, randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { importJWK, SignJWT } from "jose";
-import { DuplexityError } from "../protocol/index.ts";
+import { DuplexityError, newPrivateKey } from "../protocol/index.ts";
 import { askToken, subjectOf, type TokenSource } from "./token.ts";
 import type { ClientKey } from "./tunnel.ts";
 
@@ -45,7 +45,7 @@ async function proofOf(key: ClientKey, method: string, url: URL): Promise<string
 
 /** A new key, for a process that was given none or settings that have none yet. */
 export function newClientKey(): ClientKey {
-  const { x = "", d = "" } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
+  const { x = "", d = "" } = newPrivateKey("Ed25519");
   return { kty: "OKP", crv: "Ed25519", x, d };
 }
 

@@ -16,6 +16,7 @@ export * as fields from "./message-fields.ts";
 export { readGate } from "./message-gate.ts";
 export * from "./messages.ts";
 export * from "./names.ts";
+export { newPrivateKey } from "./new-private-key.ts";
 export { PACKAGE_VERSION } from "./package-version.ts";
 export { type PacketHeader, PacketKind } from "./packet.ts";
 export { type OutgoingPacket, packetForAnotherLink, packetToPassOn } from "./packet-builder.ts";

@@ -1,6 +1,6 @@
 // Many clients in one process, through the built package. Tells as JSON lines when all are up, and when one has lost its
-// link, how long it waits then, and when it is up again; ends with its standard input. Arguments: server, target, prefix,
-// count, links. DUPLEXITY_TOKEN.
+// link, how long it waits then, and when it is up again; at SIGUSR2, who is not up yet; ends with its standard input.
+// Arguments: server, target, prefix, count, links. DUPLEXITY_TOKEN.
 
 import { constants, setPriority } from "node:os";
 import { forward } from "../../dist/index.js";
@@ -15,8 +15,16 @@ const [server = "", target = "", prefix = "", count = "0", links = "2"] = proces
 const token = process.env.DUPLEXITY_TOKEN;
 const tell = (/** @type {object} */ line) => process.stdout.write(`${JSON.stringify(line)}\n`);
 
+/** @type {Set<string>} */
+const opening = new Set();
+process.on("SIGUSR2", () => {
+  tell({ type: "opening", names: [...opening], resources: process.getActiveResourcesInfo(), up: tunnels.length });
+});
+
 async function open(/** @type {string} */ name) {
+  opening.add(name);
   const tunnel = await forward(target, { server, name, token, links: links === "1" ? 1 : 2 });
+  opening.delete(name);
   tunnel.on("status", ({ state, ...more }) => tell({ type: state, name, at: Date.now(), ...more }));
   return tunnel;
 }

@@ -1,12 +1,14 @@
 // Thousands of clients in a few processes of their own, and what they tell.
 
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdir, readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { IS_FULL } from "./bars.ts";
 import { isObject } from "./lines.ts";
 import type { Stage } from "./stage.ts";
-import { poll } from "./wait.ts";
+import { forAtMost, poll } from "./wait.ts";
 
 const SCRIPT = fileURLToPath(new URL("crowd-process.js", import.meta.url));
 /**
@@ -15,6 +17,8 @@ const SCRIPT = fileURLToPath(new URL("crowd-process.js", import.meta.url));
  * priority is enough.
  */
 const IDLE = ["chrt", "--idle", "0"];
+/** How long a process may take to say what it is at. */
+const STATE_LIMIT_MS = 5_000;
 /** A process takes no more clients: its own event loop must not be what is measured. */
 const MAX_PER_PROCESS = 1_500;
 
@@ -77,16 +81,19 @@ export async function startCrowd(stage: Stage, options: CrowdOptions): Promise<C
       if (line.type === "ready") ready += 1;
       else news.push(newsOf(line));
     });
-    return { child, gone, hasExited: () => child.exitCode !== null };
+    return { child, gone };
   });
   await poll(
     () => {
-      if (children.some(({ hasExited }) => hasExited())) throw new Error("A process of the crowd has ended");
+      const ended = children.find(({ child: { exitCode, signalCode } }) => (exitCode ?? signalCode) !== null)?.child;
+      if (ended !== undefined) throw new Error(`A crowd's process ended: ${ended.exitCode ?? ended.signalCode}`);
       return ready === processes;
     },
     limitMs,
     `${count} clients`,
-  );
+  ).catch(async (error: unknown) => {
+    throw new Error(`${error}\n${(await Promise.all(children.map(({ child }) => stateOf(child)))).join("\n")}`);
+  });
   return {
     ...{ news, names },
     async leave() {
@@ -94,6 +101,19 @@ export async function startCrowd(stage: Stage, options: CrowdOptions): Promise<C
       await Promise.all(children.map(({ gone }) => gone));
     },
   };
+}
+
+/** What a process that does not come up is at: its own word (crowd-process.js), and the kernel's where it has none. */
+async function stateOf(child: ChildProcess): Promise<string> {
+  const { pid, stdout } = child;
+  if (pid === undefined || stdout === null || (child.exitCode ?? child.signalCode) !== null)
+    return "a process that is gone";
+  const told = once(createInterface({ input: stdout }), "line").then(([line]) => String(line));
+  child.kill("SIGUSR2");
+  const own = await forAtMost(told, STATE_LIMIT_MS, "its word").catch(String);
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
+  const states = threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, "utf8").catch(() => "gone"));
+  return [`process ${pid}: ${own}`, ...(await Promise.all(states))].join("\n").trim();
 }
 
 function newsOf(line: Record<string, unknown>): CrowdNews {

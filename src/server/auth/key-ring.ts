@@ -2,8 +2,8 @@
 // good time. Every process of a server has the same; they never leave it but for the public halves.
 
 import { randomBytes } from "node:crypto";
-import { calculateJwkThumbprint, exportJWK, generateKeyPair } from "jose";
-import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
+import { calculateJwkThumbprint } from "jose";
+import { asDuplexityError, DuplexityError, newPrivateKey } from "../../protocol/index.ts";
 import type { Store, Value } from "../store/index.ts";
 import { ID_TOKEN_S, KEY_AGE_MS, KEY_AHEAD_MS, KEY_RELOAD_MS, SESSION_S } from "./lifetimes.ts";
 
@@ -115,8 +115,7 @@ export class KeyRing {
 }
 
 async function newSigningKey(): Promise<SigningKey> {
-  const { privateKey } = await generateKeyPair("ES256", { extractable: true });
-  const { x, y, d } = await exportJWK(privateKey);
+  const { x, y, d } = newPrivateKey("P-256");
   if (x === undefined || y === undefined || d === undefined) {
     throw new DuplexityError("DPX_INTERNAL", "Cannot make a signing key: it came without its numbers");
   }
