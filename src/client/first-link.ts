@@ -14,7 +14,7 @@ import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
 import type { TunnelStatus } from "./tunnel.ts";
 import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { LINKED_TURNS, MOVE_SPREAD_LINKED_MS, retryAfterMs, untilMove } from "./waits.ts";
+import { LINKED_TURNS, LOOK_FROM_MS, MOVE_SPREAD_LINKED_MS, MOVE_SPREAD_MS, retryAfterMs, untilMove } from "./waits.ts";
 
 export interface FirstLinkOptions {
   /** The control socket's address as the user gave it. */
@@ -310,7 +310,7 @@ export class FirstLink {
       // All clients of that node do the same now.
       const isLost: boolean = !this.#retries.areFree && !hasMoved && !hasControl && this.#uplink.isInCluster;
       // Where they are so many that the others need time for them, it sees first whether the node is gone at all.
-      const isLooking: boolean = isLost && !hasLooked && this.#uplink.moveDelayMs > 0;
+      const isLooking: boolean = isLost && !hasLooked && this.#uplink.moveDelayMs >= LOOK_FROM_MS;
       const isMoving: boolean = isLost && !isLooking;
       hasLooked ||= isLooking;
       hasMoved ||= isMoving;
@@ -318,8 +318,9 @@ export class FirstLink {
       if (!hasControl && !isAwaited && !isLooking) this.#servers.turn(second.url);
       if (isMoving && this.#isServedWhole) await this.#waitLinked(lostAt);
       // What is left of it: while it waited the other link may have gone as well.
-      const moveDelayMs = isMoving ? this.#uplink.moveDelayMs - (performance.now() - lostAt) : 0;
-      const delayMs = this.#retries.next(error, isLost ? moveDelayMs : null);
+      const turnMs = isMoving ? this.#uplink.moveDelayMs : 0;
+      const moveMs = isLost ? untilMove(MOVE_SPREAD_MS, turnMs, performance.now() - lostAt) : null;
+      const delayMs = this.#retries.next(error, moveMs);
       const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#pause.wait(delayMs);
@@ -369,7 +370,7 @@ export class FirstLink {
   async #waitLinked(lostAt: number): Promise<void> {
     const goneMs = performance.now() - lostAt;
     this.#isLinkedWait = true;
-    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, LINKED_TURNS * this.#uplink.moveDelayMs - goneMs));
+    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, LINKED_TURNS * this.#uplink.moveDelayMs, goneMs));
     this.#isLinkedWait = false;
   }
 }

@@ -4,7 +4,7 @@
 import type { DuplexityError } from "../protocol/index.ts";
 import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
 import { longestWaitAfter } from "./dial-errors.ts";
-import { MOVE_SPREAD_MS, retryAfterMs, untilMove } from "./waits.ts";
+import { retryAfterMs } from "./waits.ts";
 
 export class Retries {
   readonly #backoff = new Backoff();
@@ -45,11 +45,10 @@ export class Retries {
    * Counts an attempt and answers how long to wait before it, in ms.
    *
    * @param error What the one before ended with.
-   * @param moveDelayMs The node is gone, and all of its clients come to the others: this one in so long. Null: it is not that.
+   * @param moveMs The node is gone, and all of its clients come to the others: this one in so long. Null: it is not that.
    */
-  next(error: DuplexityError, moveDelayMs: number | null): number {
-    const ownMs =
-      moveDelayMs !== null ? untilMove(MOVE_SPREAD_MS, moveDelayMs) : this.#backoff.next(longestWaitAfter(error));
+  next(error: DuplexityError, moveMs: number | null): number {
+    const ownMs = moveMs ?? this.#backoff.next(longestWaitAfter(error));
     const delayMs = Math.max(retryAfterMs(error), this.areFree ? 0 : ownMs);
     this.#free = Math.max(0, this.#free - 1);
     return delayMs;

@@ -118,6 +118,7 @@ export class SecondLink {
   async #run(): Promise<void> {
     const { signal } = this.#life;
     let look: URL | null = null;
+    let lostAt = performance.now();
     while (!signal.aborted) {
       // The first link may have come there meanwhile.
       const again: URL | null = look !== null && this.#isOther(look) ? look : null;
@@ -130,7 +131,8 @@ export class SecondLink {
       this.#isAborted = false;
       const { error, upMs } = await this.#hold(url);
       if (signal.aborted) return;
-      const delayMs = this.#delayAfter(error, again !== null);
+      if (error === null) lostAt = performance.now();
+      const delayMs = this.#delayAfter(error, again === null ? null : performance.now() - lostAt);
       // It was up for long, and is tried once where it was: only the way to that hub may have been cut.
       look = upMs >= LOOK_AFTER_MS && !this.#isAborted && this.#isOther(url) ? url : null;
       await this.#pause.wait(look === null ? delayMs : anyWithin(MOVE_SPREAD_MS));
@@ -143,10 +145,11 @@ export class SecondLink {
 
   /**
    * @param error What it was refused with; null: it was up, and all clients of its hub may have lost theirs.
-   * @param wasLook Whether that hub had it before: it may be gone.
+   * @param goneMs When that hub had it before, and may be gone: how long ago it was lost. Null: it had not.
    */
-  #delayAfter(error: DuplexityError | null, wasLook: boolean): number {
-    const turnMs = error === null || wasLook ? untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs) : 0;
+  #delayAfter(error: DuplexityError | null, goneMs: number | null): number {
+    const isLost = error === null || goneMs !== null;
+    const turnMs = isLost ? untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs, goneMs ?? 0) : 0;
     if (error === null) return turnMs;
     const refusedMs = isFinal(error.code)
       ? LOOK_AGAIN_MS

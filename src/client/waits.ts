@@ -8,17 +8,21 @@ export const MAX_RETRY_AFTER_MS = 60_000;
 /** On top of what the server says: a part of it, at random, so that those who were told the same do not come as one. */
 const RETRY_JITTER = 0.5;
 /**
- * When a node of a cluster is gone, all of its clients come to the others: over so long, each after what the node has said when
- * it had many. Visitors wait for them. A client that is alone there with a cut link waits as well: it cannot tell one from the
+ * When a node of a cluster is gone, all of its clients come to the others: over so long, unless the node has given each a turn
+ * (`moveDelayMs`). Visitors wait for them. A client that is alone there with a cut link waits as well: it cannot tell one from the
  * other. With what follows (some 50 ms until it is noticed, dialled and registered) it is less than a second.
  */
 export const MOVE_SPREAD_MS = 900;
 /** The same while another link serves the visitors, whose node keeps the name: those that have none come before. */
 export const MOVE_SPREAD_LINKED_MS = 5_000;
-/** And what the node has said counts so many times. */
+/** And its turn is so many times as late. */
 export const LINKED_TURNS = 2;
 /** A second link that is lost: the pipes are registered over the first one, so that there is no hurry at all. */
 export const SECOND_SPREAD_MS = 10_000;
+/** A turn is as long: it is one client's, or a few clients' that go to different nodes. */
+const TURN_MS = 10;
+/** A turn that is later than this is of a node with many clients: where it is not gone, they stay. */
+export const LOOK_FROM_MS = 1_000;
 /** Whatever a node says, its clients come after so long: visitors do not wait for ever. */
 export const MAX_MOVE_DELAY_MS = 30_000;
 
@@ -29,9 +33,20 @@ export function retryAfterMs({ retryAfterMs: told }: DuplexityError, random: () 
   return Math.round(least * (1 + RETRY_JITTER * random()));
 }
 
-/** In ms, whole: until the client's turn, which is in `delayMs` (negative: it has come), and any time within `spreadMs` more. */
-export function untilMove(spreadMs: number, delayMs: number, random: () => number = Math.random): number {
-  return Math.round(Math.max(0, delayMs)) + anyWithin(spreadMs, random);
+/**
+ * In ms, whole: until the client's turn, or any time within `spreadMs` if it has none.
+ *
+ * @param turnMs How long after the loss it has its turn; 0: it has none.
+ * @param goneMs How long ago the loss was.
+ */
+export function untilMove(
+  spreadMs: number,
+  turnMs: number,
+  goneMs: number,
+  random: () => number = Math.random,
+): number {
+  if (turnMs === 0) return anyWithin(spreadMs, random);
+  return Math.round(Math.max(0, turnMs - goneMs)) + anyWithin(TURN_MS, random);
 }
 
 /** Any time within `spreadMs`, each as likely as any other. */

@@ -60,7 +60,7 @@ export interface DiscoveryResponse {
   readonly ticketTtlMs: number;
   readonly heartbeat: { readonly idleMs: number; readonly timeoutMs: number };
   readonly resumeWindowMs: number;
-  /** So long after this hub is gone the client comes to another one: others come before and after it. Left out: 0. */
+  /** So long after this hub is gone is the client's turn to come to another one. Left out, or 0: it has none. */
   readonly moveDelayMs?: number;
   readonly limits: {
     readonly maxPipes: number;

@@ -151,6 +151,22 @@ describe("A client whose node is gone", () => {
     expect([controlsAt(here), controlsAt(there)]).toEqual([2, 0]);
   });
 
+  it("comes at its turn without a look where that is soon", async () => {
+    randomIs(0);
+    here.moveDelayMs = 600;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await up();
+    const told: { delayMs: number; code: string }[] = [];
+    tunnel.on("status", (status) => {
+      if (status.state === "reconnecting") told.push({ delayMs: status.delayMs, code: status.code });
+    });
+    await here.close();
+    await there.next("live");
+    expect(told.map(({ code }) => code)).not.toContain("DPX_SERVER_UNREACHABLE");
+    const delayMs = told.at(-1)?.delayMs ?? 0;
+    expect([delayMs > 0, delayMs <= 600]).toEqual([true, true]);
+  });
+
   it("comes to another one after what a node that had many has told it, when that is gone", async () => {
     randomIs(0.999);
     here.moveDelayMs = 86_400_000;

@@ -1,7 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { BACKOFF_HEALTHY_BYTES, BACKOFF_HEALTHY_MS } from "../../src/client/backoff.ts";
 import { Retries } from "../../src/client/retries.ts";
-import { MOVE_SPREAD_MS } from "../../src/client/waits.ts";
 import { DuplexityError } from "../../src/protocol/index.ts";
 
 const lost = new DuplexityError("DPX_LINK_LOST", "Lost");
@@ -62,9 +61,8 @@ describe("Retries", () => {
     expect(retries.areFree).toBe(false);
   });
 
-  it("comes to another node after what the lost one has told it, but not all at once", () => {
-    expect(retries.next(lost, 0)).toBe(MOVE_SPREAD_MS);
-    expect(retries.next(lost, 9_000)).toBe(9_000 + MOVE_SPREAD_MS);
+  it("comes to another node when it is told to", () => {
+    expect(retries.next(lost, 9_000)).toBe(9_000);
     // It was no failure of the node that it comes to.
     expect(retries.next(lost, null)).toBe(500);
   });

@@ -19,6 +19,8 @@ import { poll } from "../support/wait.ts";
 
 const stage = useStage();
 const CLIENTS = IS_FULL ? 5_000 : 200;
+/** Before them. */
+const WARM_CLIENTS = 500;
 /** Names that are visited at the moment of the death. */
 const HELD = 20;
 /** A visitor comes so often to a name whose client is at another node. */
@@ -26,8 +28,8 @@ const VISIT_EVERY_MS = 20;
 const CALM_MS = 10_000;
 const BACK_LIMIT_MS = IS_FULL ? 180_000 : 60_000;
 const BUCKET_MS = 100;
-/** Each look costs the nodes some ms. */
-const LOOK_EVERY_MS = 1_000;
+/** Each look is a scrape of /metrics, which costs a node some ms: who does it each second measures himself. */
+const LOOK_EVERY_MS = IS_FULL ? 3_000 : 1_000;
 /** Of a second's tenths each gets a tenth of them: with so few, some get more. */
 const MAX_SHARE = IS_FULL ? 0.2 : 0.3;
 const ROOM = ["--max-clients-per-owner", "20000", "--max-pipes-per-owner", "20000", "--max-clients", "20000"];
@@ -44,6 +46,7 @@ async function start(links: 1 | 2): Promise<Storm> {
   const env = { DUPLEXITY_TOKEN: ADMIN_TOKEN };
   const other = { url: nodes.servers[1]?.url ?? "", port: nodes.servers[1]?.port ?? 0 };
   const visitors = await startVisitors(stage, { port: other.port, host: "dog.localhost", everyMs: VISIT_EVERY_MS });
+  if (IS_FULL) await warm(nodes, origin.target);
   // Of a name that has nothing to do with the node that dies.
   await startUp(stage, other.url, [`dog:${visitors.target}`], { env, args: ["--links", "1"] });
   const server = nodes.servers[0]?.url ?? "";
@@ -53,6 +56,14 @@ async function start(links: 1 | 2): Promise<Storm> {
   });
   visitors.start();
   return { nodes, crowd, visitors };
+}
+
+/** Nodes that live have taken clients before: what does it is compiled. */
+async function warm({ servers }: Nodes, target: string): Promise<void> {
+  for (const [number, { url }] of servers.entries()) {
+    const options = { server: url, target, prefix: `warm${number}`, count: WARM_CLIENTS, token: ADMIN_TOKEN };
+    await (await startCrowd(stage, { ...options, links: 1 })).leave();
+  }
 }
 
 interface Calm {

@@ -1,5 +1,6 @@
-// Many clients in one process, through the built package. Tells as JSON lines when all are up, and when one has lost its
-// link, how long it waits then, and when it is up again; at SIGUSR2, who is not up yet; ends with its standard input.
+// Many clients in one process, through the built package. Tells as JSON lines when all are up, and a few times a second which
+// have lost their links, how long they wait then, and which are up again; at SIGUSR2, who is not up yet; ends with its
+// standard input.
 // Arguments: server, target, prefix, count, links. DUPLEXITY_TOKEN.
 
 import { constants, setPriority } from "node:os";
@@ -10,6 +11,8 @@ setPriority(constants.priority.PRIORITY_LOW);
 
 /** So many dial at once. */
 const BATCH = 25;
+/** A line for each piece of news would keep the test busy beside those whom it measures. */
+const TELL_EVERY_MS = 250;
 
 const [server = "", target = "", prefix = "", count = "0", links = "2"] = process.argv.slice(2);
 const token = process.env.DUPLEXITY_TOKEN;
@@ -21,11 +24,19 @@ process.on("SIGUSR2", () => {
   tell({ type: "opening", names: [...opening], resources: process.getActiveResourcesInfo(), up: tunnels.length });
 });
 
+/** @type {object[]} */
+let news = [];
+function tellNews() {
+  if (news.length > 0) tell({ type: "news", news });
+  news = [];
+}
+setInterval(tellNews, TELL_EVERY_MS);
+
 async function open(/** @type {string} */ name) {
   opening.add(name);
   const tunnel = await forward(target, { server, name, token, links: links === "1" ? 1 : 2 });
   opening.delete(name);
-  tunnel.on("status", ({ state, ...more }) => tell({ type: state, name, at: Date.now(), ...more }));
+  tunnel.on("status", ({ state, ...more }) => news.push({ type: state, name, at: Date.now(), ...more }));
   return tunnel;
 }
 
@@ -38,5 +49,6 @@ for (let first = 0; first < Number(count); first += BATCH) {
 tell({ type: "ready" });
 process.stdin.resume().on("end", async () => {
   await Promise.all(tunnels.map((tunnel) => tunnel.close()));
+  tellNews();
   process.exit(0);
 });

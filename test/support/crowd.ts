@@ -79,7 +79,7 @@ export async function startCrowd(stage: Stage, options: CrowdOptions): Promise<C
       const line: unknown = JSON.parse(text);
       if (!isObject(line)) throw new Error(text);
       if (line.type === "ready") ready += 1;
-      else news.push(newsOf(line));
+      if (Array.isArray(line.news)) news.push(...line.news.filter(isObject).map(newsOf));
     });
     return { child, gone };
   });

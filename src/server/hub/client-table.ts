@@ -4,7 +4,7 @@
 import { DuplexityError, type ForceDisconnectRequest } from "../../protocol/index.ts";
 import { type Identity, isSameProver } from "../identity/index.ts";
 import { ClientRecord, type NameTally } from "./client-record.ts";
-import { MoveTurns, TURN_MS } from "./move-turns.ts";
+import { MoveTurns } from "./move-turns.ts";
 
 /** Clients that were told to go: a frozen one that wakes up later must not fight for its name. */
 const MAX_BANISHED = 10_000;
@@ -101,7 +101,7 @@ export class ClientTable {
    */
   moveDelayMs(client: ClientRecord, others: number): number {
     client.moveTurn ??= this.#moves.take(others);
-    return client.moveTurn * TURN_MS;
+    return this.#moves.delayOf(client.moveTurn);
   }
 
   /** Takes it out because of `why`. Answers false if it was not in the table (any more). */
