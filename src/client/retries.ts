@@ -12,6 +12,8 @@ export class Retries {
   #bytesWhenUp = 0;
   /** Attempts that need not wait: the drop was announced, or only the link broke, or the machine slept. */
   #free = 0;
+  /** A node that cuts what it has just taken is no node that is gone: turns may be soon. */
+  #wasOfUse = true;
 
   get areFree(): boolean {
     return this.#free > 0;
@@ -36,7 +38,8 @@ export class Retries {
    */
   lost(movedBytes: number, hasControl: boolean): void {
     const wasHealthy = performance.now() - this.#upAt >= BACKOFF_HEALTHY_MS;
-    if (wasHealthy || movedBytes - this.#bytesWhenUp >= BACKOFF_HEALTHY_BYTES) this.#backoff.reset();
+    this.#wasOfUse = wasHealthy || movedBytes - this.#bytesWhenUp >= BACKOFF_HEALTHY_BYTES;
+    if (this.#wasOfUse) this.#backoff.reset();
     // The server is there and answers: only the link broke.
     if (wasHealthy && hasControl) this.#free = Math.max(this.#free, 1);
   }
@@ -48,7 +51,8 @@ export class Retries {
    * @param moveMs The node is gone, and all of its clients come to the others: this one in so long. Null: it is not that.
    */
   next(error: DuplexityError, moveMs: number | null): number {
-    const ownMs = moveMs ?? this.#backoff.next(longestWaitAfter(error));
+    const isTurn = moveMs !== null && this.#wasOfUse;
+    const ownMs = isTurn ? moveMs : Math.max(moveMs ?? 0, this.#backoff.next(longestWaitAfter(error)));
     const delayMs = Math.max(retryAfterMs(error), this.areFree ? 0 : ownMs);
     this.#free = Math.max(0, this.#free - 1);
     return delayMs;

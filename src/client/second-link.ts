@@ -3,7 +3,7 @@
 // start, and given up quietly wherever there is no other hub.
 
 import { asDuplexityError, DuplexityError } from "../protocol/index.ts";
-import { BACKOFF_HEALTHY_MS, Backoff } from "./backoff.ts";
+import { BACKOFF_HEALTHY_MS, BACKOFF_MAX_MS, Backoff } from "./backoff.ts";
 import { isFinal, longestWaitAfter } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
 import { Pause } from "./pause.ts";
@@ -132,7 +132,7 @@ export class SecondLink {
       const { error, upMs } = await this.#hold(url);
       if (signal.aborted) return;
       if (error === null) lostAt = performance.now();
-      const delayMs = this.#delayAfter(error, again === null ? null : performance.now() - lostAt);
+      const delayMs = this.#delayAfter(error, upMs, again === null ? null : performance.now() - lostAt);
       // It was up for long, and is tried once where it was: only the way to that hub may have been cut.
       look = upMs >= LOOK_AFTER_MS && !this.#isAborted && this.#isOther(url) ? url : null;
       await this.#pause.wait(look === null ? delayMs : anyWithin(MOVE_SPREAD_MS));
@@ -145,16 +145,19 @@ export class SecondLink {
 
   /**
    * @param error What it was refused with; null: it was up, and all clients of its hub may have lost theirs.
+   * @param upMs How long it was up: a hub that cuts what it has just taken is none that is gone.
    * @param goneMs When that hub had it before, and may be gone: how long ago it was lost. Null: it had not.
    */
-  #delayAfter(error: DuplexityError | null, goneMs: number | null): number {
+  #delayAfter(error: DuplexityError | null, upMs: number, goneMs: number | null): number {
     const isLost = error === null || goneMs !== null;
     const turnMs = isLost ? untilMove(SECOND_SPREAD_MS, LINKED_TURNS * this.#moveDelayMs, goneMs ?? 0) : 0;
-    if (error === null) return turnMs;
-    const refusedMs = isFinal(error.code)
-      ? LOOK_AGAIN_MS
-      : Math.max(this.#backoff.next(longestWaitAfter(error)), retryAfterMs(error));
-    return Math.max(turnMs, refusedMs);
+    if (error !== null) return Math.max(turnMs, this.#refusedMs(error));
+    return upMs >= BACKOFF_HEALTHY_MS ? turnMs : Math.max(turnMs, this.#backoff.next(BACKOFF_MAX_MS));
+  }
+
+  #refusedMs(error: DuplexityError): number {
+    if (isFinal(error.code)) return LOOK_AGAIN_MS;
+    return Math.max(this.#backoff.next(longestWaitAfter(error)), retryAfterMs(error));
   }
 
   #pick(): URL | null {

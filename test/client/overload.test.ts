@@ -3,6 +3,7 @@
 
 import { once } from "node:events";
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { BACKOFF_HEALTHY_MS } from "../../src/client/backoff.ts";
 import { type ForwardOptions, forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
 import { Pause } from "../../src/client/pause.ts";
 import { LOOK_AFTER_MS } from "../../src/client/second-link.ts";
@@ -176,6 +177,9 @@ describe("A client whose node is gone", () => {
     tunnel.on("status", (status) => {
       if (status.state === "reconnecting") delays.push(status.delayMs);
     });
+    // It has been up for a while.
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + BACKOFF_HEALTHY_MS);
     await here.close();
     await waitAfter(tunnel, "DPX_SERVER_UNREACHABLE");
     // The look whether it is gone, and then what is left of its turn, in which the look has been.
@@ -223,6 +227,27 @@ describe("A client whose node is gone", () => {
     there.cut();
     await forAtMost(there.next("live"), HANG_MS, "its second link, long before its turn");
     expect(controlsAt(there)).toBe(2);
+  });
+
+  it("waits longer each time for a hub that cuts its second link as soon as it is up, however soon its turn is", async () => {
+    randomIs(0.999);
+    there.moveDelayMs = 10;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const waits: number[] = [];
+    const wait = Pause.prototype.wait;
+    vi.spyOn(Pause.prototype, "wait").mockImplementation(async function (this: Pause, ms) {
+      waits.push(ms);
+      // The long ones are ended by what they wait for.
+      if (ms >= 10_000) await wait.call(this, ms);
+    });
+    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
+    stage.defer(() => tunnel.close());
+    for (let cuts = 0; cuts < 3; cuts += 1) {
+      await there.next("live");
+      there.cut();
+    }
+    await vi.waitUntil(() => waits.filter((ms) => ms < 10_000).length >= 3, HANG_MS);
+    expect(waits.filter((ms) => ms < 10_000).slice(0, 3)).toEqual([500, 999, 1_998]);
   });
 
   it("does not come back at once to a hub that cuts its second link again and again", async () => {

@@ -61,6 +61,16 @@ describe("Retries", () => {
     expect(retries.areFree).toBe(false);
   });
 
+  it("is not sent on and on by nodes that cut what they have just taken, however soon its turn is", () => {
+    retries.up(0);
+    retries.lost(0, false);
+    expect([retries.next(lost, 10), retries.next(lost, 10), retries.next(lost, 9_000)]).toEqual([500, 1_000, 9_000]);
+    retries.up(0);
+    vi.advanceTimersByTime(BACKOFF_HEALTHY_MS);
+    retries.lost(0, false);
+    expect(retries.next(lost, 10)).toBe(10);
+  });
+
   it("comes to another node when it is told to", () => {
     expect(retries.next(lost, 9_000)).toBe(9_000);
     // It was no failure of the node that it comes to.
