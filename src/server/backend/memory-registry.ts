@@ -89,7 +89,7 @@ export class MemoryRegistry implements Registry {
     };
     this.#put({ record, hasLeft: false });
     this.#notify(hostname, record);
-    const isReplacing = old !== undefined && isLive && !keepsEpoch;
+    const isReplacing = old !== undefined && isLive && (!keepsEpoch || old.state === "away");
     return { status: "registered", record, replaced: isReplacing ? old : null };
   }
 

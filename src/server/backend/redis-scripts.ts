@@ -91,7 +91,7 @@ end
  * live.
  *
  * Answers `absent`; or `taken`, owner's name, since, owner if only the grace keeps the name; or `registered`, now, record, the record before if it was of another
- * client or node and had not left.
+ * client or node, or away, and had not left.
  */
 export const REGISTER = scriptOf(`${PRELUDE}${WRITE}
 local old, before = read(KEYS[2])
@@ -107,7 +107,7 @@ local keepsEpoch = isSame and old.node == ARGV[9]
 if keepsEpoch then epoch = old.epoch end
 write(KEYS[2], 6, epoch, isSame and old.since or text(now), tonumber(ARGV[2]), tonumber(ARGV[3]), "0")
 local after = redis.call("HMGET", KEYS[2], unpack(fields))
-if isLive(old) and not keepsEpoch then return {"registered", text(now), after, before} end
+if isLive(old) and (not keepsEpoch or old.lease <= now) then return {"registered", text(now), after, before} end
 return {"registered", text(now), after}`);
 
 /**

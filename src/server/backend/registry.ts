@@ -40,7 +40,7 @@ export type RegisterResult =
       readonly record: RegistryRecord;
       /**
        * Who held it until now, and had not said goodbye: another client of the same owner, whose session is to be ended with
-       * DPX_REPLACED, or the same client over another node.
+       * DPX_REPLACED, or the same client over another node, or over this one if the name was away.
        */
       readonly replaced: RegistryRecord | null;
     }

@@ -207,7 +207,10 @@ export class Registrar {
     }
   }
 
-  /** What the client held before stays its own; what it took goes back to its sister or its other hub; the rest is free. */
+  /**
+   * What the client held before stays its own; what it took goes back to its sister or its other hub; what was away is away
+   * again; the rest is free.
+   */
   async #undo(client: ClientRecord, made: readonly Made[]): Promise<void> {
     const { clientId } = client;
     const isGoing = client.isLeaving || (client.ended !== null && FINAL_CODES.has(client.ended.code));
@@ -216,9 +219,9 @@ export class Registrar {
       const isOld = client.held.some((pipe) => pipe.hostname === hostname && pipe.epoch === epoch);
       if (isOld) continue;
       const isFromSister = replaced !== null && replaced.clientId !== clientId;
-      const isFromOtherHub = replaced !== null && !isFromSister && !isGoing;
-      if (isFromSister || (isFromOtherHub && replaced.state === "up")) await this.#giveBack(record, replaced);
-      else await this.release(client, [record], isFromOtherHub ? "lost" : "left");
+      const wasOwn = replaced !== null && !isFromSister && !isGoing;
+      if (isFromSister || (wasOwn && replaced.state === "up")) await this.#giveBack(record, replaced);
+      else await this.release(client, [record], wasOwn ? "lost" : "left");
     }
   }
 

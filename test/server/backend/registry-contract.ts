@@ -66,6 +66,14 @@ export function describeRegistry(name: string, make: () => Promise<RegistryUnder
         });
       });
 
+      it("tells the same client that the name was away", async () => {
+        const first = await registered(cat());
+        await registry.remove("cat1.test", "client-a", first.epoch, "lost");
+        const again = await registry.register(cat());
+        const { epoch } = first;
+        expect(again).toMatchObject({ record: { epoch, state: "up" }, replaced: { epoch, state: "away" } });
+      });
+
       it("keeps who may come in, until the client says otherwise", async () => {
         const gate = { allowCidr: ["192.0.2.0/24"], login: true as const };
         expect(await registered(cat({ gate }))).toMatchObject({ gate });
