@@ -43,6 +43,9 @@ const FIRST_WAIT_MS = 15_000;
  */
 export const NAME_KEPT_MS = 60_000;
 
+/** A hub that is there takes a control socket within this; it is the most that a turn is late by where it is not. */
+const ASK_LIMIT_MS = 2_000;
+
 /** So often it comes back to a hub that has told it when, before it tries another one. */
 const MAX_RETURNS = 3;
 
@@ -298,6 +301,8 @@ export class FirstLink {
   async #reconnect(cause: DuplexityError): Promise<void> {
     const { second, signal, onStatus, onRefused } = this.#options;
     const lostAt = performance.now();
+    // Its turn is counted from then on.
+    let goneAt = lostAt;
     let error = cause;
     let hasMoved = false;
     let hasLooked = false;
@@ -314,12 +319,10 @@ export class FirstLink {
       const isMoving: boolean = isLost && !isLooking;
       hasLooked ||= isLooking;
       hasMoved ||= isMoving;
-      // Whatever became of the server there: another one may be well.
-      if (!hasControl && !isAwaited && !isLooking) this.#servers.turn(second.url);
-      if (isMoving && this.#isServedWhole) await this.#waitLinked(lostAt);
+      if (isMoving && this.#isServedWhole) await this.#waitLinked(goneAt);
       // What is left of it: while it waited the other link may have gone as well.
       const turnMs = isMoving ? this.#uplink.moveDelayMs : 0;
-      const moveMs = isLost ? untilMove(MOVE_SPREAD_MS, turnMs, performance.now() - lostAt) : null;
+      const moveMs = isLost ? untilMove(MOVE_SPREAD_MS, turnMs, performance.now() - goneAt) : null;
       const delayMs = this.#retries.next(error, moveMs);
       const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
@@ -328,15 +331,36 @@ export class FirstLink {
       // It was not the link alone: the node may be gone, and where there are others its clients move to them spread in time.
       const mustMove: boolean = hasControl && !this.#uplink.hasControl && this.#uplink.isInCluster && !hasMoved;
       if (mustMove && !this.#retries.areFree) continue;
+      // Where the link lives, its hub does, most likely.
+      const isAsked: boolean = isLooking || (isMoving && this.#uplink.hasLink);
+      // Whatever became of the server there: another one may be well.
+      if (!hasControl && !isAwaited && !isAsked) this.#servers.turn(second.url);
+      const dialledAt = performance.now();
       try {
-        await this.#establish();
+        await (isAsked ? this.#askAgain() : this.#establish());
         if (this.#uplink.hasControl && this.#uplink.hasLink) break;
       } catch (failure) {
         error = asDuplexityError(failure);
         if (isFinal(error.code)) return onRefused(error);
+        // Those who waited equally long for no answer are not to come together now.
+        if (isLooking) goneAt += performance.now() - dialledAt;
       }
     }
     this.#isConnecting = false;
+  }
+
+  /** Dials the hub that it was at, not any behind the same balancer. @throws {DuplexityError} As `Uplink.establish`. */
+  async #askAgain(): Promise<void> {
+    const { dataPlaneUri } = this.#uplink;
+    if (dataPlaneUri !== null) this.#servers.useOwnOf(dataPlaneUri);
+    const late = setTimeout(() => {
+      if (!this.#uplink.hasControl) this.#attempt.abort(noAnswer(ASK_LIMIT_MS));
+    }, ASK_LIMIT_MS);
+    try {
+      await this.#establish();
+    } finally {
+      clearTimeout(late);
+    }
   }
 
   async #establish(uplink = this.#uplink, isPartial = this.#wasUp): Promise<void> {
@@ -367,10 +391,14 @@ export class FirstLink {
   }
 
   /** Until it is this client's turn to move, or the other link is gone as well. */
-  async #waitLinked(lostAt: number): Promise<void> {
-    const goneMs = performance.now() - lostAt;
+  async #waitLinked(goneAt: number): Promise<void> {
+    const goneMs = performance.now() - goneAt;
     this.#isLinkedWait = true;
     await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, LINKED_TURNS * this.#uplink.moveDelayMs, goneMs));
     this.#isLinkedWait = false;
   }
+}
+
+function noAnswer(ms: number): DuplexityError {
+  return new DuplexityError("DPX_SERVER_UNREACHABLE", `The hub is gone: no answer in ${ms / 1_000} s`);
 }

@@ -129,9 +129,12 @@ export class SecondLink {
         continue;
       }
       this.#isAborted = false;
+      const dialledAt = performance.now();
       const { error, upMs } = await this.#hold(url);
       if (signal.aborted) return;
       if (error === null) lostAt = performance.now();
+      // Those who waited equally long for no answer are not to come together now.
+      else if (again !== null) lostAt += performance.now() - dialledAt;
       const delayMs = this.#delayAfter(error, upMs, again === null ? null : performance.now() - lostAt);
       // It was up for long, and is tried once where it was: only the way to that hub may have been cut.
       look = upMs >= LOOK_AFTER_MS && !this.#isAborted && this.#isOther(url) ? url : null;

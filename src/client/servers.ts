@@ -75,6 +75,11 @@ export class Servers {
     this.#current = url;
   }
 
+  /** The hub itself is next that has named `dataPlaneUri` as its own: at `current` a balancer may lead to others as well. */
+  useOwnOf(dataPlaneUri: string): void {
+    this.#current = this.#controlUrls([dataPlaneUri])[0] ?? this.#current;
+  }
+
   #controlUrls(dataPlaneUris: readonly string[]): URL[] {
     return dataPlaneUris.flatMap((uri) => {
       try {

@@ -77,6 +77,7 @@ export class Uplink {
   #nodeId: string | null = null;
   #isInCluster = false;
   #moveDelayMs = 0;
+  #dataPlaneUri: string | null = null;
   #avoids: string | null;
   #registration: Reply<PipesAreRegisteredResponse> | null = null;
   /** The one that is up while another is dialled to take its place. */
@@ -119,6 +120,11 @@ export class Uplink {
   /** How long after its hub is gone it is to come to another one, as that has said; 0: it has not. */
   get moveDelayMs(): number {
     return this.#moveDelayMs;
+  }
+
+  /** The address of its hub's own, as that has said. */
+  get dataPlaneUri(): string | null {
+    return this.#dataPlaneUri;
   }
 
   /** The link, as far as its pace is concerned; null while there is none. */
@@ -247,6 +253,7 @@ export class Uplink {
       servers.learn(discovery.alternatives);
       this.#nodeId = discovery.nodeId;
       this.#isInCluster = isInCluster(discovery);
+      this.#dataPlaneUri = discovery.dataPlaneUri;
       this.#moveDelayMs = Math.min(discovery.moveDelayMs ?? 0, MAX_MOVE_DELAY_MS);
       return discovery;
     } catch (error) {

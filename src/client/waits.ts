@@ -10,7 +10,8 @@ const RETRY_JITTER = 0.5;
 /**
  * When a node of a cluster is gone, all of its clients come to the others: over so long, unless the node has given each a turn
  * (`moveDelayMs`). Visitors wait for them. A client that is alone there with a cut link waits as well: it cannot tell one from the
- * other. With what follows (some 50 ms until it is noticed, dialled and registered) it is less than a second.
+ * other. With what follows (some 50 ms until it is noticed, dialled and registered) it is less than a second. Also, where a hub is
+ * asked once more whether it is there, the time over which its clients do that.
  */
 export const MOVE_SPREAD_MS = 900;
 /** The same while another link serves the visitors, whose node keeps the name: those that have none come before. */
@@ -19,9 +20,9 @@ export const MOVE_SPREAD_LINKED_MS = 5_000;
 export const LINKED_TURNS = 2;
 /** A second link that is lost: the pipes are registered over the first one, so that there is no hurry at all. */
 export const SECOND_SPREAD_MS = 10_000;
-/** A turn is as long: it is one client's, or a few clients' that go to different nodes. */
+/** A turn is as long: there is one client in it for each other node, and each chooses its node at random. */
 const TURN_MS = 10;
-/** A turn that is later than this is of a node with many clients: where it is not gone, they stay. */
+/** A turn as late as this is of a node with 100 clients for each other one, or more: where it is not gone, they stay. */
 export const LOOK_FROM_MS = 1_000;
 /** Whatever a node says, its clients come after so long: visitors do not wait for ever. */
 export const MAX_MOVE_DELAY_MS = 30_000;

@@ -2,6 +2,7 @@
 // by hand.
 
 import { once } from "node:events";
+import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { BACKOFF_HEALTHY_MS } from "../../src/client/backoff.ts";
 import { type ForwardOptions, forward, type Tunnel, type TunnelStatus } from "../../src/client/index.ts";
@@ -49,6 +50,10 @@ async function redirectsAt(hub: FakeHub): Promise<number | undefined> {
   return message.type === "discoveryRequest" ? message.redirects : undefined;
 }
 
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}
+
 function controlsAt({ upgrades }: FakeHub): number {
   return upgrades.filter(({ url }) => url === "/control").length;
 }
@@ -57,6 +62,18 @@ function controlsAt({ upgrades }: FakeHub): number {
 function randomIs(value: number): void {
   vi.spyOn(Math, "random").mockReturnValue(value);
   stage.defer(() => vi.restoreAllMocks());
+}
+
+/** All waits from now on; `wait` has each instead of what it does. */
+function recordWaits(instead?: (ms: number, wait: () => Promise<void>) => Promise<void>): number[] {
+  const waits: number[] = [];
+  const original = Pause.prototype.wait;
+  vi.spyOn(Pause.prototype, "wait").mockImplementation(function (this: Pause, ms) {
+    waits.push(ms);
+    const wait = () => original.call(this, ms);
+    return instead === undefined ? wait() : instead(ms, wait);
+  });
+  return waits;
 }
 
 /** The first wait after `code`. */
@@ -168,6 +185,50 @@ describe("A client whose node is gone", () => {
     expect([delayMs > 0, delayMs <= 600]).toEqual([true, true]);
   });
 
+  it("opens another control socket where its link is, at whatever turn, when only that is lost", async () => {
+    randomIs(0);
+    here.moveDelayMs = 10;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    await up();
+    await here.next("message");
+    here.control?.terminate();
+    await here.next("controlClosed");
+    await here.next("message");
+    expect([controlsAt(here), controlsAt(there)]).toEqual([2, 0]);
+    expect(here.upgrades.filter(({ url }) => url === "/dialer")).toHaveLength(1);
+  });
+
+  it("asks the node itself whether it is gone, not whoever is behind the same balancer", async () => {
+    randomIs(0);
+    here.moveDelayMs = 5_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    let leadsTo = here.port;
+    const balancer = createServer((client) => {
+      const node = connect(leadsTo, "127.0.0.1");
+      for (const socket of [client, node]) socket.on("error", () => {});
+      client.pipe(node).pipe(client);
+    });
+    await new Promise<void>((resolve) => balancer.listen(0, "127.0.0.1", resolve));
+    stage.defer(() => void balancer.close());
+    await up({ server: `http://127.0.0.1:${portOf(balancer)}` });
+    await here.next("live");
+    leadsTo = there.port;
+    here.cut();
+    await here.next("live");
+    expect([controlsAt(here), controlsAt(there)]).toEqual([2, 0]);
+  });
+
+  it("counts the time without an answer for no turn: all who waited for it would come together", async () => {
+    randomIs(0);
+    here.moveDelayMs = 5_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await up();
+    here.isSilent = true;
+    here.cut();
+    expect(await waitAfter(tunnel, "DPX_SERVER_UNREACHABLE")).toBeGreaterThan(3_500);
+    expect([controlsAt(here), controlsAt(there)]).toEqual([2, 0]);
+  });
+
   it("comes to another one after what a node that had many has told it, when that is gone", async () => {
     randomIs(0.999);
     here.moveDelayMs = 86_400_000;
@@ -193,12 +254,7 @@ describe("A client whose node is gone", () => {
     randomIs(0);
     here.moveDelayMs = 20_000;
     here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
-    const waits: number[] = [];
-    const wait = Pause.prototype.wait;
-    vi.spyOn(Pause.prototype, "wait").mockImplementation(function (this: Pause, ms) {
-      waits.push(ms);
-      return wait.call(this, ms);
-    });
+    const waits = recordWaits();
     for (const protocol of ["http", "tcp"]) {
       const tunnel = await forward(`${protocol}://127.0.0.1:9`, { server: here.url, name: "cat1", links: 2 });
       stage.defer(() => tunnel.close());
@@ -229,16 +285,36 @@ describe("A client whose node is gone", () => {
     expect(controlsAt(there)).toBe(2);
   });
 
+  it("counts the turn of its second link from the loss, also when it has looked first", async () => {
+    randomIs(0);
+    for (const hub of [here, there]) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
+    there.moveDelayMs = 25_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
+    stage.defer(() => tunnel.close());
+    await there.next("live");
+    const now = performance.now.bind(performance);
+    let passedMs = LOOK_AFTER_MS;
+    vi.spyOn(performance, "now").mockImplementation(() => now() + passedMs);
+    const waits = recordWaits(async (ms, wait) => {
+      // Before the look.
+      if (ms === 0) passedMs += 3_000;
+      await wait();
+    });
+    there.refuseControl = { code: "DPX_CLIENTS_LIMIT", message: "full" };
+    there.cut();
+    await vi.waitUntil(() => waits.some((ms) => ms > 40_000 && ms !== 60_000), HANG_MS);
+    const turnMs = waits.find((ms) => ms > 40_000 && ms !== 60_000) ?? 0;
+    expect([turnMs > 46_000, turnMs <= 47_000]).toEqual([true, true]);
+  });
+
   it("waits longer each time for a hub that cuts its second link as soon as it is up, however soon its turn is", async () => {
     randomIs(0.999);
     there.moveDelayMs = 10;
     here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
-    const waits: number[] = [];
-    const wait = Pause.prototype.wait;
-    vi.spyOn(Pause.prototype, "wait").mockImplementation(async function (this: Pause, ms) {
-      waits.push(ms);
-      // The long ones are ended by what they wait for.
-      if (ms >= 10_000) await wait.call(this, ms);
+    // The long ones are ended by what they wait for.
+    const waits = recordWaits(async (ms, wait) => {
+      if (ms >= 10_000) await wait();
     });
     const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
     stage.defer(() => tunnel.close());
@@ -257,9 +333,7 @@ describe("A client whose node is gone", () => {
     const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
     stage.defer(() => tunnel.close());
     await there.next("live");
-    const waits: number[] = [];
-    vi.spyOn(Pause.prototype, "wait").mockImplementation(async (ms) => {
-      waits.push(ms);
+    const waits: number[] = recordWaits(async () => {
       if (waits.length > 1) await new Promise(() => {});
     });
     there.cut();

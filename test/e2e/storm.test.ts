@@ -19,7 +19,7 @@ import { poll } from "../support/wait.ts";
 
 const stage = useStage();
 const CLIENTS = IS_FULL ? 5_000 : 200;
-/** Before them. */
+/** Clients that were at each node before. */
 const WARM_CLIENTS = 500;
 /** Names that are visited at the moment of the death. */
 const HELD = 20;
@@ -30,8 +30,8 @@ const BACK_LIMIT_MS = IS_FULL ? 180_000 : 60_000;
 const BUCKET_MS = 100;
 /** Each look is a scrape of /metrics, which costs a node some ms: who does it each second measures himself. */
 const LOOK_EVERY_MS = IS_FULL ? 3_000 : 1_000;
-/** Of a second's tenths each gets a tenth of them: with so few, some get more. */
-const MAX_SHARE = IS_FULL ? 0.2 : 0.3;
+/** That come in a tenth of a second. A few come in the first second: some tenths get more. Of many, 1 in 250 should. */
+const MAX_SHARE = IS_FULL ? 0.03 : 0.3;
 const ROOM = ["--max-clients-per-owner", "20000", "--max-pipes-per-owner", "20000", "--max-clients", "20000"];
 
 interface Storm {
@@ -117,7 +117,7 @@ function largestShare(times: readonly number[]): number {
 }
 
 describe(`The death of a node with ${CLIENTS} clients`, () => {
-  it("brings those with one link to the others at any time of a second, and every request waits for them", async () => {
+  it("brings those with one link to the others each at its turn, and every request waits for them", async () => {
     const { nodes, crowd, visitors } = await start(1);
     const calm = await measure(visitors);
     const killedAt = Date.now();
@@ -165,7 +165,6 @@ describe(`The death of a node with ${CLIENTS} clients`, () => {
     // Each has its second link.
     await poll(async () => (await linksOf(nodes, 0)) >= 2 * CLIENTS + 1, BACK_LIMIT_MS, "the second links", 500);
     const calm = await measure(visitors);
-    const told = crowd.news.length;
     const killedAt = Date.now();
     nodes.servers[0]?.process.kill("SIGKILL");
     const port = nodes.servers[2]?.port ?? 0;
@@ -182,7 +181,9 @@ describe(`The death of a node with ${CLIENTS} clients`, () => {
     );
     const stormMs = p99(visitors.visits, killedAt, Date.now());
     await visitors.stop();
-    const lost = new Set(crowd.news.slice(told).map(({ name }) => name)).size;
+    await crowd.untilTold();
+    const news = crowd.news.filter(({ at }) => at >= killedAt);
+    const lost = new Set(news.map(({ name }) => name)).size;
     // Between two looks there may be more than a bucket.
     const shares = looks.slice(1).map(({ at, links }, index) => {
       const before = looks[index] ?? { at, links };
@@ -190,7 +191,7 @@ describe(`The death of a node with ${CLIENTS} clients`, () => {
     });
     console.log("storm, two links:", {
       ...{ clients: CLIENTS, lost, arrivals: Math.max(...shares), ...calm, stormMs },
-      ...{ lastMs: Date.now() - killedAt, codes: codesOf(crowd.news.slice(told)) },
+      ...{ lastMs: Date.now() - killedAt, codes: codesOf(news) },
     });
     expect((await Promise.all(held)).map(({ status }) => status)).toEqual(Array(HELD).fill(200));
     expect(visitors.failures).toEqual([]);

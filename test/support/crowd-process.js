@@ -1,7 +1,6 @@
 // Many clients in one process, through the built package. Tells as JSON lines when all are up, and a few times a second which
-// have lost their links, how long they wait then, and which are up again; at SIGUSR2, who is not up yet; ends with its
-// standard input.
-// Arguments: server, target, prefix, count, links. DUPLEXITY_TOKEN.
+// have lost their links, how long they wait then, and which are up again; at SIGUSR2, what of that is not told yet, and then
+// who is not up yet. Ends with its standard input. Arguments: server, target, prefix, count, links. DUPLEXITY_TOKEN.
 
 import { constants, setPriority } from "node:os";
 import { forward } from "../../dist/index.js";
@@ -21,6 +20,7 @@ const tell = (/** @type {object} */ line) => process.stdout.write(`${JSON.string
 /** @type {Set<string>} */
 const opening = new Set();
 process.on("SIGUSR2", () => {
+  tellNews();
   tell({ type: "opening", names: [...opening], resources: process.getActiveResourcesInfo(), up: tunnels.length });
 });
 

@@ -1,9 +1,8 @@
 // Thousands of clients in a few processes of their own, and what they tell.
 
 import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
 import { readdir, readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
+import { createInterface, type Interface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { IS_FULL } from "./bars.ts";
 import { isObject } from "./lines.ts";
@@ -17,6 +16,8 @@ const SCRIPT = fileURLToPath(new URL("crowd-process.js", import.meta.url));
  * priority is enough.
  */
 const IDLE = ["chrt", "--idle", "0"];
+/** How a process's line about those that are not up yet begins. */
+const OPENING = '{"type":"opening"';
 /** How long a process may take to say what it is at. */
 const STATE_LIMIT_MS = 5_000;
 /** A process takes no more clients: its own event loop must not be what is measured. */
@@ -46,11 +47,18 @@ export interface CrowdNews {
 }
 
 export interface Crowd {
-  /** All that they have told since they were up. */
-  readonly news: CrowdNews[];
+  /** What has happened to them since they were up, a fraction of a second late. */
+  readonly news: readonly CrowdNews[];
   readonly names: readonly string[];
+  /** Until `news` has all that has happened by now. */
+  untilTold(): Promise<void>;
   /** All of them go, with a goodbye each. */
   leave(): Promise<void>;
+}
+
+interface CrowdProcess {
+  readonly child: ChildProcess;
+  readonly lines: Interface;
 }
 
 /** `count` clients, all of them up. */
@@ -75,13 +83,13 @@ export async function startCrowd(stage: Stage, options: CrowdOptions): Promise<C
       child.kill("SIGKILL");
       return gone;
     });
-    createInterface({ input: child.stdout }).on("line", (text) => {
+    const lines = createInterface({ input: child.stdout }).on("line", (text) => {
       const line: unknown = JSON.parse(text);
       if (!isObject(line)) throw new Error(text);
       if (line.type === "ready") ready += 1;
       if (Array.isArray(line.news)) news.push(...line.news.filter(isObject).map(newsOf));
     });
-    return { child, gone };
+    return { child, lines, gone };
   });
   await poll(
     () => {
@@ -92,10 +100,13 @@ export async function startCrowd(stage: Stage, options: CrowdOptions): Promise<C
     limitMs,
     `${count} clients`,
   ).catch(async (error: unknown) => {
-    throw new Error(`${error}\n${(await Promise.all(children.map(({ child }) => stateOf(child)))).join("\n")}`);
+    throw new Error(`${error}\n${(await Promise.all(children.map(stateOf))).join("\n")}`);
   });
   return {
     ...{ news, names },
+    async untilTold() {
+      await Promise.all(children.map(openingOf));
+    },
     async leave() {
       for (const { child } of children) child.stdin.end();
       await Promise.all(children.map(({ gone }) => gone));
@@ -104,16 +115,31 @@ export async function startCrowd(stage: Stage, options: CrowdOptions): Promise<C
 }
 
 /** What a process that does not come up is at: its own word (crowd-process.js), and the kernel's where it has none. */
-async function stateOf(child: ChildProcess): Promise<string> {
-  const { pid, stdout } = child;
-  if (pid === undefined || stdout === null || (child.exitCode ?? child.signalCode) !== null)
-    return "a process that is gone";
-  const told = once(createInterface({ input: stdout }), "line").then(([line]) => String(line));
-  child.kill("SIGUSR2");
-  const own = await forAtMost(told, STATE_LIMIT_MS, "its word").catch(String);
+async function stateOf(running: CrowdProcess): Promise<string> {
+  const { child } = running;
+  const { pid } = child;
+  if (pid === undefined || (child.exitCode ?? child.signalCode) !== null) return "a process that is gone";
+  const own = await openingOf(running).catch(String);
   const threads = await readdir(`/proc/${pid}/task`).catch(() => []);
   const states = threads.map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, "utf8").catch(() => "gone"));
   return [`process ${pid}: ${own}`, ...(await Promise.all(states))].join("\n").trim();
+}
+
+/** Its line about those that are not up yet: by then it has told all its news. */
+async function openingOf({ child, lines }: CrowdProcess): Promise<string> {
+  let hear: (text: string) => void = () => {};
+  const told = new Promise<string>((resolve) => {
+    hear = (text) => {
+      if (text.startsWith(OPENING)) resolve(text);
+    };
+  });
+  lines.on("line", hear);
+  child.kill("SIGUSR2");
+  try {
+    return await forAtMost(told, STATE_LIMIT_MS, "the word of a crowd's process");
+  } finally {
+    lines.off("line", hear);
+  }
 }
 
 function newsOf(line: Record<string, unknown>): CrowdNews {

@@ -2,9 +2,9 @@
 // meanwhile.
 
 /**
- * One client comes to each other hub in a turn, so 100 a second, without its visitors noticing much: each costs it 2 to 4 ms of
- * CPU, with two sockets, a proof of who it is, and its names in the registry. In turns that are longer several would come at
- * any time of each, and now and then together.
+ * One client comes to each other hub in a turn on average (each chooses one at random), so 100 a second, without its visitors
+ * noticing much: each costs it 2 to 4 ms of CPU, with two sockets, a proof of who it is, and its names in the registry. In turns
+ * that are longer several would come at any time of each, and now and then together.
  */
 const TURN_MS = 10;
 /** Visitors of clients with a single link wait for them, and nodes keep sessions with these: 30 s at most. */
