@@ -111,8 +111,10 @@ export class RemoteSession implements SessionHolder {
       this.seek();
       return;
     }
+    // It is there already, or its RESUME is under way there.
+    if (this.#over === place.nodeId && !this.session.isDetached) return;
     // The way that is there may lead over a link that its client has left as too slow, or that is about to go.
-    if (this.session.isLive && (!isNewer || this.#over === place.nodeId)) return;
+    if (this.session.isLive && !isNewer) return;
     // What waits at the hub before would keep the attempt from trying the new one.
     this.#stop();
     this.#look(0);

@@ -116,7 +116,8 @@ export class IncomingPeer {
       return;
     }
     const before = this.#ofSession.get(session);
-    if (before !== undefined) this.#forget(before);
+    // The node may have taken it in the meantime, and want nothing of this one any more.
+    if (before !== undefined) this.#ended(before, new DuplexityError("DPX_LINK_LOST", "A newer relay took its place"));
     if (this.#relays.size >= MAX_RELAYS_PER_PEER) {
       const message = `Cannot pass another session on: ${this.#relays.size} of that node are`;
       this.#refuse(number, new DuplexityError("DPX_CLIENTS_LIMIT", message));

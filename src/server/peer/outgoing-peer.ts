@@ -68,6 +68,8 @@ export class OutgoingPeer implements PathSocket {
    */
   openPath(session: Session, target: RelayTarget, signal: AbortSignal): Promise<PeerPath> {
     if (!this.isOpen) return Promise.reject(new DuplexityError("DPX_LINK_LOST", `Node ${this.nodeId} is gone`));
+    // Nothing is said then: at the hub it would end the session's relay that is there.
+    if (signal.aborted) return Promise.reject(asDuplexityError(signal.reason));
     this.#relays += 1;
     const relay = this.#relays;
     return new Promise((resolve, reject) => {
@@ -89,8 +91,7 @@ export class OutgoingPeer implements PathSocket {
         },
       });
       this.#say({ type: "relayRequest", relay, session: session.id, hops: 1, ...target });
-      if (signal.aborted) abort();
-      else signal.addEventListener("abort", abort, { once: true });
+      signal.addEventListener("abort", abort, { once: true });
     });
   }
 

@@ -151,6 +151,18 @@ describe("RemoteSession", () => {
     expect(session.isLive).toBe(true);
   });
 
+  it("is not disturbed while its RESUME is under way at the hub that the registry names a moment later", async () => {
+    const { hubs, remote, session } = start({ "node-1": "unreachable", "node-2": "granted" });
+    remote.seek();
+    await turns(250);
+    expect(hubs.asked).toEqual(["node-1", "node-2", "node-3"]);
+    remote.moved({ ...PLACE, nodeId: "node-2", epoch: 5 });
+    await turns();
+    hubs.resume(1);
+    await turns(1_000);
+    expect([session.isLive, hubs.asked]).toEqual([true, ["node-1", "node-2", "node-3"]]);
+  });
+
   it("follows its client to another hub while the old way is there, and stays on that until there is a new one", async () => {
     const { hubs, remote, session } = start({ "node-1": "granted" });
     remote.seek();

@@ -110,6 +110,32 @@ describe("Peers", () => {
     expect([(await second).isOpen, third.isOpen, hub.peers.statistics.relays]).toEqual([true, true, 2]);
   });
 
+  it("ends a session's relay when it is asked for another one, and says so: nobody is to wait there for an answer", async () => {
+    const { hub, asker } = await pair();
+    const peer = await asker.peers.connect("node-1");
+    const wanted = session();
+    const before = await peer.openPath(wanted, TARGET, NEVER);
+    const given = new AbortController();
+    const second = peer.openPath(wanted, TARGET, given.signal);
+    given.abort(new Error("The client has answered over the first one"));
+    await expect(second).rejects.toMatchObject({ message: "The client has answered over the first one" });
+    await poll(() => !before.isOpen, 5_000, "the end of the first one");
+    expect(hub.peers.statistics.relays).toBe(0);
+    const after = await peer.openPath(wanted, TARGET, NEVER);
+    expect([after.isOpen, hub.peers.statistics.relays]).toEqual([true, 1]);
+  });
+
+  it("asks for nothing in vain: a relay that nobody wants any more would end the one that is there", async () => {
+    const { hub, asker } = await pair();
+    const peer = await asker.peers.connect("node-1");
+    const wanted = session();
+    const path = await peer.openPath(wanted, TARGET, NEVER);
+    const late = peer.openPath(wanted, TARGET, AbortSignal.abort(new Error("It is over")));
+    await expect(late).rejects.toMatchObject({ message: "It is over" });
+    await peer.openPath(session(), TARGET, NEVER);
+    expect([path.isOpen, hub.peers.statistics.relays]).toEqual([true, 2]);
+  });
+
   it("reaches no node that the cluster does not name, whatever a record says", async () => {
     const { asker } = await pair();
     await expect(asker.peers.connect("node-9")).rejects.toMatchObject({
