@@ -250,6 +250,21 @@ describe("RedisRegistry's index", () => {
     expect(await hostnamesOf(registry)).toEqual(["cat1.test"]);
   });
 
+  it("is not told of a name that only moves: it has it, and is told by its new node with all others", async () => {
+    const prefix = freshPrefix();
+    const one = openRegistryOn(stage, { connection, prefix });
+    const two = openRegistryOn(stage, { connection, prefix });
+    await register(one, registration("cat1.test"));
+    const before = await doneSoFar();
+    await register(two, registration("cat1.test", { nodeId: "node-2" }));
+    expect((await doneSoFar()).scripts - before.scripts).toBe(1);
+    expect(await hostnamesOf(two)).toEqual(["cat1.test"]);
+    const keys = (await redisCli(port, ["KEYS", `${prefix}:names:*`])).split("\n");
+    await redisCli(port, ["DEL", ...keys]);
+    await two.heal();
+    expect(await hostnamesOf(two)).toEqual(["cat1.test"]);
+  });
+
   it("loses names that are nobody's or another's when it is read", async () => {
     const prefix = freshPrefix();
     const registry = openRegistryOn(stage, { connection, prefix });
