@@ -116,8 +116,8 @@ export class RedisRegistry implements Registry {
       const { status, record, replaced } = claim;
       this.#keep(claim);
       this.#news.tell(hostname, record.epoch, record);
-      // Whose it was has added it, and it is added anew with all that is held here.
-      if (replaced === null) await this.#index.add([record]);
+      // Whose it was has added it; should that have failed, it is added with all that is held here, `TIDY_EVERY_MS` later at most.
+      if (replaced?.state !== "up") await this.#index.add([record]);
       return { status, record, replaced };
     } finally {
       this.#ports.end(hostname);

@@ -13,7 +13,7 @@ import type { DialerSocket } from "./dialer-socket.ts";
 import { type Lives, lost } from "./lives.ts";
 import { OwnerLists } from "./owner-lists.ts";
 import { checkClusterPipes, checkOwnerPipes, hostnamesOf } from "./owner-pipes.ts";
-import { type RegisteredPipes, type RegisterOutcome, type Registrar, refusalOf } from "./registrar.ts";
+import { type RegisterOutcome, type Registrar, refusalOf } from "./registrar.ts";
 import { type SecondLinkOptions, see } from "./second-links.ts";
 
 export interface DialsOptions extends SecondLinkOptions {
@@ -71,7 +71,7 @@ export class Dials {
       this.#refuse(dialer, client, outcome.refusals);
       return;
     }
-    const over = await this.#overLimit(client, outcome);
+    const over = await this.#overLimit(client, outcome.pipes);
     // In one turn with what follows: whoever ends the client or bans a name of it comes before this or after all of it.
     const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
     const refusal = gone === null ? (this.#refusalOf(client, outcome.pipes) ?? over) : null;
@@ -133,11 +133,10 @@ export class Dials {
   }
 
   /** What the owner has at other nodes counts as well. */
-  async #overLimit(client: ClientRecord, { pipes, replaced }: RegisteredPipes): Promise<PipeResult | null> {
+  async #overLimit(client: ClientRecord, pipes: readonly HeldPipe[]): Promise<PipeResult | null> {
     const { isAlone, limits, registry } = this.#options;
-    // A client that comes back with what it has, here or at another hub, adds nothing.
-    const known = [...client.held, ...replaced.filter(({ clientId }) => clientId === client.clientId)];
-    const isNew = ({ hostname }: HeldPipe): boolean => !known.some((held) => held.hostname === hostname);
+    // A client that comes back with what it has adds nothing.
+    const isNew = ({ hostname }: HeldPipe): boolean => !client.held.some((held) => held.hostname === hostname);
     if (isAlone || !pipes.some(isNew)) return null;
     try {
       const { maxPipesPerOwner } = limits;

@@ -50,19 +50,17 @@ export interface RegisterOptions {
   readonly isPartial: boolean;
 }
 
-export interface RegisteredPipes {
-  readonly status: "registered";
-  readonly pipes: readonly HeldPipe[];
-  /** Of the others, if it could be partial. */
-  readonly refusals: readonly PipeResult[];
-  /** Records of those that held one of the names until now: the owner's other clients, or this one over another hub. */
-  readonly replaced: readonly RegistryRecord[];
-  /** Takes it all back, for a client that left meanwhile. */
-  undo(): Promise<void>;
-}
-
 export type RegisterOutcome =
-  | RegisteredPipes
+  | {
+      readonly status: "registered";
+      readonly pipes: readonly HeldPipe[];
+      /** Of the others, if it could be partial. */
+      readonly refusals: readonly PipeResult[];
+      /** Records of those that held one of the names until now: the owner's other clients, or this one over another hub. */
+      readonly replaced: readonly RegistryRecord[];
+      /** Takes it all back, for a client that left meanwhile. */
+      undo(): Promise<void>;
+    }
   | { readonly status: "refused"; readonly refusals: readonly PipeResult[] };
 
 interface Wanted {
