@@ -6,6 +6,7 @@ import { isFinal } from "./dial-errors.ts";
 import type { SealedPipe } from "./gate.ts";
 import { HandOver } from "./hand-over.ts";
 import { MissingPipes } from "./missing-pipes.ts";
+import { type LostHub, MovePlan } from "./move-plan.ts";
 import { Pause } from "./pause.ts";
 import type { Registered, Registration } from "./registration.ts";
 import { Retries } from "./retries.ts";
@@ -14,7 +15,7 @@ import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
 import type { TunnelStatus } from "./tunnel.ts";
 import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { LINKED_TURNS, LOOK_FROM_MS, MOVE_SPREAD_LINKED_MS, MOVE_SPREAD_MS, retryAfterMs, untilMove } from "./waits.ts";
+import { ASK_LIMIT_MS, retryAfterMs } from "./waits.ts";
 
 export interface FirstLinkOptions {
   /** The control socket's address as the user gave it. */
@@ -35,6 +36,15 @@ export interface FirstLinkOptions {
   onRefused(error: DuplexityError): void;
 }
 
+interface Establishing {
+  /** @default the present one */
+  readonly uplink?: Uplink;
+  /** Whether a hub that refuses some of the pipes is of use. @default once it was up */
+  readonly isPartial?: boolean;
+  /** As DialAim has it. */
+  readonly dialTimeoutMs?: number;
+}
+
 /** A first connect that the server puts off is tried again within this. */
 const FIRST_WAIT_MS = 15_000;
 /**
@@ -42,12 +52,6 @@ const FIRST_WAIT_MS = 15_000;
  * gone, that one where it is not while the client's session goes on.
  */
 export const NAME_KEPT_MS = 60_000;
-
-/** A hub that is there takes a control socket within this; it is the most that a turn is late by where it is not. */
-const ASK_LIMIT_MS = 2_000;
-
-/** So often it comes back to a hub that has told it when, before it tries another one. */
-const MAX_RETURNS = 3;
 
 export class FirstLink {
   readonly #options: FirstLinkOptions;
@@ -57,6 +61,8 @@ export class FirstLink {
   readonly #missing: MissingPipes;
   /** Before the next attempt. */
   readonly #pause: Pause;
+  /** Of the loss that was the last one. */
+  #plan = new MovePlan();
   #uplink: Uplink;
   /** Somebody is at it: `connect`, `#reconnect` or `#handOn`. */
   #isConnecting = true;
@@ -81,7 +87,7 @@ export class FirstLink {
       signal: options.signal,
       taken: () => options.second.url,
       make: () => this.#makeUplink(this.#uplink.pipes, this.#uplink.nodeId),
-      establish: (uplink, isPartial) => this.#establish(uplink, isPartial),
+      establish: (uplink, isPartial) => this.#establish({ uplink, isPartial }),
     });
     this.#missing = new MissingPipes({
       onChange: (pipe, error) => options.onPipe(pipe, error),
@@ -162,6 +168,7 @@ export class FirstLink {
     const { signal, onLost, onRefused } = this.#options;
     if (signal.aborted) return;
     onLost(error);
+    if (!this.#hasHub) this.#plan.gone();
     // To come back would take the names again.
     if (signal.aborted || this.#goodbye !== null) return;
     if (this.#isConnecting) {
@@ -172,6 +179,8 @@ export class FirstLink {
     }
     this.#retries.lost(this.#movedBytes, this.#uplink.hasControl);
     this.#isConnecting = true;
+    this.#plan = new MovePlan();
+    if (!this.#hasHub) this.#plan.gone();
     this.#reconnect(error).catch((cause: unknown) => onRefused(asDuplexityError(cause)));
   }
 
@@ -225,6 +234,11 @@ export class FirstLink {
   /** Whether visitors of all pipes are served meanwhile: TCP ports are open only where the pipes are registered. */
   get #isServedWhole(): boolean {
     return this.#hasAnyLink && this.#uplink.pipes.every(({ target }) => target.protocol !== "tcp");
+  }
+
+  /** Whether anything of the hub is there. */
+  get #hasHub(): boolean {
+    return this.#uplink.hasControl || this.#uplink.hasLink;
   }
 
   get #hasAnyLink(): boolean {
@@ -300,41 +314,26 @@ export class FirstLink {
   /** Tries for ever, until it is up, the tunnel ends, or the server does not want it any more. */
   async #reconnect(cause: DuplexityError): Promise<void> {
     const { second, signal, onStatus, onRefused } = this.#options;
+    const plan = this.#plan;
     const lostAt = performance.now();
-    // Its turn is counted from then on.
-    let goneAt = lostAt;
     let error = cause;
-    let hasMoved = false;
-    let hasLooked = false;
-    let returns = 0;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
       const { hasControl } = this.#uplink;
-      // A crowd comes to every node at the moment, and this one has said when it is this client's turn.
-      const isAwaited: boolean = error.code === "DPX_UNAUTHENTICATED_LIMIT" && returns < MAX_RETURNS;
-      returns = isAwaited ? returns + 1 : 0;
-      // All clients of that node do the same now.
-      const isLost: boolean = !this.#retries.areFree && !hasMoved && !hasControl && this.#uplink.isInCluster;
-      // Where they are so many that the others need time for them, it sees first whether the node is gone at all.
-      const isLooking: boolean = isLost && !hasLooked && this.#uplink.moveDelayMs >= LOOK_FROM_MS;
-      const isMoving: boolean = isLost && !isLooking;
-      hasLooked ||= isLooking;
-      hasMoved ||= isMoving;
-      if (isMoving && this.#isServedWhole) await this.#waitLinked(goneAt);
-      // What is left of it: while it waited the other link may have gone as well.
-      const turnMs = isMoving ? this.#uplink.moveDelayMs : 0;
-      const moveMs = isLost ? untilMove(MOVE_SPREAD_MS, turnMs, performance.now() - goneAt) : null;
-      const delayMs = this.#retries.next(error, moveMs);
+      const step = plan.next(error, { ...this.#lostHub, hasControl });
+      if (step === "move" && this.#isServedWhole) await this.#waitLinked();
+      // What is left of its turn: while it waited the other link may have gone as well.
+      const delayMs = this.#retries.next(error, plan.waitMs(step, this.#uplink.moveDelayMs));
       const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#pause.wait(delayMs);
       if (signal.aborted) return;
       // It was not the link alone: the node may be gone, and where there are others its clients move to them spread in time.
-      const mustMove: boolean = hasControl && !this.#uplink.hasControl && this.#uplink.isInCluster && !hasMoved;
-      if (mustMove && !this.#retries.areFree) continue;
+      const isNews: boolean = hasControl && !this.#uplink.hasControl;
+      if (isNews && this.#lostHub.mayMove && !plan.hasMoved) continue;
       // Where the link lives, its hub does, most likely.
-      const isAsked: boolean = isLooking || (isMoving && this.#uplink.hasLink);
+      const isAsked: boolean = !this.#uplink.hasControl && (step === "look" || this.#uplink.hasLink);
       // Whatever became of the server there: another one may be well.
-      if (!hasControl && !isAwaited && !isAsked) this.#servers.turn(second.url);
+      if (!hasControl && step !== "return" && !isAsked) this.#servers.turn(second.url);
       const dialledAt = performance.now();
       try {
         await (isAsked ? this.#askAgain() : this.#establish());
@@ -342,31 +341,37 @@ export class FirstLink {
       } catch (failure) {
         error = asDuplexityError(failure);
         if (isFinal(error.code)) return onRefused(error);
-        // Those who waited equally long for no answer are not to come together now.
-        if (isLooking) goneAt += performance.now() - dialledAt;
+        if (step === "look") plan.lookFailed(performance.now() - dialledAt);
       }
     }
     this.#isConnecting = false;
   }
 
-  /** Dials the hub that it was at, not any behind the same balancer. @throws {DuplexityError} As `Uplink.establish`. */
-  async #askAgain(): Promise<void> {
-    const { dataPlaneUri } = this.#uplink;
-    if (dataPlaneUri !== null) this.#servers.useOwnOf(dataPlaneUri);
-    const late = setTimeout(() => {
-      if (!this.#uplink.hasControl) this.#attempt.abort(noAnswer(ASK_LIMIT_MS));
-    }, ASK_LIMIT_MS);
-    try {
-      await this.#establish();
-    } finally {
-      clearTimeout(late);
-    }
+  get #lostHub(): Omit<LostHub, "hasControl"> {
+    const { isInCluster, moveDelayMs, dataPlaneUri } = this.#uplink;
+    return {
+      mayMove: isInCluster && !this.#retries.areFree,
+      canBeAsked: dataPlaneUri !== null && this.#servers.isOwn(dataPlaneUri),
+      moveDelayMs,
+    };
   }
 
-  async #establish(uplink = this.#uplink, isPartial = this.#wasUp): Promise<void> {
+  /** Dials the hub that it was at, not any behind the same balancer. @throws {DuplexityError} As `Uplink.establish`. */
+  #askAgain(): Promise<void> {
+    const { dataPlaneUri } = this.#uplink;
+    if (dataPlaneUri !== null) this.#servers.useOwnOf(dataPlaneUri);
+    return this.#establish({ dialTimeoutMs: ASK_LIMIT_MS });
+  }
+
+  async #establish({
+    uplink = this.#uplink,
+    isPartial = this.#wasUp,
+    dialTimeoutMs,
+  }: Establishing = {}): Promise<void> {
     const attempt = new AbortController();
     this.#attempt = attempt;
-    const registration = await uplink.establish(attempt.signal, { isPartial, first: this.#missing.pipes });
+    const aim = { isPartial, first: this.#missing.pipes, ...(dialTimeoutMs === undefined ? {} : { dialTimeoutMs }) };
+    const registration = await uplink.establish(attempt.signal, aim);
     if (uplink !== this.#uplink) this.#replaceUplink(uplink);
     // There may have been no way to say it before.
     if (this.#goodbye !== null) this.#uplink.sayGoodbye(this.#goodbye);
@@ -391,14 +396,9 @@ export class FirstLink {
   }
 
   /** Until it is this client's turn to move, or the other link is gone as well. */
-  async #waitLinked(goneAt: number): Promise<void> {
-    const goneMs = performance.now() - goneAt;
+  async #waitLinked(): Promise<void> {
     this.#isLinkedWait = true;
-    await this.#pause.wait(untilMove(MOVE_SPREAD_LINKED_MS, LINKED_TURNS * this.#uplink.moveDelayMs, goneMs));
+    await this.#pause.wait(this.#plan.linkedMs(this.#uplink.moveDelayMs));
     this.#isLinkedWait = false;
   }
-}
-
-function noAnswer(ms: number): DuplexityError {
-  return new DuplexityError("DPX_SERVER_UNREACHABLE", `The hub is gone: no answer in ${ms / 1_000} s`);
 }

@@ -9,8 +9,16 @@ import type { SealedPipe } from "./gate.ts";
 import { Pause } from "./pause.ts";
 import { Servers } from "./servers.ts";
 import type { PacedLink } from "./slow-links.ts";
-import { type TunnelUplinkOptions, Uplink } from "./uplink.ts";
-import { anyWithin, LINKED_TURNS, MOVE_SPREAD_MS, retryAfterMs, SECOND_SPREAD_MS, untilMove } from "./waits.ts";
+import { type DialAim, type TunnelUplinkOptions, Uplink } from "./uplink.ts";
+import {
+  ASK_LIMIT_MS,
+  anyWithin,
+  LINKED_TURNS,
+  MOVE_SPREAD_MS,
+  retryAfterMs,
+  SECOND_SPREAD_MS,
+  untilMove,
+} from "./waits.ts";
 
 export interface SecondLinkOptions {
   readonly uplink: TunnelUplinkOptions;
@@ -118,7 +126,8 @@ export class SecondLink {
   async #run(): Promise<void> {
     const { signal } = this.#life;
     let look: URL | null = null;
-    let lostAt = performance.now();
+    // Its turn is counted from then on.
+    let goneAt = performance.now();
     while (!signal.aborted) {
       // The first link may have come there meanwhile.
       const again: URL | null = look !== null && this.#isOther(look) ? look : null;
@@ -130,12 +139,12 @@ export class SecondLink {
       }
       this.#isAborted = false;
       const dialledAt = performance.now();
-      const { error, upMs } = await this.#hold(url);
+      const { error, upMs } = await this.#hold(url, again === null ? {} : { dialTimeoutMs: ASK_LIMIT_MS });
       if (signal.aborted) return;
-      if (error === null) lostAt = performance.now();
+      if (error === null) goneAt = performance.now();
       // Those who waited equally long for no answer are not to come together now.
-      else if (again !== null) lostAt += performance.now() - dialledAt;
-      const delayMs = this.#delayAfter(error, upMs, again === null ? null : performance.now() - lostAt);
+      else if (again !== null) goneAt += performance.now() - dialledAt;
+      const delayMs = this.#delayAfter(error, upMs, again === null ? null : performance.now() - goneAt);
       // It was up for long, and is tried once where it was: only the way to that hub may have been cut.
       look = upMs >= LOOK_AFTER_MS && !this.#isAborted && this.#isOther(url) ? url : null;
       await this.#pause.wait(look === null ? delayMs : anyWithin(MOVE_SPREAD_MS));
@@ -169,7 +178,10 @@ export class SecondLink {
   }
 
   /** Keeps a link to `url` until it is lost. Answers what it was refused with (null: it was not), and how long it was up. */
-  async #hold(url: URL): Promise<{ readonly error: DuplexityError | null; readonly upMs: number }> {
+  async #hold(
+    url: URL,
+    aim: Pick<DialAim, "dialTimeoutMs">,
+  ): Promise<{ readonly error: DuplexityError | null; readonly upMs: number }> {
     const { uplink: shared, pipes, isOnlyWay, onUp, onLost } = this.#options;
     const { signal } = this.#life;
     let lost: DuplexityError | null = null;
@@ -188,7 +200,7 @@ export class SecondLink {
     });
     this.#uplink = uplink;
     try {
-      await uplink.establish(signal);
+      await uplink.establish(signal, { isPartial: false, ...aim });
       const upAt = performance.now();
       this.#isUp = true;
       this.#moveDelayMs = uplink.moveDelayMs;

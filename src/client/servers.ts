@@ -75,6 +75,15 @@ export class Servers {
     this.#current = url;
   }
 
+  /**
+   * Whether `dataPlaneUri` leads to the hub alone that has named it, as far as can be told: one without an address of its own
+   * names what the user gave, and no others.
+   */
+  isOwn(dataPlaneUri: string): boolean {
+    const [url] = this.#controlUrls([dataPlaneUri]);
+    return url !== undefined && (url.href !== this.#given.href || this.alternatives.length > 0);
+  }
+
   /** The hub itself is next that has named `dataPlaneUri` as its own: at `current` a balancer may lead to others as well. */
   useOwnOf(dataPlaneUri: string): void {
     this.#current = this.#controlUrls([dataPlaneUri])[0] ?? this.#current;

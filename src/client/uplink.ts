@@ -56,6 +56,8 @@ export interface DialAim {
   readonly isPartial: boolean;
   /** Those that other hubs have refused: a hub that does so as well has not taken the others over by then. @default none */
   readonly first?: readonly SealedPipe[];
+  /** How long the control socket may take to open. @default 10_000 */
+  readonly dialTimeoutMs?: number;
 }
 
 interface Attempt extends DialAim {
@@ -148,7 +150,7 @@ export class Uplink {
   }
 
   async #establish(redirects: number, attempt: Attempt): Promise<Registration | null> {
-    const control = this.#control ?? (await this.#openControl(attempt.signal));
+    const control = this.#control ?? (await this.#openControl(attempt));
     const discovery = await this.#discover(control, redirects);
     const registration = this.#link === null ? await this.#openLink(control, discovery, attempt) : null;
     void this.#pipes.tell(this.#control);
@@ -218,7 +220,7 @@ export class Uplink {
     if (control !== null) this.#options.onLost(error);
   }
 
-  async #openControl(signal: AbortSignal): Promise<Control> {
+  async #openControl({ signal, dialTimeoutMs = DIAL_TIMEOUT_MS }: Attempt): Promise<Control> {
     const { servers, credential } = this.#options;
     const url = servers.current;
     this.#url = url;
@@ -226,7 +228,7 @@ export class Uplink {
     control = await dialControl({
       url,
       authorization: await credential.authorize(url, signal),
-      timeoutMs: DIAL_TIMEOUT_MS,
+      timeoutMs: dialTimeoutMs,
       signal,
       handler: {
         onRegistered: (message) => this.#registration?.resolve(message),

@@ -198,6 +198,63 @@ describe("A client whose node is gone", () => {
     expect(here.upgrades.filter(({ url }) => url === "/dialer")).toHaveLength(1);
   });
 
+  it("asks the node of its link for another control socket until it has one, while the link lives", async () => {
+    randomIs(0);
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    await up();
+    await here.next("live");
+    await here.next("message");
+    here.refuseControl = { code: "DPX_CLIENTS_LIMIT", message: "full" };
+    here.control?.terminate();
+    await vi.waitUntil(() => controlsAt(here) >= 3, HANG_MS);
+    here.refuseControl = null;
+    await here.next("message");
+    expect(controlsAt(there)).toBe(0);
+  });
+
+  it("does not look where nodes have no address of their own: whoever answered would have all of them at once", async () => {
+    randomIs(0);
+    here.moveDelayMs = 20_000;
+    const waits = recordWaits();
+    await up();
+    await here.next("live");
+    here.cut();
+    await vi.waitUntil(() => waits.some((ms) => ms > 19_000), HANG_MS);
+    expect(controlsAt(here)).toBe(1);
+  });
+
+  it("comes back to a node that says itself when, and is not gone, long before its turn", async () => {
+    randomIs(0);
+    here.moveDelayMs = 20_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await up();
+    await here.next("live");
+    here.refuseControl = { code: "DPX_UNAUTHENTICATED_LIMIT", message: "full", retryAfter: 1 };
+    here.cut();
+    expect(await waitAfter(tunnel, "DPX_UNAUTHENTICATED_LIMIT")).toBeLessThan(5_000);
+    here.refuseControl = null;
+    await here.next("live");
+    expect(controlsAt(there)).toBe(0);
+  });
+
+  it("has its turn after the loss of the node, not of the link that went before", async () => {
+    randomIs(0);
+    here.moveDelayMs = 900;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await up();
+    await here.next("live");
+    let time = performance.now() + BACKOFF_HEALTHY_MS;
+    vi.spyOn(performance, "now").mockImplementation(() => time);
+    here.refuseDialer = { code: "DPX_STORE", message: "no Redis" };
+    here.link?.abort(new DuplexityError("DPX_LINK_LOST", "cut"));
+    await waitAfter(tunnel, "DPX_STORE");
+    time += 20_000;
+    const waits = recordWaits();
+    here.control?.terminate();
+    await there.next("live");
+    expect(waits).toContain(900);
+  });
+
   it("asks the node itself whether it is gone, not whoever is behind the same balancer", async () => {
     randomIs(0);
     here.moveDelayMs = 5_000;
@@ -306,6 +363,23 @@ describe("A client whose node is gone", () => {
     await vi.waitUntil(() => waits.some((ms) => ms > 40_000 && ms !== 60_000), HANG_MS);
     const turnMs = waits.find((ms) => ms > 40_000 && ms !== 60_000) ?? 0;
     expect([turnMs > 46_000, turnMs <= 47_000]).toEqual([true, true]);
+  });
+
+  it("counts the time in which the hub of its second link does not answer for no turn either", async () => {
+    randomIs(0);
+    for (const hub of [here, there]) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
+    there.moveDelayMs = 25_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
+    stage.defer(() => tunnel.close());
+    await there.next("live");
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + LOOK_AFTER_MS);
+    const waits = recordWaits();
+    there.isSilent = true;
+    there.cut();
+    await vi.waitUntil(() => waits.some((ms) => ms > 40_000 && ms !== 60_000), HANG_MS);
+    expect(waits.find((ms) => ms > 40_000 && ms !== 60_000)).toBeGreaterThan(48_500);
   });
 
   it("waits longer each time for a hub that cuts its second link as soon as it is up, however soon its turn is", async () => {
