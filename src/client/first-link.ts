@@ -333,15 +333,20 @@ export class FirstLink {
       // Where the link lives, its hub does, most likely.
       const isAsked: boolean = !this.#uplink.hasControl && (step === "look" || this.#uplink.hasLink);
       // Whatever became of the server there: another one may be well.
-      if (!hasControl && step !== "return" && !isAsked) this.#servers.turn(second.url);
+      const isElsewhere: boolean = !hasControl && step !== "return" && !isAsked;
+      if (isElsewhere) this.#servers.turn(second.url);
+      const mayGoOn: boolean = isElsewhere && plan.hasMoved && this.#servers.hasUntried;
       const dialledAt = performance.now();
       try {
-        await (isAsked ? this.#askAgain() : this.#establish());
+        if (isAsked) await this.#askAgain();
+        else await this.#establish(mayGoOn ? { dialTimeoutMs: ASK_LIMIT_MS } : {});
         if (this.#uplink.hasControl && this.#uplink.hasLink) break;
       } catch (failure) {
         error = asDuplexityError(failure);
         if (isFinal(error.code)) return onRefused(error);
         if (step === "look") plan.lookFailed(performance.now() - dialledAt);
+        // It has had its turn, and nobody was there: the next one may be.
+        if (mayGoOn && error.code === "DPX_SERVER_UNREACHABLE") this.#retries.grant(1);
       }
     }
     this.#isConnecting = false;

@@ -11,8 +11,8 @@ export class Servers {
   readonly #random: () => number;
   #alternatives: readonly URL[] = [];
   #current: URL;
-  /** Whether the one before was of no use either. */
-  #hasTurned = false;
+  /** Those that were of no use since one answered. */
+  readonly #tried = new Set<string>();
 
   /** @param given The control socket's address, `ws(s)://host[:port]/control`. */
   constructor(given: URL, random: () => number = Math.random) {
@@ -36,7 +36,7 @@ export class Servers {
    * left out. It is kept itself, too: when it refuses this client, and the others are gone, it is the only one to come back to.
    */
   learn(dataPlaneUris: readonly string[]): void {
-    this.#hasTurned = false;
+    this.#tried.clear();
     this.#alternatives = [this.#current, ...this.#controlUrls(dataPlaneUris).slice(0, MAX_ALTERNATIVES)];
   }
 
@@ -54,19 +54,25 @@ export class Servers {
     return this.#others().filter((url) => url !== this.#given);
   }
 
+  /** Whether there is another one that was not of no use since one answered. */
+  get hasUntried(): boolean {
+    return this.#others().some(({ href }) => !this.#tried.has(href));
+  }
+
   /**
-   * The present one is of no use now: any other is next, so that a dead node's clients spread over those that are left.
+   * The present one is of no use now: any other that was not tried yet is next, so that a dead node's clients spread over those
+   * that are left, and come to one that lives before they come to a dead one again.
    *
    * @param taken Where the other link leads, which is disturbed only if there is nothing else.
    */
   turn(taken: URL | null): void {
-    const all = this.#others();
+    this.#tried.add(this.#current.href);
+    if (!this.hasUntried) this.#tried.clear();
+    const all = this.#others().filter(({ href }) => !this.#tried.has(href));
     const free = all.filter(({ href }) => href !== taken?.href);
     // The given one may be a balancer's, which still believes in the node that is gone.
     const named = free.filter((url) => url !== this.#given);
-    const better = named.length > 0 ? named : free;
-    const others = better.length > 0 && !this.#hasTurned ? better : all;
-    this.#hasTurned = true;
+    const [others = all] = [named, free].filter((urls) => urls.length > 0);
     this.#current = others[Math.floor(this.#random() * others.length)] ?? this.#given;
   }
 

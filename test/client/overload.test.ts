@@ -255,6 +255,23 @@ describe("A client whose node is gone", () => {
     expect(waits).toContain(900);
   });
 
+  it("tries the next one at once when another one is gone as well, each once before it waits", async () => {
+    const third = await startHub();
+    randomIs(0.999);
+    here.moveDelayMs = 10;
+    here.alternatives = [third, there].map(({ port }) => `ws://127.0.0.1:${port}/dialer`);
+    const tunnel = await up();
+    const told: { delayMs: number; code: string }[] = [];
+    tunnel.on("status", (status) => {
+      if (status.state === "reconnecting") told.push({ delayMs: status.delayMs, code: status.code });
+    });
+    await Promise.all([here.close(), there.close()]);
+    await third.next("live");
+    expect(told.filter(({ code }) => code === "DPX_SERVER_UNREACHABLE")).toEqual([
+      { delayMs: 0, code: "DPX_SERVER_UNREACHABLE" },
+    ]);
+  });
+
   it("asks the node itself whether it is gone, not whoever is behind the same balancer", async () => {
     randomIs(0);
     here.moveDelayMs = 5_000;

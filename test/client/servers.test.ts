@@ -30,6 +30,28 @@ it("goes to a hub that was named before it goes to the given address again, whic
   expect(servers.current.href).toBe(FIRST);
 });
 
+it("comes to each once before it comes to one again that was of no use, first to those that were named", () => {
+  const taken = "ws://node-4.test/control";
+  const servers = new Servers(new URL(FIRST), () => 0);
+  servers.use(new URL(SECOND));
+  servers.learn(["ws://node-3.test/dialer", "ws://node-4.test/dialer", "ws://node-5.test/dialer"]);
+  const turns = Array.from({ length: 6 }, () => {
+    const { hasUntried } = servers;
+    servers.turn(new URL(taken));
+    return [servers.current.href, hasUntried];
+  });
+  const [third, fifth] = ["ws://node-3.test/control", "ws://node-5.test/control"];
+  expect(turns).toEqual([
+    [third, true],
+    [fifth, true],
+    [FIRST, true],
+    [taken, true],
+    // Of those that are left it has tried all.
+    [SECOND, false],
+    [third, true],
+  ]);
+});
+
 it("keeps another hub in mind that could not take it over from one that drains", () => {
   const given = new URL(FIRST);
   const servers = new Servers(given);

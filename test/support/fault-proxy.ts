@@ -96,6 +96,12 @@ export class FaultProxy {
     this.isSwallowingNew = newOnesToo;
   }
 
+  /** Resets the near ends that are open alone: the far ones hear nothing of it until `cutAll`. */
+  cutNear(): void {
+    this.blackhole();
+    for (const { near } of this.#pairs) near.resetAndDestroy();
+  }
+
   /** New connections pass again; swallowed ones stay swallowed, as in a network whose NAT forgot them. */
   heal(): void {
     this.isSwallowingNew = false;

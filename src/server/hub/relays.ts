@@ -102,7 +102,6 @@ export class Relays {
 
   /** Its link is gone: another hub may have a second one, or will soon have the next. */
   onAway(client: ClientRecord): void {
-    if (this.#options.nodeIds().length === 0) return;
     for (const hostname of client.hostnames) {
       const record = this.#options.routes.recordOf(hostname);
       if (record !== null && this.#passOn(client, record)) return;

@@ -53,6 +53,8 @@ export interface ClusterOptions extends Partial<Omit<HubOptions, "cluster" | "re
   readonly tcpPorts?: { readonly from: number; readonly to: number };
   /** The one node that discovery names; left out: all others. */
   readonly alternative?: string;
+  /** Whether a node knows of the others just now. @default it does */
+  readonly knowsOthers?: (nodeId: string) => boolean;
 }
 
 export interface Cluster {
@@ -61,7 +63,8 @@ export interface Cluster {
 }
 
 export async function startCluster(stage: Stage, options: ClusterOptions = {}): Promise<Cluster> {
-  const { nodes: count = 2, secretsOf = () => [SECRET], alternative, dialersAt, tcpPorts, ...more } = options;
+  const { nodes: count = 2, secretsOf = () => [SECRET], alternative, dialersAt, tcpPorts, ...rest } = options;
+  const { knowsOthers = () => true, ...more } = rest;
   const registry = new MemoryRegistry({ tcpPorts: tcpPorts ?? null });
   stage.defer(() => registry.close());
   const nodes: (ClusterNode & { readonly isDead: () => boolean })[] = [];
@@ -79,7 +82,7 @@ export async function startCluster(stage: Stage, options: ClusterOptions = {}): 
         cluster: {
           secrets: secretsOf(nodeId),
           nodeUrl: (id) => nodes.find((other) => other.nodeId === id)?.peerProxy.url ?? null,
-          nodeIds: () => live().map((other) => other.nodeId),
+          nodeIds: () => (knowsOthers(nodeId) ? live().map((other) => other.nodeId) : []),
           lightHubs: () => [],
           alternatives: () =>
             live()

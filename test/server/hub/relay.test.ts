@@ -274,6 +274,31 @@ describe("Hub in a cluster", () => {
     expect(cuts).toBe(2);
   });
 
+  it("goes on with a session whose link's end it hears of late, when it knows of no other node: it was frozen", async () => {
+    let isAwake = true;
+    const knowsOthers = (nodeId: string): boolean => isAwake || nodeId !== "node-1";
+    const { registry, a } = await cluster({ knowsOthers });
+    const size = 8 * MIB;
+    const origin = await sender(size);
+    await clientAt(a, origin.port);
+    const begun = deferred<void>();
+    const made = download(() => begun.resolve());
+    await visit(a, made);
+    await begun.promise;
+    a.clientProxy.cutNear();
+    await poll(
+      async () => (await registry.locate(HOST))?.nodeId === "node-2",
+      20_000,
+      "its client at the other hub",
+      5,
+    );
+    isAwake = false;
+    a.clientProxy.cutAll();
+    await poll(() => a.hub.statistics.links === 0, 5_000, "the link's end", 5);
+    isAwake = true;
+    expect(await within(made.done, 20_000, "the download")).toBe(seededSha256(7, size));
+  });
+
   it("ends its session with a client that was kicked at its hub, and the visitors' streams with it", async () => {
     const { a, b } = await cluster();
     const origin = await startTcpOrigin(stage, (socket) => socket.write("open"));
