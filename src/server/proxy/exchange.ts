@@ -41,6 +41,8 @@ export class Exchange implements OriginUser, Searcher {
   /** Whether something came from either side since the last sweep: the sweeps measure how long an upload rests. */
   #hasMoved = true;
   #restsSince = 0;
+  /** Since when its stream has had no link, in the proxy's time, as the sweeps saw it; 0: it has one. */
+  #awaySince = 0;
   /** When a target's end without an answer counts as a break, in the proxy's time; Infinity when no word is awaited. */
   #deadline = Number.POSITIVE_INFINITY;
 
@@ -131,9 +133,11 @@ export class Exchange implements OriginUser, Searcher {
   }
 
   sweep(now: number): void {
+    const isAway = this.#origin?.stream.isLive === false;
+    this.#awaySince = isAway ? this.#awaySince || now : 0;
     // Without a link the client's word cannot come. The session waits for one only so long, and resets the stream then.
     const isAwaited = this.#deadline !== Number.POSITIVE_INFINITY;
-    if (isAwaited && this.#origin?.stream.isLive === false) this.#deadline = now + TARGET_END_GRACE_MS;
+    if (isAwaited && isAway) this.#deadline = now + TARGET_END_GRACE_MS;
     if (this.#person !== null && !this.#context.gates.isWelcome(this.#person)) this.fail("DPX_VISITOR_FORBIDDEN");
     else if (this.#deadline <= now) this.fail("DPX_TARGET_BROKE");
     else this.#sweepUpload(now);
@@ -285,6 +289,7 @@ export class Exchange implements OriginUser, Searcher {
     const { canReplay } = this.#sender;
     const isUndelivered = deliveredBytes !== null && deliveredBytes <= origin.requestStart;
     const lost = { isReused: origin.isReused, isUndelivered, canReplay };
+    if (this.#awaySince > 0) this.#search.waitedSince(this.#awaySince);
     if (this.#attempts.mayFollowReset(error.code, lost)) this.#sendAgain();
     // Not closed before it was used: what it has of the request is lost.
     else if (error.code === "DPX_TARGET_CLOSED" && !isUndelivered) this.#fail("DPX_TARGET_BROKE");
@@ -398,6 +403,7 @@ export class Exchange implements OriginUser, Searcher {
     this.#running = null;
     this.#person = null;
     this.#unconsumed = 0;
+    this.#awaySince = 0;
     this.#deadline = Number.POSITIVE_INFINITY;
     this.#sender.end();
     this.#context.counters.openExchanges--;

@@ -81,6 +81,8 @@ export const TARGET_END_GRACE_MS = 1_000;
  * its client has come to one, by then.
  */
 export const DRAINING_HOLD_MS = 5_000;
+/** However long a request has waited on its stream: a client that has just come back is waited for so long. */
+export const LATE_HOLD_MS = 1_000;
 /** 1xx answers before a final one. */
 export const MAX_INTERIM_ANSWERS = 32;
 /** Idle streams kept for one hostname, and for how long. */

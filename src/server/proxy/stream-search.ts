@@ -7,7 +7,7 @@ import type { Route } from "../routes.ts";
 import type { ProxyContext } from "./context.ts";
 import type { GateRedirect, GateRefusal, GateVerdict } from "./gate-answer.ts";
 import type { Held } from "./hold.ts";
-import { DRAINING_HOLD_MS } from "./options.ts";
+import { DRAINING_HOLD_MS, LATE_HOLD_MS } from "./options.ts";
 import { OriginStream } from "./origin-stream.ts";
 import { visitorCode } from "./retry.ts";
 
@@ -91,6 +91,12 @@ export class StreamSearch implements Held {
         if (turn === this.#turn) this.#fail(code === "DPX_MISDIRECTED" ? code : visitorCode(code));
       },
     );
+  }
+
+  /** The request waits for its client since then, in the proxy's time: it lay on a stream that had no link. */
+  waitedSince(since: number): void {
+    const { now, limits } = this.#context;
+    if (this.heldUntil === 0) this.heldUntil = Math.max(since + limits.holdTimeoutMs, now + LATE_HOLD_MS);
   }
 
   /** Ends the search without a word. Safe to call when there is none. */

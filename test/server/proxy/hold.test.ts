@@ -1,6 +1,6 @@
 // Requests while a client is away, and requests whose stream died: which wait, which go again, which never do.
 
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { TARGET_END_GRACE_MS } from "../../../src/server/proxy/options.ts";
 import { freePort } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
@@ -87,6 +87,38 @@ describe("held requests", () => {
     expect(answer.fields.get("retry-after")).toBe("5");
     expect(at.routes.watched).toBe(0);
     at.routes.restoreLink();
+  });
+
+  it("have waited already while they lay on a stream without a link: not once more as long when that is over", async () => {
+    const holdTimeoutMs = 30_000;
+    const at = await startProxy(stage, { limits: { holdTimeoutMs, headTimeoutMs: 100 } });
+    const origin = await countingOrigin();
+    at.routes.register(HOST, origin.port);
+    at.routes.register("b.example.test", origin.port);
+    const peer = await at.visitor();
+    peer.write(get("/1"));
+    await readAnswer(peer);
+    const [stream] = at.routes.streams;
+    if (stream === undefined) throw new Error("no stream");
+    stream.isStuck = true;
+    peer.write(get("/2"));
+    await poll(() => stream.writtenBytes > (origin.heads[0]?.length ?? 0), 5_000, "the second request", 2);
+    at.routes.cutLink();
+    let time = performance.now();
+    vi.spyOn(performance, "now").mockImplementation(() => time);
+    stage.defer(() => vi.restoreAllMocks());
+    // The sweep that ends another one's wait sees that this one's stream has no link.
+    for (let waits = 0; waits < 2; waits += 1) {
+      const other = await at.visitor();
+      other.write(get("/", "b.example.test"));
+      await held(at, 1);
+      time += holdTimeoutMs + 1;
+      expect((await readAnswer(other)).status).toBe(503);
+    }
+    stream.kill("DPX_SESSION_EXPIRED", stream.deliveredBytes);
+    await held(at, 1);
+    time += 2_000;
+    expect((await readAnswer(peer)).fields.get("duplexity-error")).toBe("DPX_CLIENT_AWAY");
   });
 
   it("end with 404 when the name is given up meanwhile", async () => {
