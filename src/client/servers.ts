@@ -13,6 +13,8 @@ export class Servers {
   #current: URL;
   /** Those that were of no use since one answered. */
   readonly #tried = new Set<string>();
+  /** Whether all of them were, so that it has begun anew. */
+  #hasTriedAll = false;
 
   /** @param given The control socket's address, `ws(s)://host[:port]/control`. */
   constructor(given: URL, random: () => number = Math.random) {
@@ -37,6 +39,7 @@ export class Servers {
    */
   learn(dataPlaneUris: readonly string[]): void {
     this.#tried.clear();
+    this.#hasTriedAll = false;
     this.#alternatives = [this.#current, ...this.#controlUrls(dataPlaneUris).slice(0, MAX_ALTERNATIVES)];
   }
 
@@ -54,9 +57,9 @@ export class Servers {
     return this.#others().filter((url) => url !== this.#given);
   }
 
-  /** Whether there is another one that was not of no use since one answered. */
+  /** Whether there is another one that was not tried since one answered. */
   get hasUntried(): boolean {
-    return this.#others().some(({ href }) => !this.#tried.has(href));
+    return !this.#hasTriedAll && this.#untried().length > 0;
   }
 
   /**
@@ -67,8 +70,11 @@ export class Servers {
    */
   turn(taken: URL | null): void {
     this.#tried.add(this.#current.href);
-    if (!this.hasUntried) this.#tried.clear();
-    const all = this.#others().filter(({ href }) => !this.#tried.has(href));
+    if (this.#untried().length === 0) {
+      this.#hasTriedAll = true;
+      this.#tried.clear();
+    }
+    const all = this.#untried();
     const free = all.filter(({ href }) => href !== taken?.href);
     // The given one may be a balancer's, which still believes in the node that is gone.
     const named = free.filter((url) => url !== this.#given);
@@ -107,6 +113,10 @@ export class Servers {
         return [];
       }
     });
+  }
+
+  #untried(): URL[] {
+    return this.#others().filter(({ href }) => !this.#tried.has(href));
   }
 
   #others(): URL[] {

@@ -48,8 +48,10 @@ it("comes to each once before it comes to one again that was of no use, first to
     [taken, true],
     // Of those that are left it has tried all.
     [SECOND, false],
-    [third, true],
+    [third, false],
   ]);
+  servers.learn(["ws://node-5.test/dialer"]);
+  expect(servers.hasUntried).toBe(true);
 });
 
 it("keeps another hub in mind that could not take it over from one that drains", () => {
