@@ -72,6 +72,8 @@ export class FirstLink {
   #wasUp = false;
   /** It waits though there is no first link, since the second one serves. */
   #isLinkedWait = false;
+  /** Its hub is asked for another control socket, since the link lives. */
+  #isAsking = false;
   /** Ends the dials of the attempt that runs. */
   #attempt = new AbortController();
   /** Why the tunnel closes, once it does. */
@@ -175,6 +177,7 @@ export class FirstLink {
       // What it looks for does not matter while there is nothing.
       if (this.#isSeeking && !this.#uplink.hasLink) this.#attempt.abort(error);
       if (!this.#hasAnyLink && this.#isLinkedWait) this.#pause.end();
+      if (!this.#hasHub && this.#isAsking) this.#stopAsking(error);
       return;
     }
     this.#retries.lost(this.#movedBytes, this.#uplink.hasControl);
@@ -267,10 +270,18 @@ export class FirstLink {
     return uplink;
   }
 
+  /** There is nobody to ask any more. */
+  #stopAsking(error: DuplexityError): void {
+    this.#pause.end();
+    this.#attempt.abort(error);
+  }
+
   /** The hub will close the link: another one is made before that. */
   #moveOn(): void {
     // Control and link may go one after the other.
     this.#retries.grant(2);
+    // It says where else there is a control socket to be had.
+    if (this.#isAsking) this.#pause.end();
     if (this.#servers.alternatives.length > 0) this.#handOver.hurry();
     void this.#handOn();
   }
@@ -318,54 +329,52 @@ export class FirstLink {
     const lostAt = performance.now();
     let error = cause;
     for (let attempt = 1; !signal.aborted; attempt += 1) {
-      const { hasControl } = this.#uplink;
-      const step = plan.next(error, { ...this.#lostHub, hasControl });
+      const hub = this.#lostHub;
+      const step = plan.next(error, hub);
+      this.#isAsking = step === "ask";
       if (step === "move" && this.#isServedWhole) await this.#waitLinked();
       // What is left of its turn: while it waited the other link may have gone as well.
-      const delayMs = this.#retries.next(error, plan.waitMs(step, this.#uplink.moveDelayMs));
+      const delayMs = this.#retries.next(error, plan.waitMs(step, hub.moveDelayMs));
       const isServed = this.#uplink.hasLink || (second.hasLink && performance.now() - lostAt < NAME_KEPT_MS);
       if (!isServed) onStatus({ state: "reconnecting", attempt, delayMs, code: error.code });
       if (delayMs > 0) await this.#pause.wait(delayMs);
       if (signal.aborted) return;
-      // It was not the link alone: the node may be gone, and where there are others its clients move to them spread in time.
-      const isNews: boolean = hasControl && !this.#uplink.hasControl;
-      if (isNews && this.#lostHub.mayMove && !plan.hasMoved) continue;
-      // Where the link lives, its hub does, most likely.
-      const isAsked: boolean = !this.#uplink.hasControl && (step === "look" || this.#uplink.hasLink);
+      // It was not one socket alone: the node may be gone, and where there are others its clients move to them spread in time.
+      const isNews: boolean = (hub.hasControl || hub.hasLink) && !this.#hasHub;
+      if (isNews && hub.isInCluster && !this.#retries.areFree && !plan.hasMoved) continue;
+      const isElsewhere: boolean = !hub.hasControl && (step === "move" || step === "retry");
       // Whatever became of the server there: another one may be well.
-      const isElsewhere: boolean = !hasControl && step !== "return" && !isAsked;
       if (isElsewhere) this.#servers.turn(second.url);
       const mayGoOn: boolean = isElsewhere && plan.hasMoved && this.#servers.hasUntried;
       const dialledAt = performance.now();
       try {
-        if (isAsked) await this.#askAgain();
-        else await this.#establish(mayGoOn ? { dialTimeoutMs: ASK_LIMIT_MS } : {});
+        if (step === "ask" || step === "look") this.#useOwn();
+        await this.#establish(step === "look" || mayGoOn ? { dialTimeoutMs: ASK_LIMIT_MS } : {});
         if (this.#uplink.hasControl && this.#uplink.hasLink) break;
       } catch (failure) {
         error = asDuplexityError(failure);
         if (isFinal(error.code)) return onRefused(error);
-        if (step === "look") plan.lookFailed(performance.now() - dialledAt);
-        // It has had its turn, and nobody was there: the next one may be.
-        if (mayGoOn && error.code === "DPX_SERVER_UNREACHABLE") this.#retries.grant(1);
+        const tookMs = performance.now() - dialledAt;
+        if (step === "look") plan.lookFailed(tookMs);
+        // It has had its turn, and nothing was there: the next one may be. Where all are slow, haste makes them slower.
+        const isNobody = error.code === "DPX_SERVER_UNREACHABLE" && tookMs < ASK_LIMIT_MS;
+        if (mayGoOn && isNobody && !this.#retries.areFree) this.#retries.grant(1);
       }
     }
+    this.#isAsking = false;
     this.#isConnecting = false;
   }
 
-  get #lostHub(): Omit<LostHub, "hasControl"> {
-    const { isInCluster, moveDelayMs, dataPlaneUri } = this.#uplink;
-    return {
-      mayMove: isInCluster && !this.#retries.areFree,
-      canBeAsked: dataPlaneUri !== null && this.#servers.isOwn(dataPlaneUri),
-      moveDelayMs,
-    };
+  get #lostHub(): LostHub {
+    const { hasControl, hasLink, isInCluster, moveDelayMs, dataPlaneUri } = this.#uplink;
+    const canBeAsked = dataPlaneUri !== null && this.#servers.isOwn(dataPlaneUri);
+    return { hasControl, hasLink, isInCluster, canBeAsked, isFree: this.#retries.areFree, moveDelayMs };
   }
 
-  /** Dials the hub that it was at, not any behind the same balancer. @throws {DuplexityError} As `Uplink.establish`. */
-  #askAgain(): Promise<void> {
+  /** The hub that it was at is next, not any behind the same balancer. */
+  #useOwn(): void {
     const { dataPlaneUri } = this.#uplink;
     if (dataPlaneUri !== null) this.#servers.useOwnOf(dataPlaneUri);
-    return this.#establish({ dialTimeoutMs: ASK_LIMIT_MS });
   }
 
   async #establish({

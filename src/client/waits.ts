@@ -24,7 +24,7 @@ export const SECOND_SPREAD_MS = 10_000;
 const TURN_MS = 10;
 /** A turn as late as this is of a node with 100 clients for each other one, or more: where it is not gone, they stay. */
 export const LOOK_FROM_MS = 1_000;
-/** A hub that is there takes a control socket within this; it is the most that a turn is late by where it is not. */
+/** A hub that is there opens a control socket within this; where it is not, nobody waits for longer before the next step. */
 export const ASK_LIMIT_MS = 2_000;
 /** Whatever a node says, its clients come after so long: visitors do not wait for ever. */
 export const MAX_MOVE_DELAY_MS = 30_000;

@@ -14,7 +14,10 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-const HUB = { hasControl: false, mayMove: true, canBeAsked: true, moveDelayMs: 4_000 };
+const HUB = {
+  ...{ hasControl: false, hasLink: false, isInCluster: true, isFree: false },
+  ...{ canBeAsked: true, moveDelayMs: 4_000 },
+};
 
 function error(code: ErrorCode = "DPX_LINK_LOST"): DuplexityError {
   return new DuplexityError(code, "The test says so");
@@ -29,7 +32,9 @@ describe("MovePlan", () => {
 
   it.each([
     ["there is a control socket", { hasControl: true }, "retry"],
-    ["there is no other hub", { mayMove: false }, "retry"],
+    ["there is no other hub", { isInCluster: false, hasLink: true }, "retry"],
+    ["it need not wait", { isFree: true }, "retry"],
+    ["the link lives", { hasLink: true }, "ask"],
     ["the hub has few clients", { moveDelayMs: 999 }, "move"],
     ["others are behind its address", { canBeAsked: false }, "move"],
   ])("does not look where %s", (_what, known, step) => {
@@ -45,10 +50,42 @@ describe("MovePlan", () => {
     expect([plan.hasMoved, plan.next(error(), HUB)]).toEqual([false, "move"]);
   });
 
+  it("asks for a control socket as long as the link lives, at once or so, and then as after any failure; it has its turn yet", () => {
+    vi.spyOn(Math, "random").mockReturnValue(1);
+    const plan = new MovePlan();
+    const asks = Array.from({ length: 3 }, () => {
+      const step = plan.next(error(), { ...HUB, hasLink: true });
+      return [step, plan.waitMs(step, 4_000)];
+    });
+    expect(asks).toEqual([
+      ["ask", 900],
+      ["ask", null],
+      ["ask", null],
+    ]);
+    plan.gone();
+    expect([plan.next(error(), HUB), plan.next(error(), HUB), plan.waitMs("move", 4_000)]).toEqual([
+      "look",
+      "move",
+      4_010,
+    ]);
+  });
+
+  it("begins anew with a hub that is there again, as far as it has not moved", () => {
+    const plan = new MovePlan();
+    plan.gone();
+    expect(plan.next(error(), HUB)).toBe("look");
+    time += 20_000;
+    expect(plan.next(error(), { ...HUB, hasControl: true })).toBe("retry");
+    plan.gone();
+    expect([plan.next(error(), HUB), plan.next(error(), HUB), plan.waitMs("move", 4_000)]).toEqual([
+      "look",
+      "move",
+      4_000,
+    ]);
+  });
+
   it("counts a turn from when nothing of the hub is left, without the time for which nobody answered", () => {
     const plan = new MovePlan();
-    time += 60_000;
-    expect([plan.waitMs("move", 4_000), plan.linkedMs(4_000)]).toEqual([4_000, 8_000]);
     plan.gone();
     time += 1_000;
     plan.gone();
@@ -56,6 +93,9 @@ describe("MovePlan", () => {
     time += 2_000;
     plan.lookFailed(2_000);
     expect([plan.waitMs("move", 4_000), plan.linkedMs(4_000)]).toEqual([3_000, 7_000]);
+    // More than it can have been, if the hub was lost meanwhile.
+    plan.lookFailed(60_000);
+    expect([plan.waitMs("move", 4_000), plan.linkedMs(4_000)]).toEqual([4_000, 8_000]);
     time += 60_000;
     expect([plan.waitMs("move", 4_000), plan.linkedMs(4_000)]).toEqual([0, 0]);
   });

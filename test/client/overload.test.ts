@@ -64,16 +64,21 @@ function randomIs(value: number): void {
   stage.defer(() => vi.restoreAllMocks());
 }
 
-/** All waits from now on; `wait` has each instead of what it does. */
-function recordWaits(instead?: (ms: number, wait: () => Promise<void>) => Promise<void>): number[] {
+/** All waits from now on; `instead` has each in place of what it does, which is `wait`, or for another time. */
+function recordWaits(instead?: (ms: number, wait: (otherMs?: number) => Promise<void>) => Promise<void>): number[] {
   const waits: number[] = [];
   const original = Pause.prototype.wait;
   vi.spyOn(Pause.prototype, "wait").mockImplementation(function (this: Pause, ms) {
     waits.push(ms);
-    const wait = () => original.call(this, ms);
+    const wait = (otherMs = ms) => original.call(this, otherMs);
     return instead === undefined ? wait() : instead(ms, wait);
   });
   return waits;
+}
+
+/** For `recordWaits`: a wait of more than 0.9 s is over when something ends it, and only then. */
+function onlyEnded(ms: number, wait: (otherMs?: number) => Promise<void>): Promise<void> {
+  return wait(ms > MOVE_SPREAD_MS ? 3_600_000 : ms);
 }
 
 /** The first wait after `code`. */
@@ -149,7 +154,9 @@ describe("A client whose node is gone", () => {
   it("waits any time up to 0.9 s before it comes to another one, where nodes are several", async () => {
     randomIs(0.999);
     const tunnel = await up();
-    // First the control socket: a wait of up to five seconds begins while the link serves, and ends with it.
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + BACKOFF_HEALTHY_MS);
+    // First the control socket: its hub is to be asked for another one while the link serves, until that goes, too.
     here.control?.close(1_012);
     await here.next("controlClosed");
     const lost = waitAfter(tunnel, "DPX_LINK_LOST");
@@ -210,6 +217,69 @@ describe("A client whose node is gone", () => {
     here.refuseControl = null;
     await here.next("message");
     expect(controlsAt(there)).toBe(0);
+  });
+
+  it("asks soon, whatever its turn, and stops when the link goes: then it has its turn", async () => {
+    randomIs(0.999);
+    here.moveDelayMs = 20_000;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    await up();
+    await here.next("live");
+    const now = performance.now.bind(performance);
+    vi.spyOn(performance, "now").mockImplementation(() => now() + BACKOFF_HEALTHY_MS);
+    const waits = recordWaits(onlyEnded);
+    here.refuseControl = { code: "DPX_CLIENTS_LIMIT", message: "full" };
+    here.control?.terminate();
+    await vi.waitUntil(() => waits.some((ms) => ms > 900), HANG_MS);
+    expect(Math.max(...waits)).toBeLessThan(10_000);
+    here.link?.abort(new DuplexityError("DPX_LINK_LOST", "killed"));
+    await vi.waitUntil(() => waits.some((ms) => ms > 18_000), HANG_MS);
+    expect(controlsAt(there)).toBe(0);
+  });
+
+  it("gives up an ask that nobody answers when the link goes", async () => {
+    randomIs(0);
+    here.moveDelayMs = 10;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    await up();
+    await here.next("live");
+    here.isSilent = true;
+    here.control?.terminate();
+    await vi.waitUntil(() => controlsAt(here) === 2, HANG_MS);
+    here.link?.abort(new DuplexityError("DPX_LINK_LOST", "killed"));
+    await forAtMost(there.next("live"), 5_000, "a link to the other one, before the ask is late");
+  });
+
+  it("goes on at once to where a hub that drains sends it, also while it is to be asked again only later", async () => {
+    randomIs(0.999);
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    await up();
+    await here.next("live");
+    const waits = recordWaits(onlyEnded);
+    here.refuseControl = { code: "DPX_CLIENTS_LIMIT", message: "full" };
+    here.control?.terminate();
+    await vi.waitUntil(() => waits.some((ms) => ms > 900), HANG_MS);
+    here.refuseControl = null;
+    here.refuseDiscovery = {
+      ...{ code: "DPX_DRAINING", message: "It goes", dataPlaneUris: [`ws://127.0.0.1:${there.port}/dialer`] },
+    };
+    here.link?.goAway(5_000);
+    await there.next("message");
+    expect(controlsAt(there)).toBe(1);
+  });
+
+  it("waits when it has tried all that it knows, and does not begin anew at once", async () => {
+    randomIs(0.5);
+    here.moveDelayMs = 10;
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    const tunnel = await up();
+    const delays: number[] = [];
+    tunnel.on("status", (status) => {
+      if (status.state === "reconnecting" && status.code === "DPX_SERVER_UNREACHABLE") delays.push(status.delayMs);
+    });
+    await Promise.all([here.close(), there.close()]);
+    await vi.waitUntil(() => delays.length >= 6, HANG_MS);
+    expect(delays.filter((ms) => ms === 0).length).toBeLessThanOrEqual(1);
   });
 
   it("does not look where nodes have no address of their own: whoever answered would have all of them at once", async () => {

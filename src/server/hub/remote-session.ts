@@ -210,6 +210,7 @@ export class RemoteSession implements SessionHolder {
    */
   async #findPath(signal: AbortSignal, silent: string | null): Promise<PeerPath | null> {
     const { named, others } = this.#hubs();
+    if (named.length + others.length === 0) return null;
     const isSpread = this.session.id % 2 === 1 && others.length <= MAX_SPREAD_HUBS;
     const isNamedLast = named.includes(silent ?? "") || (isSpread && !others.includes(silent ?? ""));
     const [first, then] = isNamedLast ? [others, named] : [named, others];
