@@ -61,7 +61,7 @@ export class FirstLink {
   readonly #missing: MissingPipes;
   /** Before the next attempt. */
   readonly #pause: Pause;
-  /** Of the loss that was the last one. */
+  /** Of the loss that is being made good, or was last. */
   #plan = new MovePlan();
   #uplink: Uplink;
   /** Somebody is at it: `connect`, `#reconnect` or `#handOn`. */
@@ -170,6 +170,7 @@ export class FirstLink {
     const { signal, onLost, onRefused } = this.#options;
     if (signal.aborted) return;
     onLost(error);
+    if (!this.#isConnecting) this.#plan = new MovePlan();
     if (!this.#hasHub) this.#plan.gone();
     // To come back would take the names again.
     if (signal.aborted || this.#goodbye !== null) return;
@@ -182,8 +183,6 @@ export class FirstLink {
     }
     this.#retries.lost(this.#movedBytes, this.#uplink.hasControl);
     this.#isConnecting = true;
-    this.#plan = new MovePlan();
-    if (!this.#hasHub) this.#plan.gone();
     this.#reconnect(error).catch((cause: unknown) => onRefused(asDuplexityError(cause)));
   }
 
@@ -341,7 +340,8 @@ export class FirstLink {
       if (signal.aborted) return;
       // It was not one socket alone: the node may be gone, and where there are others its clients move to them spread in time.
       const isNews: boolean = (hub.hasControl || hub.hasLink) && !this.#hasHub;
-      if (isNews && hub.isInCluster && !this.#retries.areFree && !plan.hasMoved) continue;
+      const isMoving: boolean = isNews && hub.isInCluster && !this.#retries.areFree && !plan.hasMoved;
+      if (isMoving || (isNews && step === "ask")) continue;
       const isElsewhere: boolean = !hub.hasControl && (step === "move" || step === "retry");
       // Whatever became of the server there: another one may be well.
       if (isElsewhere) this.#servers.turn(second.url);

@@ -38,6 +38,16 @@ async function up(options: Partial<ForwardOptions> = {}): Promise<Tunnel> {
   return tunnel;
 }
 
+/** A tunnel with its second link `there`, whose hub has told it its turn. Time may jump: no link is dead because of that. */
+async function upTwice(moveDelayMs: number): Promise<void> {
+  for (const hub of [here, there]) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
+  there.moveDelayMs = moveDelayMs;
+  here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+  const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
+  stage.defer(() => tunnel.close());
+  await there.next("live");
+}
+
 function sendElsewhere(from: FakeHub, port: number): void {
   from.refuseDiscovery = {
     ...{ code: "DPX_OVERLOADED", message: MESSAGE, retryAfterMs: 5_000 },
@@ -250,6 +260,23 @@ describe("A client whose node is gone", () => {
     await forAtMost(there.next("live"), 5_000, "a link to the other one, before the ask is late");
   });
 
+  it("asks no more when the link of a hub that drains goes while it waits to ask again", async () => {
+    randomIs(0.999);
+    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
+    await up();
+    await here.next("live");
+    const waits = recordWaits(onlyEnded);
+    here.refuseControl = { code: "DPX_CLIENTS_LIMIT", message: "full" };
+    here.control?.terminate();
+    await vi.waitUntil(() => waits.some((ms) => ms > 900), HANG_MS);
+    const asked = controlsAt(here);
+    here.isSilent = true;
+    here.link?.goAway(5_000);
+    here.link?.close("DPX_DRAINING", "It goes");
+    await there.next("live");
+    expect(controlsAt(here)).toBe(asked);
+  });
+
   it("goes on at once to where a hub that drains sends it, also while it is to be asked again only later", async () => {
     randomIs(0.999);
     here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
@@ -415,13 +442,7 @@ describe("A client whose node is gone", () => {
 
   it("looks first whether the hub of its second link is gone when that is lost", async () => {
     randomIs(0);
-    // Time jumps below, and no link is dead because of that.
-    for (const hub of [here, there]) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
-    there.moveDelayMs = 25_000;
-    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
-    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
-    stage.defer(() => tunnel.close());
-    await there.next("live");
+    await upTwice(25_000);
     const now = performance.now.bind(performance);
     vi.spyOn(performance, "now").mockImplementation(() => now() + LOOK_AFTER_MS);
     there.cut();
@@ -431,12 +452,7 @@ describe("A client whose node is gone", () => {
 
   it("counts the turn of its second link from the loss, also when it has looked first", async () => {
     randomIs(0);
-    for (const hub of [here, there]) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
-    there.moveDelayMs = 25_000;
-    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
-    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
-    stage.defer(() => tunnel.close());
-    await there.next("live");
+    await upTwice(25_000);
     const now = performance.now.bind(performance);
     let passedMs = LOOK_AFTER_MS;
     vi.spyOn(performance, "now").mockImplementation(() => now() + passedMs);
@@ -454,12 +470,7 @@ describe("A client whose node is gone", () => {
 
   it("counts the time in which the hub of its second link does not answer for no turn either", async () => {
     randomIs(0);
-    for (const hub of [here, there]) hub.heartbeat = { idleMs: 3_600_000, timeoutMs: 3_600_000 };
-    there.moveDelayMs = 25_000;
-    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
-    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
-    stage.defer(() => tunnel.close());
-    await there.next("live");
+    await upTwice(25_000);
     const now = performance.now.bind(performance);
     vi.spyOn(performance, "now").mockImplementation(() => now() + LOOK_AFTER_MS);
     const waits = recordWaits();
@@ -489,11 +500,7 @@ describe("A client whose node is gone", () => {
 
   it("does not come back at once to a hub that cuts its second link again and again", async () => {
     randomIs(0);
-    there.moveDelayMs = 25_000;
-    here.alternatives = [`ws://127.0.0.1:${there.port}/dialer`];
-    const tunnel = await forward("http://127.0.0.1:9", { server: here.url, name: "cat1", links: 2 });
-    stage.defer(() => tunnel.close());
-    await there.next("live");
+    await upTwice(25_000);
     const waits: number[] = recordWaits(async () => {
       if (waits.length > 1) await new Promise(() => {});
     });
