@@ -186,7 +186,8 @@ export class Accounts {
       const look = async (): Promise<void> => {
         if ((await this.#hasAdmin()) || (await this.#claims.isReplaced(code))) end();
       };
-      const watches = [ACCOUNTS, CLAIM].map((prefix) => this.#store.watch(prefix, () => void look().catch(() => {})));
+      const lookSoon = oneAtATime(() => look().catch(() => {}));
+      const watches = [ACCOUNTS, CLAIM].map((prefix) => this.#store.watch(prefix, lookSoon));
       const timer = setTimeout(end, Math.max(0, expiresAt - this.#now())).unref();
     });
   }
@@ -296,6 +297,23 @@ export class Accounts {
     });
     return isReplaced;
   }
+}
+
+/** Runs `work`, and once more when it was asked for meanwhile, however often that was. `work` never rejects. */
+function oneAtATime(work: () => Promise<void>): () => void {
+  let [isRunning, isDue] = [false, false];
+  const run = async (): Promise<void> => {
+    isRunning = true;
+    do {
+      isDue = false;
+      await work();
+    } while (isDue);
+    isRunning = false;
+  };
+  return () => {
+    if (isRunning) isDue = true;
+    else void run();
+  };
 }
 
 function isEnded(error: unknown): boolean {

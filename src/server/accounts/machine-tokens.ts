@@ -49,6 +49,9 @@ export class MachineTokens {
   readonly #coming = new Set<string>();
   /** For what the mirror does not have. */
   readonly #lookup: TokenLookup;
+  /** Uses that are still to be kept: when, by the token's id. One for each token of the mirror at most. */
+  readonly #uses = new Map<string, number>();
+  #isKeepingUses = false;
   #isClosed = false;
 
   /** @throws {DuplexityError} `DPX_STORE` */
@@ -202,16 +205,30 @@ export class MachineTokens {
     if (lastUsedAt !== null && now - lastUsedAt < LAST_USED_EVERY_MS) return stored.token;
     const token: MachineToken = { ...stored.token, lastUsedAt: now };
     this.#mirror.overlay(keyOf(token.tokenId), { ...stored, token });
-    void this.#keepUse(token.tokenId, now);
+    this.#uses.set(token.tokenId, now);
+    if (!this.#isKeepingUses) void this.#keepUses();
     return token;
   }
 
-  /** Beside the way of whoever uses the token: that this is not kept keeps nobody out. */
+  /** Beside the way of those who use the tokens, and one after another: a crowd that comes at once does not wait for them. */
+  async #keepUses(): Promise<void> {
+    this.#isKeepingUses = true;
+    for (const [tokenId, usedAt] of this.#uses) {
+      if (this.#isClosed) break;
+      this.#uses.delete(tokenId);
+      await this.#keepUse(tokenId, usedAt);
+    }
+    this.#isKeepingUses = false;
+  }
+
+  /** That this is not kept keeps nobody out. */
   async #keepUse(tokenId: string, lastUsedAt: number): Promise<void> {
     try {
       await this.#options.store.update(keyOf(tokenId), (old) => {
         const stored = readToken(old);
-        return stored === null ? old : writeToken({ ...stored, token: { ...stored.token, lastUsedAt } });
+        // Another node has kept the same use.
+        const isKept = (stored?.token.lastUsedAt ?? 0) > lastUsedAt - LAST_USED_EVERY_MS;
+        return stored === null || isKept ? old : writeToken({ ...stored, token: { ...stored.token, lastUsedAt } });
       });
     } catch (error) {
       if (this.#isClosed) return;

@@ -2,7 +2,7 @@
 // this process and of others; never writes.
 
 import { asDuplexityError } from "../../protocol/index.ts";
-import type { Store, StoredEntry, Value } from "../store/index.ts";
+import { MAX_KEYS_IN_CALL, type Store, type StoredEntry, type Value } from "../store/index.ts";
 
 /** A change of which no word came is seen after so long: within a lease (30 s). */
 export const RELOAD_EVERY_MS = 10_000;
@@ -39,6 +39,9 @@ export class Mirror<T> {
    */
   readonly #seen = new Map<string, number>();
   #floor = 0;
+  /** Keys of which word came that they have changed: what comes during a look is looked at together in the next one. */
+  readonly #changed = new Set<string>();
+  #isFollowing = false;
   #looks = 0;
   #isReloading = false;
   #isFailing = false;
@@ -49,7 +52,7 @@ export class Mirror<T> {
   static async open<T>(options: MirrorOptions<T>): Promise<Mirror<T>> {
     const mirror = new Mirror(options);
     // Watch first: what changes while the list is on its way must not be missed.
-    const unwatch = options.store.watch(options.prefix, (key) => void mirror.#follow(key));
+    const unwatch = options.store.watch(options.prefix, (key) => mirror.#follow(key));
     try {
       await mirror.#load(false);
     } catch (error) {
@@ -99,11 +102,7 @@ export class Mirror<T> {
    * @throws {DuplexityError} `DPX_STORE`
    */
   async refresh(key: string): Promise<void> {
-    const look = this.#nextLook();
-    const value = await this.#options.store.get(key);
-    if (this.#isClosed || look < (this.#seen.get(key) ?? this.#floor)) return;
-    this.#seen.set(key, look);
-    this.#apply(key, value, true);
+    await this.#look([key]);
   }
 
   /** Looks at everything again. Never rejects: what cannot be read now is read at the next time. */
@@ -149,12 +148,29 @@ export class Mirror<T> {
     for (const [key, seen] of this.#seen) if (seen <= look) this.#seen.delete(key);
   }
 
-  async #follow(key: string): Promise<void> {
+  #follow(key: string): void {
+    this.#changed.add(key);
+    if (!this.#isFollowing) void this.#followAll();
+  }
+
+  async #followAll(): Promise<void> {
+    this.#isFollowing = true;
+    while (this.#changed.size > 0 && !this.#isClosed) {
+      const keys = [...this.#changed].slice(0, MAX_KEYS_IN_CALL);
+      for (const key of keys) this.#changed.delete(key);
+      await this.#look(keys).catch((error: unknown) => this.#warn(error));
+    }
+    this.#isFollowing = false;
+  }
+
+  async #look(keys: readonly string[]): Promise<void> {
+    const look = this.#nextLook();
+    const values = await this.#options.store.getAll(keys);
     if (this.#isClosed) return;
-    try {
-      await this.refresh(key);
-    } catch (error) {
-      this.#warn(error);
+    for (const [at, key] of keys.entries()) {
+      if (look < (this.#seen.get(key) ?? this.#floor)) continue;
+      this.#seen.set(key, look);
+      this.#apply(key, values[at] ?? null, true);
     }
   }
 

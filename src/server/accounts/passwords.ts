@@ -2,7 +2,7 @@
 
 import { randomBytes, scrypt, timingSafeEqual } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
-import { WorkQueue } from "./work-queue.ts";
+import { WorkQueue } from "../work-queue.ts";
 
 /** Fewer characters fall to a dictionary. */
 export const MIN_PASSWORD_CHARS = 10;
@@ -25,6 +25,8 @@ const MAX_COST: PasswordCost = { logN: 17, r: 8, p: 16 };
 const MAX_RUNNING = 2;
 /** Some eight seconds' work. */
 const MAX_WAITING = 64;
+/** For whoever is refused: what waits is worked on by then, or it is an attack. */
+const RETRY_AFTER_MS = 3_000;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 // The PHC string format: $scrypt$ln=15,r=8,p=3$<salt>$<hash>
@@ -44,7 +46,7 @@ export interface PasswordVerdict {
 
 export class Passwords {
   readonly #cost: PasswordCost;
-  readonly #queue = new WorkQueue({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING });
+  readonly #queue = new WorkQueue({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING, full: tooMany });
   readonly #decoy: StoredHash;
 
   constructor(cost: PasswordCost = PASSWORD_COST) {
@@ -126,5 +128,12 @@ function workOf({ logN, r, p }: PasswordCost): number {
 function badPassword(why: string): DuplexityError {
   return new DuplexityError("DPX_USAGE", `Cannot use the password: ${why}`, {
     hint: "Take a few words that nobody else would put together, or let a password manager make one.",
+  });
+}
+
+function tooMany(): DuplexityError {
+  return new DuplexityError("DPX_RATE_LIMIT", "Cannot check the password: too many are being checked just now", {
+    hint: "Try again in a few seconds.",
+    retryAfterMs: RETRY_AFTER_MS,
   });
 }

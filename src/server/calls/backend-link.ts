@@ -5,9 +5,17 @@ import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { errors } from "undici";
 import { asDuplexityError, Deadline, DuplexityError } from "../../protocol/index.ts";
+import { WorkQueue } from "../work-queue.ts";
 import { CallClient, type CallClientOptions, CallFailure } from "./call-client.ts";
 import { readEvents } from "./event-lines.ts";
-import { ANSWER_TIMEOUT_MS, CALL_TIMEOUT_MS, CONNECT_TIMEOUT_MS, MAX_PENDING_CALLS, SILENCE_MS } from "./limits.ts";
+import {
+  ANSWER_TIMEOUT_MS,
+  CALL_TIMEOUT_MS,
+  CONNECT_TIMEOUT_MS,
+  MAX_RUNNING_CALLS,
+  MAX_WAITING_CALLS,
+  SILENCE_MS,
+} from "./limits.ts";
 import { type BackendEvent, CALLS_PATH, type CallName, EVENTS_PATH } from "./names.ts";
 
 export interface BackendLinkOptions extends Omit<CallClientOptions, "origin"> {
@@ -22,6 +30,14 @@ export interface BackendLinkOptions extends Omit<CallClientOptions, "origin"> {
 export interface CallOptions {
   /** Whether doing it twice is the same as once: else it is never sent again once it may have arrived. @default true */
   readonly isRepeatable?: boolean;
+}
+
+interface Call {
+  readonly path: string;
+  readonly body: unknown;
+  readonly isRepeatable: boolean;
+  /** As `performance.now()` has it. */
+  readonly endsAt: number;
 }
 
 const FIRST_RETRY_MS = 50;
@@ -39,7 +55,12 @@ export class BackendLink {
   readonly #listeners = new Set<(event: BackendEvent) => void>();
   readonly #gapListeners = new Set<() => void>();
   readonly #life = new AbortController();
-  #pending = 0;
+  /** What a call may take counts from its turn: a crowd that is answered one after another is not a backend that is silent. */
+  readonly #turns = new WorkQueue({
+    maxRunning: MAX_RUNNING_CALLS,
+    maxWaiting: MAX_WAITING_CALLS,
+    full: () => unreachable("calls before this one wait for an answer"),
+  });
   #isUp = false;
   #lostAt = Number.NEGATIVE_INFINITY;
   #hasHeard = false;
@@ -48,7 +69,7 @@ export class BackendLink {
   private constructor(options: BackendLinkOptions) {
     this.#options = options;
     // One for each call, and one for the stream.
-    setMaxListeners(MAX_PENDING_CALLS + 1, this.#life.signal);
+    setMaxListeners(MAX_RUNNING_CALLS + 1, this.#life.signal);
     const { origins, ...own } = options;
     this.#clients = shuffled(origins).map((origin) => new CallClient({ ...own, origin }));
   }
@@ -95,13 +116,9 @@ export class BackendLink {
    * @throws {DuplexityError} what it refuses the call with; `DPX_STORE` when no node of it answers.
    */
   async call(name: CallName, body: unknown, options: CallOptions = {}): Promise<unknown> {
-    if (this.#pending >= MAX_PENDING_CALLS) throw unreachable(`${MAX_PENDING_CALLS} calls wait for it already`);
-    this.#pending += 1;
-    try {
-      return await this.#call(`${CALLS_PATH}/${name}`, body, options.isRepeatable ?? true);
-    } finally {
-      this.#pending -= 1;
-    }
+    const endsAt = performance.now() + CALL_TIMEOUT_MS;
+    const call = { path: `${CALLS_PATH}/${name}`, body, isRepeatable: options.isRepeatable ?? true, endsAt };
+    return this.#turns.run(() => this.#call(call), CALL_TIMEOUT_MS);
   }
 
   onEvent(listener: (event: BackendEvent) => void): () => void {
@@ -122,9 +139,8 @@ export class BackendLink {
     await Promise.all(this.#clients.map((client) => client.close()));
   }
 
-  async #call(path: string, body: unknown, isRepeatable: boolean): Promise<unknown> {
-    const endsAt = performance.now() + CALL_TIMEOUT_MS;
-    let failure: DuplexityError = unreachable("no node of it has answered");
+  async #call({ path, body, isRepeatable, endsAt }: Call): Promise<unknown> {
+    let failure: DuplexityError | null = null;
     // A single one twice: it may have ended a kept connection in the very moment.
     const attempts = Math.max(2, this.#clients.length);
     for (let attempt = 0; attempt < attempts; attempt += 1) {
@@ -145,7 +161,7 @@ export class BackendLink {
         deadline.clear();
       }
     }
-    throw failure;
+    throw failure ?? unreachable("no node of it has answered");
   }
 
   /** For as long as this node lives: never rejects. */

@@ -4,12 +4,14 @@
 export const CONNECT_TIMEOUT_MS = 1_000;
 /** How long it may take to answer: longer than its own Redis may (1 s), so that what Redis refuses is told as that. */
 export const ANSWER_TIMEOUT_MS = 2_000;
-/** How long a call may take over all addresses that are tried. */
+/** How long a call may take over all addresses that are tried, with the wait for its turn in it. */
 export const CALL_TIMEOUT_MS = 5_000;
-/** Calls under way at once; further ones are refused at once, and not kept waiting. */
-export const MAX_PENDING_CALLS = 2_000;
-/** Connections to one backend node, one of them for its events: many more calls than these take turns. */
+/** Connections to one backend node, one of them for its events. */
 export const MAX_CONNECTIONS = 5;
+/** Calls under way at once: one on each of the others. */
+export const MAX_RUNNING_CALLS = MAX_CONNECTIONS - 1;
+/** Calls that wait for their turn; further ones are refused at once. */
+export const MAX_WAITING_CALLS = 2_000;
 /** A call, and its answer to anything but a list: two of the largest values of the store fit. */
 export const MAX_CALL_BYTES = 1_048_576;
 /** What opens a session: two words. */

@@ -1,7 +1,7 @@
 // What may be kept, checked at the door of every store: keys, values, times to live. Keeps nothing.
 
 import { DuplexityError } from "../../protocol/index.ts";
-import { MAX_KEY_CHARS, MAX_VALUE_BYTES, type Value } from "./store.ts";
+import { MAX_KEY_CHARS, MAX_KEYS_IN_CALL, MAX_VALUE_BYTES, type Value } from "./store.ts";
 
 /** Longer times to live mean this one: the years after which nobody asks. */
 export const MAX_TTL_MS = 3_153_600_000_000;
@@ -12,6 +12,14 @@ const KEY = /^[\x21-\x7e]+$/;
 export function checkKey(key: string): void {
   if (key === "") throw new DuplexityError("DPX_STORE", "Cannot use an empty key in the store");
   checkPrefix(key);
+}
+
+/** @throws {DuplexityError} `DPX_STORE` if one is none, or there are too many. */
+export function checkKeys(keys: readonly string[]): void {
+  if (keys.length > MAX_KEYS_IN_CALL) {
+    throw new DuplexityError("DPX_STORE", `Cannot read ${keys.length} entries at once: ${MAX_KEYS_IN_CALL} at most`);
+  }
+  for (const key of keys) checkKey(key);
 }
 
 /** The same for what keys begin with, which may be empty: all of them. */

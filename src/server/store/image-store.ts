@@ -2,7 +2,7 @@
 // last is the business of whoever runs them.
 
 import { DuplexityError } from "../../protocol/index.ts";
-import { checkKey, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
+import { checkKey, checkKeys, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
 import type { Draft } from "./draft.ts";
 import type { Image } from "./image.ts";
 import { MAX_LISTED, type PutOptions, type Store, type StoredEntry, type Value } from "./store.ts";
@@ -32,6 +32,15 @@ export class ImageStore implements Store {
     checkKey(key);
     const entry = this.#image.get(key);
     return entry === null ? null : parsed(entry.json);
+  }
+
+  async getAll(keys: readonly string[]): Promise<readonly (Value | null)[]> {
+    this.#checkOpen();
+    checkKeys(keys);
+    return keys.map((key) => {
+      const entry = this.#image.get(key);
+      return entry === null ? null : parsed(entry.json);
+    });
   }
 
   async put(key: string, value: Value, options: PutOptions = {}): Promise<void> {

@@ -4,6 +4,7 @@ export { MemoryStore, type MemoryStoreOptions } from "./memory-store.ts";
 export { openStore, type RemoteStoreOptions, type StoreOptions } from "./open-store.ts";
 export {
   MAX_KEY_CHARS,
+  MAX_KEYS_IN_CALL,
   MAX_LISTED,
   MAX_VALUE_BYTES,
   type PutOptions,

@@ -6,10 +6,18 @@
 import { randomBytes } from "node:crypto";
 import { DuplexityError } from "../../protocol/index.ts";
 import { parseRedisUrl, RedisConnection, RedisSubscription } from "../redis/index.ts";
-import { checkKey, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
+import { checkKey, checkKeys, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
 import { contest } from "./contest.ts";
 import { WRITE_SCRIPT, type WriteMode } from "./redis-script.ts";
-import { MAX_LISTED, MAX_LOG_ENTRIES, type PutOptions, type Store, type StoredEntry, type Value } from "./store.ts";
+import {
+  MAX_KEYS_IN_CALL,
+  MAX_LISTED,
+  MAX_LOG_ENTRIES,
+  type PutOptions,
+  type Store,
+  type StoredEntry,
+  type Value,
+} from "./store.ts";
 import { Watches } from "./watches.ts";
 
 export interface RedisStoreOptions {
@@ -21,8 +29,6 @@ export interface RedisStoreOptions {
 const PREFIX = "duplexity:{store}";
 const INDEX = `${PREFIX}:index`;
 const ENDS = `${PREFIX}:ends`;
-/** Entries that are asked for at once. */
-const PAGE = 250;
 /** How often the connection that only listens is asked whether it is one. */
 const PING_MS = 10_000;
 
@@ -70,6 +76,13 @@ export class RedisStore implements Store {
     return json === null ? null : parsed(json);
   }
 
+  async getAll(keys: readonly string[]): Promise<readonly (Value | null)[]> {
+    checkKeys(keys);
+    this.#checkOpen();
+    if (keys.length === 0) return [];
+    return (await this.#readAll(keys)).map((json) => (json === null ? null : parsed(json)));
+  }
+
   async put(key: string, value: Value, options: PutOptions = {}): Promise<void> {
     checkKey(key);
     const json = jsonOf(key, value);
@@ -114,12 +127,12 @@ export class RedisStore implements Store {
     const end = prefix === "" ? "+" : `(${prefix}\u007f`;
     let start = prefix === "" ? "-" : `[${prefix}`;
     for (;;) {
-      const keys = texts(await this.#call("ZRANGEBYLEX", [INDEX, start, end, "LIMIT", 0, PAGE]));
+      const keys = texts(await this.#call("ZRANGEBYLEX", [INDEX, start, end, "LIMIT", 0, MAX_KEYS_IN_CALL]));
       const last = keys.at(-1);
       if (last === undefined) return found;
-      const values = await this.#call("MGET", keys.map(entryKey));
+      const values = await this.#readAll(keys);
       for (const [at, key] of keys.entries()) {
-        const json = Array.isArray(values) ? textOrNull(values[at]) : null;
+        const json = values[at] ?? null;
         if (json !== null) found.push({ key, value: parsed(json) });
         if (found.length >= MAX_LISTED) return found;
       }
@@ -139,7 +152,7 @@ export class RedisStore implements Store {
     const found: Value[] = [];
     let end = "+";
     while (found.length < count) {
-      const page = Math.min(PAGE, count - found.length);
+      const page = Math.min(MAX_KEYS_IN_CALL, count - found.length);
       const items = await this.#call("XREVRANGE", [logKey(log), end, "-", "COUNT", page]);
       if (!Array.isArray(items) || items.length === 0) break;
       for (const item of items) {
@@ -172,6 +185,11 @@ export class RedisStore implements Store {
 
   async #read(key: string): Promise<string | null> {
     return textOrNull(await this.#call("GET", [entryKey(key)]));
+  }
+
+  async #readAll(keys: readonly string[]): Promise<readonly (string | null)[]> {
+    const values = await this.#call("MGET", keys.map(entryKey));
+    return keys.map((_, at) => (Array.isArray(values) ? textOrNull(values[at]) : null));
   }
 
   /** @param json Null deletes. */

@@ -3,7 +3,7 @@
 
 import { fields as checked, DuplexityError } from "../../protocol/index.ts";
 import type { BackendLink } from "../calls/index.ts";
-import { checkKey, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
+import { checkKey, checkKeys, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
 import { contest } from "./contest.ts";
 import { MAX_LISTED, type PutOptions, type Store, type StoredEntry, type Value } from "./store.ts";
 import { isValue, type STORE_STEPS } from "./store-calls.ts";
@@ -33,6 +33,14 @@ export class RemoteStore implements Store {
   async get(key: string): Promise<Value | null> {
     checkKey(key);
     return valueIn(await this.#ask("get", { key }), "value");
+  }
+
+  async getAll(keys: readonly string[]): Promise<readonly (Value | null)[]> {
+    checkKeys(keys);
+    this.#checkOpen();
+    if (keys.length === 0) return [];
+    const answer = await this.#ask("getAll", { keys });
+    return checked.field(answer, "values", checked.arrayReader(readValue, keys.length, keys.length));
   }
 
   async put(key: string, value: Value, options: PutOptions = {}): Promise<void> {

@@ -3,10 +3,10 @@
 
 import { fields as checked, DuplexityError } from "../../protocol/index.ts";
 import type { CallHandler } from "../calls/index.ts";
-import { MAX_LISTED, type PutOptions, type Store, type Value } from "./store.ts";
+import { MAX_KEYS_IN_CALL, MAX_LISTED, type PutOptions, type Store, type Value } from "./store.ts";
 
 /** What can be asked; `swap` is one attempt of an update. */
-export const STORE_STEPS = ["get", "put", "swap", "take", "delete", "list", "append", "readLog"] as const;
+export const STORE_STEPS = ["get", "getAll", "put", "swap", "take", "delete", "list", "append", "readLog"] as const;
 
 /** Somebody else was faster: the update has changed nothing. */
 class Overtaken extends Error {
@@ -21,6 +21,11 @@ class Overtaken extends Error {
 export function createStoreCall(store: Store): CallHandler {
   return async (body) => {
     const step = checked.field(body, "step", checked.oneOfReader(STORE_STEPS));
+    if (step === "getAll") {
+      return {
+        values: await store.getAll(checked.field(body, "keys", checked.arrayReader(readText, 0, MAX_KEYS_IN_CALL))),
+      };
+    }
     const key = checked.field(body, "key", readText);
     switch (step) {
       case "get":

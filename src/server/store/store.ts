@@ -18,6 +18,8 @@ export interface PutOptions {
 export const MAX_KEY_CHARS = 512;
 /** The JSON of one value; more is refused with DPX_STORE. */
 export const MAX_VALUE_BYTES = 262_144;
+/** Keys that can be asked for at once: the largest values of all of them fit into one answer of a backend node. */
+export const MAX_KEYS_IN_CALL = 250;
 /** What `list` answers at most, and `readLog`. */
 export const MAX_LISTED = 10_000;
 
@@ -27,6 +29,8 @@ export const MAX_LISTED = 10_000;
  */
 export interface Store {
   get(key: string): Promise<Value | null>;
+  /** What is at each of the keys, in their order, which need not be read in one moment. At most `MAX_KEYS_IN_CALL` keys. */
+  getAll(keys: readonly string[]): Promise<readonly (Value | null)[]>;
   /** Putting null, which is what nothing reads as, deletes; so does a `ttlMs` of 0. Without `ttlMs` it stays for good. */
   put(key: string, value: Value, options?: PutOptions): Promise<void>;
   /**

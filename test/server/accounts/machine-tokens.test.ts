@@ -2,7 +2,7 @@
 
 import { describe, expect, it, vi } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
-import { MachineTokens } from "../../../src/server/accounts/index.ts";
+import { type MachineToken, MachineTokens } from "../../../src/server/accounts/index.ts";
 import { MAX_TOKENS_PER_USER } from "../../../src/server/accounts/machine-tokens.ts";
 import { readToken } from "../../../src/server/accounts/records.ts";
 import { MAX_LOOKS_PER_SECOND, MAX_UNKNOWN, UNKNOWN_MS } from "../../../src/server/accounts/token-lookup.ts";
@@ -142,6 +142,33 @@ describe("MachineTokens", () => {
     clock.sleep(1);
     await tokens.find(secret);
     expect([await kept(), writes]).toEqual([clock.now(), 2]);
+  });
+
+  it("keeps the uses of a crowd one after another, and none that another node has kept", async () => {
+    const { tokens, accounts, store, now, clock, userId } = await openWithBen();
+    const other = await openDeaf({ store, accounts, now });
+    const made: { readonly token: MachineToken; readonly secret: string }[] = [];
+    for (let at = 0; at < 20; at += 1) made.push(await tokens.create(userId, { ...CI, name: `ci${at}` }));
+    await other.find(made[0]?.secret ?? "");
+    clock.sleep(1);
+    const update = store.update.bind(store);
+    let [running, most, writes] = [0, 0, 0];
+    vi.spyOn(store, "update").mockImplementation(async (...args) => {
+      running += 1;
+      most = Math.max(most, running);
+      await new Promise((resolve) => setImmediate(resolve));
+      return update(...args).finally(() => {
+        running -= 1;
+      });
+    });
+    store.watch("token/", () => {
+      writes += 1;
+    });
+    await Promise.all(made.map(({ secret }) => tokens.find(secret)));
+    const kept = async ({ token }: (typeof made)[number]) =>
+      readToken(await store.get(`token/${token.tokenId}`))?.token.lastUsedAt ?? null;
+    await vi.waitUntil(async () => !(await Promise.all(made.map(kept))).includes(null));
+    expect([most, writes]).toEqual([1, made.length - 1]);
   });
 
   it("hears of another node's tokens, and of their end", async () => {

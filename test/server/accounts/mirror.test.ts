@@ -3,7 +3,13 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
 import { Mirror, RELOAD_EVERY_MS } from "../../../src/server/accounts/mirror.ts";
-import { MemoryStore, type Store, type StoredEntry, type Value } from "../../../src/server/store/index.ts";
+import {
+  MAX_KEYS_IN_CALL,
+  MemoryStore,
+  type Store,
+  type StoredEntry,
+  type Value,
+} from "../../../src/server/store/index.ts";
 import { useStage } from "../../support/stage.ts";
 
 const stage = useStage();
@@ -31,6 +37,7 @@ function delayed(inner: Store): Delayed {
   };
   const store: Store = {
     get: (key): Promise<Value | null> => later(inner.get(key)),
+    getAll: (keys): Promise<readonly (Value | null)[]> => later(inner.getAll(keys)),
     list: (prefix): Promise<readonly StoredEntry[]> => later(inner.list(prefix)),
     watch: () => {
       state.watches += 1;
@@ -148,6 +155,24 @@ describe("Mirror", () => {
     expect(mirror.values()).toEqual(["two"]);
     mirror.close();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("looks together at all that has changed during a look, and at no more than a store answers at once", async () => {
+    const inner = new MemoryStore();
+    const slow = delayed(inner);
+    const mirror = await openMirror({ ...slow.store, watch: (...args) => inner.watch(...args) });
+    slow.isHeld = true;
+    await inner.put("x/0", "zero");
+    await vi.waitUntil(() => slow.waiting.length === 1);
+    const getAll = vi.spyOn(inner, "getAll");
+    const count = MAX_KEYS_IN_CALL + 50;
+    for (let at = 0; at < count; at += 1) await inner.put(`x/${at}`, `new ${at}`);
+    expect(slow.waiting).toHaveLength(1);
+    slow.isHeld = false;
+    slow.waiting[0]?.();
+    await vi.waitUntil(() => mirror.size === count);
+    expect([mirror.get("x/0"), mirror.get(`x/${count - 1}`)]).toEqual(["new 0", `new ${count - 1}`]);
+    expect(getAll.mock.calls.map(([keys]) => keys.length)).toEqual([MAX_KEYS_IN_CALL, 50]);
   });
 
   it("keeps what was laid over an entry until the entry changes", async () => {

@@ -2,7 +2,6 @@
 
 import { describe, expect, it } from "vitest";
 import { checkPassword, PASSWORD_COST, Passwords } from "../../../src/server/accounts/passwords.ts";
-import { WorkQueue } from "../../../src/server/accounts/work-queue.ts";
 import { CHEAP, PASSWORD } from "./setup.ts";
 
 describe("Passwords", () => {
@@ -76,23 +75,5 @@ describe("checkPassword", () => {
 
   it.each(["a".repeat(10), "😀".repeat(256), " spaces are fine "])("takes %j", (password) => {
     checkPassword(password, "ben");
-  });
-});
-
-describe("WorkQueue", () => {
-  it("runs as many at once as it may, the others in their order, also after a failure", async () => {
-    const queue = new WorkQueue({ maxRunning: 2, maxWaiting: 10 });
-    const order: number[] = [];
-    let [running, most] = [0, 0];
-    const work = async (number: number) => {
-      running += 1;
-      most = Math.max(most, running);
-      order.push(number);
-      await Promise.resolve();
-      running -= 1;
-      if (number % 2 === 0) throw new Error("even");
-    };
-    await Promise.allSettled(Array.from({ length: 8 }, (_, number) => queue.run(() => work(number))));
-    expect([most, order]).toEqual([2, [0, 1, 2, 3, 4, 5, 6, 7]]);
   });
 });

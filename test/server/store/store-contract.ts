@@ -2,7 +2,14 @@
 
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { MAX_KEY_CHARS, MAX_LISTED, MAX_VALUE_BYTES, type Store, type Value } from "../../../src/server/store/index.ts";
+import {
+  MAX_KEY_CHARS,
+  MAX_KEYS_IN_CALL,
+  MAX_LISTED,
+  MAX_VALUE_BYTES,
+  type Store,
+  type Value,
+} from "../../../src/server/store/index.ts";
 import { poll } from "../../support/wait.ts";
 
 export interface StoreUnderTest {
@@ -66,6 +73,27 @@ export function describeStore(name: string, make: () => Promise<StoreUnderTest>)
       it("keeps the last of many puts that were made at once", async () => {
         await Promise.all(Array.from({ length: 50 }, (_, index) => store.put("a", index)));
         expect(await store.get("a")).toBe(49);
+      });
+    });
+
+    describe("getAll", () => {
+      it("answers what is at each key, in the order of the keys, and null for what is not there", async () => {
+        await store.put("a", { name: "ben" });
+        await store.put("b", [1]);
+        await store.put("c", 1, { ttlMs: 1_000 });
+        await advance(1_000);
+        expect(await store.getAll(["b", "none", "a", "c", "b"])).toEqual([[1], null, { name: "ben" }, null, [1]]);
+        expect(await store.getAll([])).toEqual([]);
+      });
+
+      it("takes as many keys as it may, with the largest values, and no more", async () => {
+        const value = "x".repeat(MAX_VALUE_BYTES - 2);
+        await store.put("a", value);
+        const values = await store.getAll(new Array<string>(MAX_KEYS_IN_CALL).fill("a"));
+        expect([values.length, values.every((found) => found === value)]).toEqual([MAX_KEYS_IN_CALL, true]);
+        const tooMany = new Array<string>(MAX_KEYS_IN_CALL + 1).fill("a");
+        await expect(store.getAll(tooMany)).rejects.toMatchObject(REFUSED);
+        await expect(store.getAll(["a", ""])).rejects.toMatchObject(REFUSED);
       });
     });
 
