@@ -3,14 +3,19 @@
 export interface WorkQueueOptions {
   readonly maxRunning: number;
   readonly maxWaiting: number;
-  /** What whoever comes beyond that is told. */
-  readonly full: () => Error;
+  /** Why whoever finds that many waiting, or waits for too long, is refused. */
+  readonly refusal: () => Error;
+}
+
+interface Place {
+  readonly begin: () => void;
+  readonly leave: (error: Error) => void;
 }
 
 export class WorkQueue {
   readonly #options: WorkQueueOptions;
   /** In the order in which they came. */
-  readonly #waiting = new Set<() => void>();
+  readonly #waiting = new Set<Place>();
   #running = 0;
 
   constructor(options: WorkQueueOptions) {
@@ -21,14 +26,14 @@ export class WorkQueue {
    * Runs `work` when its turn comes.
    *
    * @param limitMs How long it may wait for its turn. @default as long as it takes
-   * @throws What `full` says, at once when too many are waiting and after `limitMs`.
+   * @throws The refusal, at once when too many are waiting and after `limitMs`; what `dismiss` was given.
    */
   async run<T>(work: () => Promise<T>, limitMs?: number): Promise<T> {
-    const { maxRunning, maxWaiting, full } = this.#options;
+    const { maxRunning, maxWaiting, refusal } = this.#options;
     if (this.#running < maxRunning) {
       this.#running += 1;
     } else {
-      if (this.#waiting.size >= maxWaiting) throw full();
+      if (this.#waiting.size >= maxWaiting) throw refusal();
       await this.#turn(limitMs);
     }
     try {
@@ -37,23 +42,33 @@ export class WorkQueue {
       // Whoever is next takes over this place, so that nobody can slip in between.
       const [next] = this.#waiting;
       if (next === undefined) this.#running -= 1;
-      else next();
+      else next.begin();
     }
+  }
+
+  /** All who wait are told `error`, and their work is never run. */
+  dismiss(error: Error): void {
+    for (const place of [...this.#waiting]) place.leave(error);
   }
 
   #turn(limitMs: number | undefined): Promise<void> {
     return new Promise((resolve, reject) => {
-      const begin = (): void => {
-        this.#waiting.delete(begin);
+      const over = (): void => {
+        this.#waiting.delete(place);
         clearTimeout(timer);
-        resolve();
       };
-      const giveUp = (): void => {
-        this.#waiting.delete(begin);
-        reject(this.#options.full());
+      const place: Place = {
+        begin: () => {
+          over();
+          resolve();
+        },
+        leave: (error) => {
+          over();
+          reject(error);
+        },
       };
-      const timer = limitMs === undefined ? undefined : setTimeout(giveUp, limitMs);
-      this.#waiting.add(begin);
+      const timer = limitMs === undefined ? undefined : setTimeout(() => place.leave(this.#options.refusal()), limitMs);
+      this.#waiting.add(place);
     });
   }
 }

@@ -7,7 +7,7 @@ import { deferred } from "../support/wait.ts";
 const FULL = "too much";
 
 function queueOf(options: { readonly maxRunning: number; readonly maxWaiting: number }): WorkQueue {
-  return new WorkQueue({ ...options, full: () => new Error(FULL) });
+  return new WorkQueue({ ...options, refusal: () => new Error(FULL) });
 }
 
 describe("WorkQueue", () => {
@@ -49,5 +49,16 @@ describe("WorkQueue", () => {
     await Promise.all([first, ...patient]);
     await queue.run(() => note("three"), 60_000);
     expect(order).toEqual(["one", "two", "three"]);
+  });
+
+  it("tells all who wait that they are dismissed, and lets what runs go on", async () => {
+    const queue = queueOf({ maxRunning: 1, maxWaiting: 3 });
+    const gate = deferred<string>();
+    const first = queue.run(() => gate.promise);
+    const waiting = [queue.run(async () => "never"), queue.run(async () => "never", 60_000)];
+    queue.dismiss(new Error("closed"));
+    for (const one of waiting) await expect(one).rejects.toThrow("closed");
+    gate.resolve("done");
+    expect([await first, await queue.run(async () => "next")]).toEqual(["done", "next"]);
   });
 });

@@ -2,6 +2,7 @@
 // memory so that who asks need not wait. Knows no HTTP.
 
 import { DuplexityError } from "../../protocol/index.ts";
+import { oneAtATime } from "../one-at-a-time.ts";
 import type { Store } from "../store/index.ts";
 import { ACCOUNTS, AccountBook } from "./account-book.ts";
 import { canonicalAccountName, checkAccountName, isAccountName, isAdminsName } from "./account-names.ts";
@@ -297,23 +298,6 @@ export class Accounts {
     });
     return isReplaced;
   }
-}
-
-/** Runs `work`, and once more when it was asked for meanwhile, however often that was. `work` never rejects. */
-function oneAtATime(work: () => Promise<void>): () => void {
-  let [isRunning, isDue] = [false, false];
-  const run = async (): Promise<void> => {
-    isRunning = true;
-    do {
-      isDue = false;
-      await work();
-    } while (isDue);
-    isRunning = false;
-  };
-  return () => {
-    if (isRunning) isDue = true;
-    else void run();
-  };
 }
 
 function isEnded(error: unknown): boolean {

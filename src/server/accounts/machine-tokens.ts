@@ -3,6 +3,7 @@
 
 import { asDuplexityError, DuplexityError } from "../../protocol/index.ts";
 import { digestOf } from "../digest.ts";
+import { oneAtATime } from "../one-at-a-time.ts";
 import type { Store } from "../store/index.ts";
 import { checkAccountName } from "./account-names.ts";
 import type { Accounts } from "./accounts.ts";
@@ -51,7 +52,7 @@ export class MachineTokens {
   readonly #lookup: TokenLookup;
   /** Uses that are still to be kept: when, by the token's id. One for each token of the mirror at most. */
   readonly #uses = new Map<string, number>();
-  #isKeepingUses = false;
+  readonly #keepUses = oneAtATime(() => this.#keepUsesInTurn());
   #isClosed = false;
 
   /** @throws {DuplexityError} `DPX_STORE` */
@@ -206,19 +207,20 @@ export class MachineTokens {
     const token: MachineToken = { ...stored.token, lastUsedAt: now };
     this.#mirror.overlay(keyOf(token.tokenId), { ...stored, token });
     this.#uses.set(token.tokenId, now);
-    if (!this.#isKeepingUses) void this.#keepUses();
+    this.#keepUses();
     return token;
   }
 
-  /** Beside the way of those who use the tokens, and one after another: a crowd that comes at once does not wait for them. */
-  async #keepUses(): Promise<void> {
-    this.#isKeepingUses = true;
+  /**
+   * Beside the way of those who use the tokens, and one after another: a crowd that comes at once does not wait for them. A
+   * node that goes leaves those that are still to be kept.
+   */
+  async #keepUsesInTurn(): Promise<void> {
     for (const [tokenId, usedAt] of this.#uses) {
-      if (this.#isClosed) break;
+      if (this.#isClosed) return;
       this.#uses.delete(tokenId);
       await this.#keepUse(tokenId, usedAt);
     }
-    this.#isKeepingUses = false;
   }
 
   /** That this is not kept keeps nobody out. */

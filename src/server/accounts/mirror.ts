@@ -2,6 +2,7 @@
 // this process and of others; never writes.
 
 import { asDuplexityError } from "../../protocol/index.ts";
+import { oneAtATime } from "../one-at-a-time.ts";
 import { MAX_KEYS_IN_CALL, type Store, type StoredEntry, type Value } from "../store/index.ts";
 
 /** A change of which no word came is seen after so long: within a lease (30 s). */
@@ -41,7 +42,7 @@ export class Mirror<T> {
   #floor = 0;
   /** Keys of which word came that they have changed: what comes during a look is looked at together in the next one. */
   readonly #changed = new Set<string>();
-  #isFollowing = false;
+  readonly #follow = oneAtATime(() => this.#followChanged());
   #looks = 0;
   #isReloading = false;
   #isFailing = false;
@@ -52,7 +53,10 @@ export class Mirror<T> {
   static async open<T>(options: MirrorOptions<T>): Promise<Mirror<T>> {
     const mirror = new Mirror(options);
     // Watch first: what changes while the list is on its way must not be missed.
-    const unwatch = options.store.watch(options.prefix, (key) => mirror.#follow(key));
+    const unwatch = options.store.watch(options.prefix, (key) => {
+      mirror.#changed.add(key);
+      mirror.#follow();
+    });
     try {
       await mirror.#load(false);
     } catch (error) {
@@ -136,7 +140,8 @@ export class Mirror<T> {
   async #load(isAnnounced: boolean): Promise<void> {
     const look = this.#nextLook();
     const listed = await this.#options.store.list(this.#options.prefix);
-    if (this.#isClosed) return;
+    // A list that was asked for later has been seen already.
+    if (this.#isClosed || look < this.#floor) return;
     const isNewer = (key: string) => (this.#seen.get(key) ?? 0) > look;
     const gone = new Set(this.#entries.keys());
     for (const { key, value } of listed) {
@@ -148,30 +153,30 @@ export class Mirror<T> {
     for (const [key, seen] of this.#seen) if (seen <= look) this.#seen.delete(key);
   }
 
-  #follow(key: string): void {
-    this.#changed.add(key);
-    if (!this.#isFollowing) void this.#followAll();
-  }
-
-  async #followAll(): Promise<void> {
-    this.#isFollowing = true;
+  async #followChanged(): Promise<void> {
     while (this.#changed.size > 0 && !this.#isClosed) {
       const keys = [...this.#changed].slice(0, MAX_KEYS_IN_CALL);
       for (const key of keys) this.#changed.delete(key);
       await this.#look(keys).catch((error: unknown) => this.#warn(error));
     }
-    this.#isFollowing = false;
   }
 
   async #look(keys: readonly string[]): Promise<void> {
     const look = this.#nextLook();
     const values = await this.#options.store.getAll(keys);
     if (this.#isClosed) return;
+    const failures: unknown[] = [];
     for (const [at, key] of keys.entries()) {
       if (look < (this.#seen.get(key) ?? this.#floor)) continue;
       this.#seen.set(key, look);
-      this.#apply(key, values[at] ?? null, true);
+      // What whoever hears of one entry throws keeps no other one from being seen.
+      try {
+        this.#apply(key, values[at] ?? null, true);
+      } catch (error) {
+        failures.push(error);
+      }
     }
+    if (failures.length > 0) throw failures[0];
   }
 
   #apply(key: string, value: StoredEntry["value"] | null, isAnnounced: boolean): void {

@@ -46,7 +46,7 @@ export interface PasswordVerdict {
 
 export class Passwords {
   readonly #cost: PasswordCost;
-  readonly #queue = new WorkQueue({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING, full: tooMany });
+  readonly #queue = new WorkQueue({ maxRunning: MAX_RUNNING, maxWaiting: MAX_WAITING, refusal: tooMany });
   readonly #decoy: StoredHash;
 
   constructor(cost: PasswordCost = PASSWORD_COST) {

@@ -5,15 +5,15 @@ import { setMaxListeners } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { errors } from "undici";
 import { asDuplexityError, Deadline, DuplexityError } from "../../protocol/index.ts";
-import { WorkQueue } from "../work-queue.ts";
-import { CallClient, type CallClientOptions, CallFailure } from "./call-client.ts";
+import { CallClient, type CallClientOptions, CallFailure, NotSent } from "./call-client.ts";
 import { readEvents } from "./event-lines.ts";
 import {
   ANSWER_TIMEOUT_MS,
   CALL_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS,
   MAX_RUNNING_CALLS,
-  MAX_WAITING_CALLS,
+  MAX_VITAL_CALLS,
+  MIN_TURN_MS,
   SILENCE_MS,
 } from "./limits.ts";
 import { type BackendEvent, CALLS_PATH, type CallName, EVENTS_PATH } from "./names.ts";
@@ -36,10 +36,13 @@ interface Call {
   readonly path: string;
   readonly body: unknown;
   readonly isRepeatable: boolean;
+  readonly isVital: boolean;
   /** As `performance.now()` has it. */
   readonly endsAt: number;
 }
 
+/** By which a node stays known to the others, and keeps its names. */
+const VITAL: ReadonlySet<CallName> = new Set(["beat", "renew"]);
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
 /** What TLS says to a listener that does not speak it. */
@@ -55,12 +58,6 @@ export class BackendLink {
   readonly #listeners = new Set<(event: BackendEvent) => void>();
   readonly #gapListeners = new Set<() => void>();
   readonly #life = new AbortController();
-  /** What a call may take counts from its turn: a crowd that is answered one after another is not a backend that is silent. */
-  readonly #turns = new WorkQueue({
-    maxRunning: MAX_RUNNING_CALLS,
-    maxWaiting: MAX_WAITING_CALLS,
-    full: () => unreachable("calls before this one wait for an answer"),
-  });
   #isUp = false;
   #lostAt = Number.NEGATIVE_INFINITY;
   #hasHeard = false;
@@ -68,9 +65,9 @@ export class BackendLink {
 
   private constructor(options: BackendLinkOptions) {
     this.#options = options;
-    // One for each call, and one for the stream.
-    setMaxListeners(MAX_RUNNING_CALLS + 1, this.#life.signal);
     const { origins, ...own } = options;
+    // One for each call, and one for the stream.
+    setMaxListeners(origins.length * (MAX_RUNNING_CALLS + MAX_VITAL_CALLS) + 1, this.#life.signal);
     this.#clients = shuffled(origins).map((origin) => new CallClient({ ...own, origin }));
   }
 
@@ -117,8 +114,8 @@ export class BackendLink {
    */
   async call(name: CallName, body: unknown, options: CallOptions = {}): Promise<unknown> {
     const endsAt = performance.now() + CALL_TIMEOUT_MS;
-    const call = { path: `${CALLS_PATH}/${name}`, body, isRepeatable: options.isRepeatable ?? true, endsAt };
-    return this.#turns.run(() => this.#call(call), CALL_TIMEOUT_MS);
+    const { isRepeatable = true } = options;
+    return this.#call({ path: `${CALLS_PATH}/${name}`, body, isRepeatable, isVital: VITAL.has(name), endsAt });
   }
 
   onEvent(listener: (event: BackendEvent) => void): () => void {
@@ -136,32 +133,49 @@ export class BackendLink {
     this.#life.abort(unreachable("this node is closing"));
     this.#listeners.clear();
     this.#gapListeners.clear();
+    for (const client of this.#clients) client.dismiss();
     await Promise.all(this.#clients.map((client) => client.close()));
   }
 
-  async #call({ path, body, isRepeatable, endsAt }: Call): Promise<unknown> {
+  async #call(call: Call): Promise<unknown> {
     let failure: DuplexityError | null = null;
     // A single one twice: it may have ended a kept connection in the very moment.
     const attempts = Math.max(2, this.#clients.length);
-    for (let attempt = 0; attempt < attempts; attempt += 1) {
+    let attempt = 0;
+    while (attempt < attempts && !this.#life.signal.aborted) {
       const [client] = this.#clients;
-      const leftMs = Math.ceil(Math.min(ATTEMPT_MS, endsAt - performance.now()));
-      if (client === undefined || leftMs <= 0) break;
-      const deadline = new Deadline(leftMs, this.#life.signal, () => unreachable(`no answer within ${leftMs} ms`));
+      const limitMs = call.endsAt - performance.now() - MIN_TURN_MS;
+      if (client === undefined || limitMs <= 0) break;
       try {
-        return await client.call(path, body, deadline.signal);
+        return await client.inTurn(() => this.#attempt(client, call), { isVital: call.isVital, limitMs });
       } catch (error) {
-        this.#putBack(client);
-        const isDone = error instanceof DuplexityError && error.code !== "DPX_DRAINING";
-        if (isDone) throw error;
+        if (error instanceof NotSent) {
+          failure ??= unreachable(error.message);
+          continue;
+        }
+        attempt += 1;
+        if (error instanceof DuplexityError && error.code !== "DPX_DRAINING") throw error;
         failure = unreachable(`${client.origin}: ${asDuplexityError(error).message}`, error);
-        if (error instanceof CallFailure && error.isSent === "maybe" && !isRepeatable) break;
-        if (this.#life.signal.aborted) break;
-      } finally {
-        deadline.clear();
+        if (error instanceof CallFailure && error.isSent === "maybe" && !call.isRepeatable) break;
       }
     }
     throw failure ?? unreachable("no node of it has answered");
+  }
+
+  async #attempt(client: CallClient, { path, body, endsAt }: Call): Promise<unknown> {
+    const leftMs = Math.ceil(Math.min(ATTEMPT_MS, endsAt - performance.now()));
+    const deadline = new Deadline(leftMs, this.#life.signal, () => unreachable(`no answer within ${leftMs} ms`));
+    try {
+      return await client.call(path, body, deadline.signal);
+    } catch (error) {
+      // One that had too little time says nothing of the backend node.
+      const isJust = leftMs >= ANSWER_TIMEOUT_MS || !deadline.signal.aborted;
+      if (isJust && isOfNode(error)) this.#putBack(client);
+      if (isJust && error instanceof CallFailure) this.#dismiss(client);
+      throw error;
+    } finally {
+      deadline.clear();
+    }
   }
 
   /** For as long as this node lives: never rejects. */
@@ -183,6 +197,7 @@ export class BackendLink {
       if (this.#isUp) this.#lostAt = performance.now();
       this.#isUp = false;
       this.#putBack(client);
+      this.#dismiss(client);
       const waitMs = Math.min(FIRST_RETRY_MS * 2 ** Math.min(failures, 10), MAX_RETRY_MS);
       await delay(waitMs * (0.5 + Math.random() / 2), undefined, { signal, ref: false }).catch(() => {});
     }
@@ -230,6 +245,16 @@ export class BackendLink {
     this.#clients.shift();
     this.#clients.push(client);
   }
+
+  /** Those who wait for their turns there need not wait for the answers that do not come, where there is another one. */
+  #dismiss(client: CallClient): void {
+    if (this.#clients.length > 1) client.dismiss();
+  }
+}
+
+/** Whether it is the backend node that cannot, and not the call that is refused. */
+function isOfNode(error: unknown): boolean {
+  return !(error instanceof DuplexityError) || error.code === "DPX_DRAINING" || error.code === "DPX_STORE";
 }
 
 function outOfReach(error: unknown, origin: string): DuplexityError {

@@ -4,9 +4,18 @@
 import { errors, Pool } from "undici";
 import { asDuplexityError, DuplexityError, type ErrorCode, fields, isErrorCode } from "../../protocol/index.ts";
 import type { NodeTls } from "../node-tls.ts";
+import { WorkQueue } from "../work-queue.ts";
 import { type CallExchange, isSameProof, proofOfAnswer, proofOfCall, sessionKeyOf } from "./call-proof.ts";
 import { newWord } from "./call-sessions.ts";
-import { ANSWER_TIMEOUT_MS, CONNECT_TIMEOUT_MS, MAX_ANSWER_BYTES, MAX_CONNECTIONS } from "./limits.ts";
+import {
+  ANSWER_TIMEOUT_MS,
+  CONNECT_TIMEOUT_MS,
+  MAX_ANSWER_BYTES,
+  MAX_CONNECTIONS,
+  MAX_RUNNING_CALLS,
+  MAX_VITAL_CALLS,
+  MAX_WAITING_CALLS,
+} from "./limits.ts";
 import { HEADERS, SESSION_PATH } from "./names.ts";
 
 export interface CallClientOptions {
@@ -29,6 +38,9 @@ export class CallFailure extends Error {
     this.isSent = isSent;
   }
 }
+
+/** The call was not sent: those before it at that backend node have had no answer. */
+export class NotSent extends Error {}
 
 /** An answer whose body is still to come. */
 export interface OpenAnswer {
@@ -57,6 +69,8 @@ export class CallClient {
   /** Those whose last calls are under way. */
   readonly #left = new Set<Pool>();
   #session: Promise<Session> | null = null;
+  readonly #turns = turnsOf(MAX_RUNNING_CALLS);
+  readonly #vitalTurns = turnsOf(MAX_VITAL_CALLS);
 
   constructor(options: CallClientOptions) {
     this.#options = options;
@@ -65,6 +79,25 @@ export class CallClient {
 
   get origin(): string {
     return this.#options.origin;
+  }
+
+  /**
+   * Runs `work`, which calls, when its turn comes: a crowd that is answered one after another is not a backend that is silent.
+   *
+   * @param o.isVital Whether no crowd is to be before it.
+   * @param o.limitMs How long it may wait for its turn.
+   * @throws {DuplexityError} `DPX_STORE` if its turn does not come in time, or too many wait already: it was not sent.
+   * @throws {NotSent} after `dismiss`.
+   */
+  inTurn<T>(work: () => Promise<T>, o: { readonly isVital: boolean; readonly limitMs: number }): Promise<T> {
+    return (o.isVital ? this.#vitalTurns : this.#turns).run(work, o.limitMs);
+  }
+
+  /** Whoever waits for a turn is not to wait here any longer. */
+  dismiss(): void {
+    const error = new NotSent(`${this.origin} has not answered those before`);
+    this.#turns.dismiss(error);
+    this.#vitalTurns.dismiss(error);
   }
 
   /**
@@ -89,7 +122,7 @@ export class CallClient {
       if (status !== 200) throw refusalIn({ status, body: received }, isProven, this.origin);
       if (!isProven) throw unproven(this.origin);
       return JSON.parse(received);
-    });
+    }, signal);
   }
 
   /**
@@ -111,7 +144,7 @@ export class CallClient {
       // Its end is an error, which Node throws where nobody listens.
       answer.body.on("error", () => {}).destroy();
       throw unproven(this.origin);
-    });
+    }, signal);
   }
 
   async close(): Promise<void> {
@@ -119,14 +152,14 @@ export class CallClient {
   }
 
   /** Once more when the other side has forgotten the session: it was started anew. */
-  async #inSession<T>(work: (session: Session) => Promise<T>): Promise<T> {
+  async #inSession<T>(work: (session: Session) => Promise<T>, signal: AbortSignal): Promise<T> {
     const begun = this.#begun();
     try {
-      return await work(await begun);
+      return await work(await unlessAborted(begun, signal));
     } catch (error) {
       if (!isForgotten(error)) throw error;
       if (this.#session === begun) this.#session = null;
-      return work(await this.#begun());
+      return work(await unlessAborted(this.#begun(), signal));
     }
   }
 
@@ -210,6 +243,31 @@ function poolOf({ origin, tls }: CallClientOptions): Pool {
     headersTimeout: ANSWER_TIMEOUT_MS,
     bodyTimeout: ANSWER_TIMEOUT_MS,
   });
+}
+
+function turnsOf(maxRunning: number): WorkQueue {
+  const refusal = (): DuplexityError =>
+    new DuplexityError(
+      "DPX_STORE",
+      `Cannot call the backend: ${maxRunning} calls are under way, and others wait for their turns before this one`,
+      { hint: "Try again in a few seconds." },
+    );
+  return new WorkQueue({ maxRunning, maxWaiting: MAX_WAITING_CALLS, refusal });
+}
+
+/** Others may wait for the session as well: it is begun whoever gives up. */
+async function unlessAborted(begun: Promise<Session>, signal: AbortSignal): Promise<Session> {
+  let giveUp = (): void => {};
+  const aborted = new Promise<never>((_, reject) => {
+    giveUp = () => reject(new CallFailure(signal.reason, "no"));
+    if (signal.aborted) giveUp();
+    else signal.addEventListener("abort", giveUp);
+  });
+  try {
+    return await Promise.race([begun, aborted]);
+  } finally {
+    signal.removeEventListener("abort", giveUp);
+  }
 }
 
 async function readText(body: AsyncIterable<Buffer>): Promise<string> {

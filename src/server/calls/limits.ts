@@ -6,11 +6,15 @@ export const CONNECT_TIMEOUT_MS = 1_000;
 export const ANSWER_TIMEOUT_MS = 2_000;
 /** How long a call may take over all addresses that are tried, with the wait for its turn in it. */
 export const CALL_TIMEOUT_MS = 5_000;
-/** Connections to one backend node, one of them for its events. */
-export const MAX_CONNECTIONS = 5;
-/** Calls under way at once: one on each of the others. */
-export const MAX_RUNNING_CALLS = MAX_CONNECTIONS - 1;
-/** Calls that wait for their turn; further ones are refused at once. */
+/** Whoever gets a turn has at least so long: more than the backend's own Redis may take. Else the call is not sent. */
+export const MIN_TURN_MS = 1_000;
+/** Calls at one backend node at once: of those that wait for a Redis that does not answer (0.6 s), so many are told in a second. */
+export const MAX_RUNNING_CALLS = 16;
+/** Calls of those by which a node stays known and keeps its names: its beat, and two rounds of renewals. No crowd is before them. */
+export const MAX_VITAL_CALLS = 3;
+/** Connections to one backend node: one for each call, and one for its events. */
+export const MAX_CONNECTIONS = MAX_RUNNING_CALLS + MAX_VITAL_CALLS + 1;
+/** Calls that wait for their turn at one backend node; further ones are refused at once. */
 export const MAX_WAITING_CALLS = 2_000;
 /** A call, and its answer to anything but a list: two of the largest values of the store fit. */
 export const MAX_CALL_BYTES = 1_048_576;

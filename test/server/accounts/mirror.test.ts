@@ -11,6 +11,7 @@ import {
   type Value,
 } from "../../../src/server/store/index.ts";
 import { useStage } from "../../support/stage.ts";
+import { deferred } from "../../support/wait.ts";
 
 const stage = useStage();
 afterEach(() => {
@@ -173,6 +174,44 @@ describe("Mirror", () => {
     await vi.waitUntil(() => mirror.size === count);
     expect([mirror.get("x/0"), mirror.get(`x/${count - 1}`)]).toEqual(["new 0", `new ${count - 1}`]);
     expect(getAll.mock.calls.map(([keys]) => keys.length)).toEqual([MAX_KEYS_IN_CALL, 50]);
+  });
+
+  it("sees all that has changed although whoever hears of it fails at one of them", async () => {
+    const inner = new MemoryStore();
+    const warnings: string[] = [];
+    const heard: string[] = [];
+    const mirror = await Mirror.open({
+      ...{ store: inner, prefix: "x/", read: readText },
+      onChanged: (value) => {
+        heard.push(value);
+        if (value === "two") throw new Error("deaf to two");
+      },
+      log: (_level, message) => warnings.push(message),
+    });
+    stage.defer(() => mirror.close());
+    const read = inner.getAll.bind(inner);
+    const gate = deferred<void>();
+    vi.spyOn(inner, "getAll").mockImplementationOnce((keys) => gate.promise.then(() => read(keys)));
+    for (const value of ["zero", "one", "two", "three"]) await inner.put(`x/${value}`, value);
+    gate.resolve();
+    await vi.waitUntil(() => heard.length === 4);
+    expect([mirror.size, warnings.length]).toEqual([4, 1]);
+  });
+
+  it("keeps the newer list when an older one comes after it", async () => {
+    const inner = new MemoryStore();
+    const slow = delayed(inner);
+    await inner.put("x/1", "old");
+    const mirror = await openMirror(slow.store);
+    slow.isHeld = true;
+    const older = mirror.reload();
+    await vi.waitUntil(() => slow.waiting.length === 1);
+    await inner.put("x/1", "new");
+    slow.isHeld = false;
+    await mirror.refreshAll();
+    slow.waiting[0]?.();
+    await older;
+    expect(mirror.values()).toEqual(["new"]);
   });
 
   it("keeps what was laid over an entry until the entry changes", async () => {

@@ -6,12 +6,13 @@ import { describe, expect, it } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
 import { proofOfCall, sessionKeyOf } from "../../../src/server/calls/call-proof.ts";
 import { BackendLink, type CallHandlers, type EventSource } from "../../../src/server/calls/index.ts";
+import { MAX_CONNECTIONS, MAX_RUNNING_CALLS, MAX_WAITING_CALLS } from "../../../src/server/calls/limits.ts";
 import { barMs } from "../../support/bars.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
 import { closeWithSockets, freePort, listen } from "../../support/sockets.ts";
 import { useStage } from "../../support/stage.ts";
 import { deferred, poll } from "../../support/wait.ts";
-import { openLink, SECRET, startBackend } from "./stage.ts";
+import { openLink, type RunningBackend, SECRET, startBackend } from "./stage.ts";
 
 const stage = useStage();
 const OTHER = "another-secret-0123456789abcdef";
@@ -35,6 +36,32 @@ function counting(): { readonly handlers: CallHandlers; readonly count: () => nu
   return { handlers, count: () => count };
 }
 
+interface Held {
+  calls: number;
+  running: number;
+  most: number;
+}
+
+/** `locate` and `remove` wait for the gate, and a count while these do; a beat does not. */
+function holding(gate: Promise<void>): { readonly handlers: CallHandlers; readonly held: Held } {
+  const held = { calls: 0, running: 0, most: 0 };
+  const locate = async (): Promise<string> => {
+    held.calls += 1;
+    held.running += 1;
+    held.most = Math.max(held.most, held.running);
+    await gate;
+    held.running -= 1;
+    return "located";
+  };
+  const handlers = new Map([
+    ["locate", locate],
+    ["beat", async () => "beat"],
+    ["count", async () => (held.running > 0 ? gate.then(() => "late") : "count")],
+    ["remove", locate],
+  ]);
+  return { handlers, held };
+}
+
 describe("BackendLink", () => {
   it("calls as the node that it is, many times over few connections", async () => {
     const { handlers, count } = counting();
@@ -47,32 +74,69 @@ describe("BackendLink", () => {
     const answers = await Promise.all(Array.from({ length: 500 }, () => link.call("locate", {})));
     expect(answers).toContainEqual({ nodeId: "node-1", count: 500 });
     expect(count()).toBe(500);
-    expect(connections).toBeLessThanOrEqual(5);
+    expect(connections).toBeLessThanOrEqual(MAX_CONNECTIONS);
   });
 
-  it("lets a crowd of calls wait for their turns, and sends none of them twice", async () => {
+  it("lets a crowd wait for its turns, before which a beat is answered, and does each call once", async () => {
     const gate = deferred<void>();
-    let [count, running, most] = [0, 0, 0];
-    const handlers: CallHandlers = new Map([
-      [
-        "locate",
-        async () => {
-          count += 1;
-          running += 1;
-          most = Math.max(most, running);
-          await gate.promise;
-          running -= 1;
-          return count;
-        },
-      ],
-    ]);
+    const { handlers, held } = holding(gate.promise);
     const { origin } = await startBackend(stage, { handlers });
     const link = await openLink(stage, [origin]);
-    const calls = Promise.all(Array.from({ length: 100 }, () => link.call("locate", {})));
-    await poll(() => running === 4, 5_000, "the first four calls", 2);
+    const crowd = Promise.all(Array.from({ length: 100 }, () => link.call("locate", {})));
+    await poll(() => held.running === MAX_RUNNING_CALLS, 5_000, "as many calls as may run", 2);
+    expect(await link.call("beat", {})).toBe("beat");
+    expect(held.running).toBe(MAX_RUNNING_CALLS);
     gate.resolve();
-    await calls;
-    expect([count, most]).toEqual([100, 4]);
+    await crowd;
+    expect([held.calls, held.most]).toEqual([100, MAX_RUNNING_CALLS]);
+  });
+
+  it("refuses at once what comes when as many wait as may, and says that it was not sent", async () => {
+    const gate = deferred<void>();
+    const { handlers, held } = holding(gate.promise);
+    const { origin } = await startBackend(stage, { handlers });
+    const link = await openLink(stage, [origin]);
+    const count = MAX_RUNNING_CALLS + MAX_WAITING_CALLS;
+    const crowd = Promise.allSettled(Array.from({ length: count }, () => link.call("locate", {})));
+    await expect(link.call("locate", {})).rejects.toMatchObject({
+      code: "DPX_STORE",
+      message: "Cannot call the backend: 16 calls are under way, and others wait for their turns before this one",
+    });
+    await link.close();
+    gate.resolve();
+    const endings = (await crowd).map(({ status }) => status);
+    expect(new Set(endings)).toEqual(new Set(["rejected"]));
+    expect(held.calls).toBeLessThanOrEqual(MAX_RUNNING_CALLS);
+  });
+
+  it("lets those who wait go to the next backend when one fails, although others of its calls go on", async () => {
+    const gate = deferred<void>();
+    const nodes = [holding(gate.promise), holding(gate.promise)];
+    const backends: RunningBackend[] = [];
+    for (const { handlers } of nodes) backends.push(await startBackend(stage, { handlers }));
+    const link = await openLink(
+      stage,
+      backends.map(({ origin }) => origin),
+    );
+    // One place of them all is that of a call whose connection is cut.
+    const sockets: Socket[] = [];
+    for (const { server } of backends) {
+      server.prependListener("request", ({ url, socket }) => {
+        if (url === "/node/remove") sockets.push(socket);
+      });
+    }
+    const cut = link.call("remove", {}, { isRepeatable: false });
+    const stuck = Array.from({ length: MAX_RUNNING_CALLS - 1 }, () => link.call("locate", {}));
+    let settled = 0;
+    for (const one of stuck) void one.finally(() => (settled += 1)).catch(() => {});
+    await poll(() => nodes.some(({ held }) => held.running === MAX_RUNNING_CALLS), 5_000, "the stuck calls", 2);
+    const waiting = Promise.all(Array.from({ length: 50 }, () => link.call("count", {})));
+    for (const socket of sockets) socket.resetAndDestroy();
+    await expect(cut).rejects.toMatchObject({ code: "DPX_STORE" });
+    expect(await waiting).toEqual(Array(50).fill("count"));
+    expect(settled).toBe(0);
+    gate.resolve();
+    await Promise.all(stuck);
   });
 
   it("never sends the secret", async () => {
