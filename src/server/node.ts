@@ -30,6 +30,7 @@ import {
 } from "./node-listeners.ts";
 import type { NodeParts } from "./node-parts.ts";
 import { checkInternal, warnOf } from "./node-warnings.ts";
+import { oneAtATime } from "./one-at-a-time.ts";
 import { countFailures, createMetrics, FailureCount, type Metrics, Readiness } from "./operate/index.ts";
 import { OwnEndpoints } from "./own-endpoints.ts";
 import { OwnPlaces } from "./own-places.ts";
@@ -110,6 +111,10 @@ export class Node implements Server {
     this.#broker = new Broker({ hub: this.#hub, registry, topics, presence, nodeId, urlOf, lookAtBans });
     // Also one that another node adds: its own would do without.
     bans.onAdded((ban) => void this.#hub.enforce(ban));
+    // Word of it may come to this node's clients before this node knows.
+    const judge = oneAtATime(async () => this.#hub.judgeAll());
+    accounts.onChanged(judge);
+    tokens.onGone(judge);
     const routes = this.#has("proxy") ? this.#hub.routes : NO_VISITORS;
     this.#tcpPorts = tcpPorts === null ? null : createTcpPorts({ ...tcpPorts, host: listen.host, routes, limits, log });
     const { maxUnauthenticated, maxHeadBytes } = limits;

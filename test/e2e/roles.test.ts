@@ -3,11 +3,12 @@
 
 import { setTimeout as delay } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import { openStore } from "../../src/server/store/index.ts";
 import { barMs, IS_FULL } from "../support/bars.ts";
 import { startChromium } from "../support/chromium.ts";
 import { type RunningUp, runDuplexity, spawnDuplexity, startUp } from "../support/duplexity.ts";
 import { startHttpOrigin } from "../support/http-origin.ts";
-import { textOf } from "../support/lines.ts";
+import { isObject, textOf } from "../support/lines.ts";
 import { type Nodes, type NodesOptions, SIX, startNodes } from "../support/nodes.ts";
 import { ADMIN_TOKEN, fillIn, newPerson, PASSWORD } from "../support/people.ts";
 import { RequestLoad } from "../support/request-load.ts";
@@ -70,6 +71,25 @@ describe("Six processes, each with one role or two of a kind", () => {
     await startUp(stage, nodes.servers[3]?.url ?? "", [`cat1:${origin.target}`], { env });
     expect(JSON.stringify(await nodes.admin("/api/clients"))).toContain("ben@ci");
     expect((await visit(nodes.port, HOSTNAME, "/hello")).status).toBe(200);
+  });
+
+  it("end a client whose token is gone as soon as its hub knows, although nobody has told the hub to look", async () => {
+    const nodes = await startSix();
+    const origin = await startHttpOrigin(stage, "hello");
+    const store = await openStore({ kind: "redis", url: `redis://127.0.0.1:${nodes.redisPort}` });
+    stage.defer(() => store.close());
+    await nodes.admin("/api/users", { name: "ben" }, 0);
+    for (const name of ["one", "two", "three"]) {
+      const { token, secret } = await nodes.admin("/api/tokens", { name, user: "ben" }, 0);
+      if (!isObject(token)) throw new Error("There is no token");
+      const env = { DUPLEXITY_TOKEN: String(secret) };
+      const { process } = await startUp(stage, nodes.url, [`cat1:${origin.target}`], { env });
+      const goneAt = performance.now();
+      await store.take(`token/${String(token.tokenId)}`);
+      expect((await process.exited(30_000)).status).toBe(4);
+      // Else the next renewal ends it, within 10 s.
+      expect(performance.now() - goneAt).toBeLessThan(barMs(2_000));
+    }
   });
 
   it("sign people in through a proxy, for the command line and for a pipe's gate, until they are banned", async () => {

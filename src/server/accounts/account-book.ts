@@ -32,23 +32,36 @@ export class AccountBook {
   readonly #store: Store;
   readonly #now: () => number;
   readonly #mirror: Mirror<StoredAccount>;
+  readonly #listeners: Set<() => void>;
 
   /** @throws {DuplexityError} `DPX_STORE` */
   static async open(options: AccountBookOptions): Promise<AccountBook> {
+    const listeners = new Set<() => void>();
+    const tell = (): void => {
+      for (const listener of listeners) listener();
+    };
     const mirror = await Mirror.open<StoredAccount>({
       store: options.store,
       prefix: ACCOUNTS,
       read: readAccount,
       indexes: ({ name, outside }) => [nameKey(name), ...(outside === null ? [] : [outsideKey(outside)])],
+      onChanged: tell,
+      onGone: tell,
       log: options.log,
     });
-    return new AccountBook(options, mirror);
+    return new AccountBook(options, mirror, listeners);
   }
 
-  private constructor({ store, now }: AccountBookOptions, mirror: Mirror<StoredAccount>) {
+  private constructor({ store, now }: AccountBookOptions, mirror: Mirror<StoredAccount>, listeners: Set<() => void>) {
+    this.#listeners = listeners;
     this.#store = store;
     this.#now = now;
     this.#mirror = mirror;
+  }
+
+  /** Calls `listener` after a change of an account, here or on another node, as soon as this node knows. */
+  onChanged(listener: () => void): void {
+    this.#listeners.add(listener);
   }
 
   byId(userId: string): Account | null {

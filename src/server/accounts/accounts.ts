@@ -66,6 +66,11 @@ export class Accounts {
     this.#claims = new Claims({ store, now });
   }
 
+  /** Calls `listener` after a change of an account, here or on another node, as soon as this node knows. */
+  onChanged(listener: () => void): void {
+    this.#book.onChanged(listener);
+  }
+
   byId(userId: string): Account | null {
     return this.#book.byId(userId);
   }

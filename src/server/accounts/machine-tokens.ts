@@ -46,6 +46,7 @@ export class MachineTokens {
   readonly #options: MachineTokensOptions;
   readonly #now: () => number;
   readonly #mirror: Mirror<StoredToken>;
+  readonly #listeners: Set<() => void>;
   /** Names that are being given, as `userId/name`: the mirror knows them only afterwards. */
   readonly #coming = new Set<string>();
   /** For what the mirror does not have. */
@@ -59,10 +60,16 @@ export class MachineTokens {
   static async open(options: MachineTokensOptions): Promise<MachineTokens> {
     const { store, log } = options;
     const indexes = ({ digest }: StoredToken) => [digest];
-    return new MachineTokens(options, await Mirror.open({ store, prefix: TOKENS, read: readToken, indexes, log }));
+    const listeners = new Set<() => void>();
+    const onGone = (): void => {
+      for (const listener of listeners) listener();
+    };
+    const mirror = await Mirror.open({ store, prefix: TOKENS, read: readToken, indexes, onGone, log });
+    return new MachineTokens(options, mirror, listeners);
   }
 
-  private constructor(options: MachineTokensOptions, mirror: Mirror<StoredToken>) {
+  private constructor(options: MachineTokensOptions, mirror: Mirror<StoredToken>, listeners: Set<() => void>) {
+    this.#listeners = listeners;
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#mirror = mirror;
@@ -114,6 +121,11 @@ export class MachineTokens {
     const { userId } = stored.token;
     if (accounts.byId(userId) === null && (await accounts.lookUp(userId)) === null) return null;
     return this.#noteUse(stored);
+  }
+
+  /** Calls `listener` after tokens were revoked, here or on another node, or have ended, as soon as this node knows. */
+  onGone(listener: () => void): void {
+    this.#listeners.add(listener);
   }
 
   /** Null if it is unknown, revoked, ended, or its owner is gone. */

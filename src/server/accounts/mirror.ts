@@ -20,6 +20,8 @@ export interface MirrorOptions<T> {
   indexes?(value: T): readonly string[];
   /** An entry is new or has changed. Not called for what is there when the mirror opens. */
   onChanged?(value: T): void;
+  /** Entries are gone, as many as one look has found. */
+  onGone?(): void;
   readonly log?: WarningLog | undefined;
 }
 
@@ -40,6 +42,7 @@ export class Mirror<T> {
    */
   readonly #seen = new Map<string, number>();
   #floor = 0;
+  #goneCount = 0;
   /** Keys of which word came that they have changed: what comes during a look is looked at together in the next one. */
   readonly #changed = new Set<string>();
   readonly #follow = oneAtATime(() => this.#followChanged());
@@ -142,6 +145,7 @@ export class Mirror<T> {
     const listed = await this.#options.store.list(this.#options.prefix);
     // A list that was asked for later has been seen already.
     if (this.#isClosed || look < this.#floor) return;
+    const before = this.#goneCount;
     const isNewer = (key: string) => (this.#seen.get(key) ?? 0) > look;
     const gone = new Set(this.#entries.keys());
     for (const { key, value } of listed) {
@@ -151,6 +155,7 @@ export class Mirror<T> {
     for (const key of gone) if (!isNewer(key)) this.#apply(key, null, isAnnounced);
     this.#floor = look;
     for (const [key, seen] of this.#seen) if (seen <= look) this.#seen.delete(key);
+    if (this.#goneCount > before) this.#options.onGone?.();
   }
 
   async #followChanged(): Promise<void> {
@@ -165,6 +170,7 @@ export class Mirror<T> {
     const look = this.#nextLook();
     const values = await this.#options.store.getAll(keys);
     if (this.#isClosed) return;
+    const before = this.#goneCount;
     const failures: unknown[] = [];
     for (const [at, key] of keys.entries()) {
       if (look < (this.#seen.get(key) ?? this.#floor)) continue;
@@ -176,6 +182,7 @@ export class Mirror<T> {
         failures.push(error);
       }
     }
+    if (this.#goneCount > before) this.#options.onGone?.();
     if (failures.length > 0) throw failures[0];
   }
 
@@ -185,7 +192,10 @@ export class Mirror<T> {
     if (old?.raw === raw) return;
     if (old !== undefined) this.#remove(key, old.value);
     const read = value === null ? null : this.#options.read(value);
-    if (read === null) return;
+    if (read === null) {
+      if (old !== undefined) this.#goneCount += 1;
+      return;
+    }
     this.#entries.set(key, { raw, value: read });
     for (const index of this.#options.indexes?.(read) ?? []) this.#found.set(index, key);
     if (isAnnounced) this.#options.onChanged?.(read);

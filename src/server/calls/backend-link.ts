@@ -11,8 +11,8 @@ import {
   ANSWER_TIMEOUT_MS,
   CALL_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS,
+  type Lane,
   MAX_RUNNING_CALLS,
-  MAX_VITAL_CALLS,
   MIN_TURN_MS,
   SILENCE_MS,
 } from "./limits.ts";
@@ -36,13 +36,11 @@ interface Call {
   readonly path: string;
   readonly body: unknown;
   readonly isRepeatable: boolean;
-  readonly isVital: boolean;
+  readonly lane: Lane;
   /** As `performance.now()` has it. */
   readonly endsAt: number;
 }
 
-/** By which a node stays known to the others, and keeps its names. */
-const VITAL: ReadonlySet<CallName> = new Set(["beat", "renew"]);
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 1_000;
 /** What TLS says to a listener that does not speak it. */
@@ -67,7 +65,7 @@ export class BackendLink {
     this.#options = options;
     const { origins, ...own } = options;
     // One for each call, and one for the stream.
-    setMaxListeners(origins.length * (MAX_RUNNING_CALLS + MAX_VITAL_CALLS) + 1, this.#life.signal);
+    setMaxListeners(origins.length * MAX_RUNNING_CALLS + 1, this.#life.signal);
     this.#clients = shuffled(origins).map((origin) => new CallClient({ ...own, origin }));
   }
 
@@ -115,7 +113,7 @@ export class BackendLink {
   async call(name: CallName, body: unknown, options: CallOptions = {}): Promise<unknown> {
     const endsAt = performance.now() + CALL_TIMEOUT_MS;
     const { isRepeatable = true } = options;
-    return this.#call({ path: `${CALLS_PATH}/${name}`, body, isRepeatable, isVital: VITAL.has(name), endsAt });
+    return this.#call({ path: `${CALLS_PATH}/${name}`, body, isRepeatable, lane: laneOf(name), endsAt });
   }
 
   onEvent(listener: (event: BackendEvent) => void): () => void {
@@ -147,7 +145,7 @@ export class BackendLink {
       const limitMs = call.endsAt - performance.now() - MIN_TURN_MS;
       if (client === undefined || limitMs <= 0) break;
       try {
-        return await client.inTurn(() => this.#attempt(client, call), { isVital: call.isVital, limitMs });
+        return await client.inTurn(() => this.#attempt(client, call), { lane: call.lane, limitMs });
       } catch (error) {
         if (error instanceof NotSent) {
           failure ??= unreachable(error.message);
@@ -250,6 +248,11 @@ export class BackendLink {
   #dismiss(client: CallClient): void {
     if (this.#clients.length > 1) client.dismiss();
   }
+}
+
+function laneOf(name: CallName): Lane {
+  if (name === "beat" || name === "renew") return "vital";
+  return name === "locate" ? "lookup" : "other";
 }
 
 /** Whether it is the backend node that cannot, and not the call that is refused. */

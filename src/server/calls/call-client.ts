@@ -10,10 +10,10 @@ import { newWord } from "./call-sessions.ts";
 import {
   ANSWER_TIMEOUT_MS,
   CONNECT_TIMEOUT_MS,
+  type Lane,
   MAX_ANSWER_BYTES,
   MAX_CONNECTIONS,
-  MAX_RUNNING_CALLS,
-  MAX_VITAL_CALLS,
+  MAX_RUNNING,
   MAX_WAITING_CALLS,
 } from "./limits.ts";
 import { HEADERS, SESSION_PATH } from "./names.ts";
@@ -69,8 +69,11 @@ export class CallClient {
   /** Those whose last calls are under way. */
   readonly #left = new Set<Pool>();
   #session: Promise<Session> | null = null;
-  readonly #turns = turnsOf(MAX_RUNNING_CALLS);
-  readonly #vitalTurns = turnsOf(MAX_VITAL_CALLS);
+  readonly #turns: Readonly<Record<Lane, WorkQueue>> = {
+    vital: turnsOf(MAX_RUNNING.vital),
+    lookup: turnsOf(MAX_RUNNING.lookup),
+    other: turnsOf(MAX_RUNNING.other),
+  };
 
   constructor(options: CallClientOptions) {
     this.#options = options;
@@ -84,20 +87,19 @@ export class CallClient {
   /**
    * Runs `work`, which calls, when its turn comes: a crowd that is answered one after another is not a backend that is silent.
    *
-   * @param o.isVital Whether no crowd is to be before it.
+   * @param o.lane Whose crowd may be before it.
    * @param o.limitMs How long it may wait for its turn.
    * @throws {DuplexityError} `DPX_STORE` if its turn does not come in time, or too many wait already: it was not sent.
    * @throws {NotSent} after `dismiss`.
    */
-  inTurn<T>(work: () => Promise<T>, o: { readonly isVital: boolean; readonly limitMs: number }): Promise<T> {
-    return (o.isVital ? this.#vitalTurns : this.#turns).run(work, o.limitMs);
+  inTurn<T>(work: () => Promise<T>, o: { readonly lane: Lane; readonly limitMs: number }): Promise<T> {
+    return this.#turns[o.lane].run(work, o.limitMs);
   }
 
   /** Whoever waits for a turn is not to wait here any longer. */
   dismiss(): void {
     const error = new NotSent(`${this.origin} has not answered those before`);
-    this.#turns.dismiss(error);
-    this.#vitalTurns.dismiss(error);
+    for (const turns of Object.values(this.#turns)) turns.dismiss(error);
   }
 
   /**

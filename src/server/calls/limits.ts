@@ -8,13 +8,20 @@ export const ANSWER_TIMEOUT_MS = 2_000;
 export const CALL_TIMEOUT_MS = 5_000;
 /** Whoever gets a turn has at least so long: more than the backend's own Redis may take. Else the call is not sent. */
 export const MIN_TURN_MS = 1_000;
-/** Calls at one backend node at once: of those that wait for a Redis that does not answer (0.6 s), so many are told in a second. */
-export const MAX_RUNNING_CALLS = 16;
-/** Calls of those by which a node stays known and keeps its names: its beat, and two rounds of renewals. No crowd is before them. */
-export const MAX_VITAL_CALLS = 3;
+/** Calls at one backend node at once, by what they are for: none waits for another lane's crowd. */
+export const MAX_RUNNING = {
+  /** By which a node stays known and keeps its names: its beat, and two rounds of renewals. */
+  vital: 3,
+  /** For visitors, of whom anybody can send a crowd: who has a name. */
+  lookup: 8,
+  /** Of those that wait for a Redis that does not answer (0.6 s), so many are told in a second. */
+  other: 16,
+} as const;
+export type Lane = keyof typeof MAX_RUNNING;
+export const MAX_RUNNING_CALLS = MAX_RUNNING.vital + MAX_RUNNING.lookup + MAX_RUNNING.other;
 /** Connections to one backend node: one for each call, and one for its events. */
-export const MAX_CONNECTIONS = MAX_RUNNING_CALLS + MAX_VITAL_CALLS + 1;
-/** Calls that wait for their turn at one backend node; further ones are refused at once. */
+export const MAX_CONNECTIONS = MAX_RUNNING_CALLS + 1;
+/** Calls of one lane that wait for their turn at one backend node; further ones are refused at once. */
 export const MAX_WAITING_CALLS = 2_000;
 /** A call, and its answer to anything but a list: two of the largest values of the store fit. */
 export const MAX_CALL_BYTES = 1_048_576;

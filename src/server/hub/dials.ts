@@ -24,6 +24,8 @@ export interface DialsOptions extends SecondLinkOptions {
   readonly registrar: Registrar;
   readonly lives: Lives;
   readonly links: ClientLinks;
+  /** Ends the client if it may not stay. */
+  judge(client: ClientRecord): void;
   readonly turns: Pick<TurnQueue, "wait">;
   readonly attempts: Attempts;
   readonly limits: Pick<ServeLimits, "maxPipesPerOwner">;
@@ -73,8 +75,9 @@ export class Dials {
     }
     const over = await this.#overLimit(client, outcome.pipes);
     // In one turn with what follows: whoever ends the client or bans a name of it comes before this or after all of it.
-    const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
-    const refusal = gone === null ? (this.#refusalOf(client, outcome.pipes) ?? over) : null;
+    const left = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
+    const refusal = left === null ? (this.#refusalOf(client, outcome.pipes) ?? over) : null;
+    const gone = left ?? (refusal === null ? this.#endReason(client) : null);
     if (gone !== null || refusal !== null) {
       await outcome.undo();
       if (refusal !== null) this.#refuse(dialer, client, [refusal]);
@@ -99,8 +102,9 @@ export class Dials {
   /** The client's first link is at another hub, which has registered its pipes: here is only another way to it. */
   async #dialSecond(dialer: DialerSocket, client: ClientRecord, request: DialRequest): Promise<void> {
     const seen = await see(this.#options, client, request.pipes);
-    const gone = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
+    const left = this.#goneReason(client) ?? (dialer.isWaiting ? null : lost("The client has left"));
     const refusals = seen.filter(({ status }) => status === "refused");
+    const gone = left ?? (refusals.length === 0 ? this.#endReason(client) : null);
     if (gone !== null) dialer.refuse(gone);
     else if (refusals.length > 0) this.#refuse(dialer, client, refusals);
     else {
@@ -153,6 +157,12 @@ export class Dials {
   /** Why a dialer of this client may not go on any more. */
   #goneReason(client: ClientRecord): DuplexityError | null {
     return client.ended ?? (client.isLeaving ? lost("The client has left") : null);
+  }
+
+  /** Its token or account may have ended before anybody could see that it is here. */
+  #endReason(client: ClientRecord): DuplexityError | null {
+    this.#options.judge(client);
+    return client.ended;
   }
 
   /** What has become of the client's right to `pipes` while they were registered. */

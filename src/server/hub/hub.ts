@@ -96,7 +96,10 @@ export class Hub {
         for (const hostname of client.hostnames) routes.wake(hostname);
       },
     });
-    const dials = new Dials({ ...options, isAlone, clients, doors, registrar, lives, links, turns: this.turns });
+    const dials = new Dials({
+      ...{ ...options, isAlone, clients, doors, registrar, lives, links, turns: this.turns },
+      judge: (client) => this.#judge(client),
+    });
     this.#dialers = new DialerSockets({
       ...{ clients, tickets, doors, log },
       dial: (dialer, client, message) => dials.dial(dialer, client, message),

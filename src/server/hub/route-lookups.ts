@@ -1,6 +1,7 @@
 // Asks the registry for names that the route table does not know, or has not heard of for long: each name once at a
 // time, and one that nobody holds not again for a while. Keeps no route.
 
+import { DuplexityError } from "../../protocol/index.ts";
 import type { Registry, RegistryRecord } from "../backend/registry.ts";
 
 export interface RouteLookupsOptions {
@@ -15,8 +16,9 @@ export interface RouteLookupsOptions {
 const UNKNOWN_MS = 1_000;
 /** Names that are known to be nobody's. Beyond, the one that was asked for longest ago is forgotten. */
 const MAX_UNKNOWN = 10_000;
-/** Names that are asked for at once; those beyond are nobody's for now. */
-const MAX_ASKED = 1_000;
+/** Names that are asked for at once. Whose those beyond are, nobody says for now. */
+export const MAX_ASKED = 1_000;
+const RETRY_AFTER_MS = 1_000;
 
 export class RouteLookups {
   readonly #options: RouteLookupsOptions;
@@ -33,14 +35,14 @@ export class RouteLookups {
   /**
    * Asks for a name, or waits for who asked for it already. Null: it is known to be nobody's.
    *
-   * @throws {DuplexityError} what the registry says: the promise rejects.
+   * @throws {DuplexityError} the promise rejects: what the registry says; `DPX_STORE` if `MAX_ASKED` names are asked for.
    */
   ask(hostname: string): Promise<void> | null {
     const asked = this.#asked.get(hostname);
     if (asked !== undefined) return asked;
     const since = this.#unknown.get(hostname);
     if (since !== undefined && this.#now() - since < UNKNOWN_MS) return null;
-    if (this.#asked.size >= MAX_ASKED) return null;
+    if (this.#asked.size >= MAX_ASKED) return Promise.reject(tooMany(hostname));
     const answered = this.#ask(hostname).finally(() => this.#asked.delete(hostname));
     this.#asked.set(hostname, answered);
     return answered;
@@ -63,4 +65,12 @@ export class RouteLookups {
     }
     this.#options.onAnswer(hostname, record);
   }
+}
+
+function tooMany(hostname: string): DuplexityError {
+  const message = `Cannot look up "${hostname}": ${MAX_ASKED} names are being looked up already`;
+  return new DuplexityError("DPX_STORE", message, {
+    hint: "Try again in a few seconds.",
+    retryAfterMs: RETRY_AFTER_MS,
+  });
 }

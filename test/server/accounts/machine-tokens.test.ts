@@ -174,6 +174,22 @@ describe("MachineTokens", () => {
     expect([most, writes]).toEqual([1, made.length - 1]);
   });
 
+  it("tells that tokens are gone as soon as it knows, and not that one was made or used", async () => {
+    const { tokens, accounts, store, now, clock, userId } = await openWithBen();
+    const other = await MachineTokens.open({ store, accounts, now });
+    stage.defer(() => other.close());
+    const seen: boolean[] = [];
+    const { token, secret } = await tokens.create(userId, CI);
+    other.onGone(() => seen.push(other.get(token.tokenId) === null));
+    await expect.poll(() => other.get(token.tokenId)).not.toBeNull();
+    clock.sleep(120_000);
+    await other.find(secret);
+    await vi.waitUntil(async () => tokens.get(token.tokenId)?.lastUsedAt === clock.now());
+    expect(seen).toEqual([]);
+    await tokens.revoke(token.tokenId);
+    await expect.poll(() => seen).toEqual([true]);
+  });
+
   it("hears of another node's tokens, and of their end", async () => {
     const { tokens, accounts, store, now, userId } = await openWithBen();
     const other = await MachineTokens.open({ store, accounts, now });

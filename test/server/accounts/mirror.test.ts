@@ -214,6 +214,26 @@ describe("Mirror", () => {
     expect(mirror.values()).toEqual(["new"]);
   });
 
+  it("tells once for each look that entries are gone, when they are", async () => {
+    const inner = new MemoryStore();
+    const sizes: number[] = [];
+    const mirror = await Mirror.open({
+      ...{ store: inner, prefix: "x/", read: readText },
+      onGone: () => sizes.push(mirror.size),
+    });
+    stage.defer(() => mirror.close());
+    for (const value of ["zero", "one", "two"]) await inner.put(`x/${value}`, value);
+    await vi.waitUntil(() => mirror.size === 3);
+    const read = inner.getAll.bind(inner);
+    const gate = deferred<void>();
+    vi.spyOn(inner, "getAll").mockImplementationOnce((keys) => gate.promise.then(() => read(keys)));
+    await inner.put("x/zero", "null");
+    for (const value of ["one", "two"]) await inner.delete(`x/${value}`);
+    gate.resolve();
+    await vi.waitUntil(() => sizes.length > 0);
+    expect(sizes).toEqual([1]);
+  });
+
   it("keeps what was laid over an entry until the entry changes", async () => {
     const store = new MemoryStore();
     await store.put("x/1", "ant");

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { DuplexityError } from "../../../src/protocol/index.ts";
 import { proofOfCall, sessionKeyOf } from "../../../src/server/calls/call-proof.ts";
 import { BackendLink, type CallHandlers, type EventSource } from "../../../src/server/calls/index.ts";
-import { MAX_CONNECTIONS, MAX_RUNNING_CALLS, MAX_WAITING_CALLS } from "../../../src/server/calls/limits.ts";
+import { MAX_CONNECTIONS, MAX_RUNNING, MAX_WAITING_CALLS } from "../../../src/server/calls/limits.ts";
 import { barMs } from "../../support/bars.ts";
 import { FaultProxy } from "../../support/fault-proxy.ts";
 import { closeWithSockets, freePort, listen } from "../../support/sockets.ts";
@@ -42,7 +42,7 @@ interface Held {
   most: number;
 }
 
-/** `locate` and `remove` wait for the gate, and a count while these do; a beat does not. */
+/** `locate` waits for the gate; a beat and a list do not. */
 function holding(gate: Promise<void>): { readonly handlers: CallHandlers; readonly held: Held } {
   const held = { calls: 0, running: 0, most: 0 };
   const locate = async (): Promise<string> => {
@@ -56,8 +56,7 @@ function holding(gate: Promise<void>): { readonly handlers: CallHandlers; readon
   const handlers = new Map([
     ["locate", locate],
     ["beat", async () => "beat"],
-    ["count", async () => (held.running > 0 ? gate.then(() => "late") : "count")],
-    ["remove", locate],
+    ["list", async () => "list"],
   ]);
   return { handlers, held };
 }
@@ -77,18 +76,18 @@ describe("BackendLink", () => {
     expect(connections).toBeLessThanOrEqual(MAX_CONNECTIONS);
   });
 
-  it("lets a crowd wait for its turns, before which a beat is answered, and does each call once", async () => {
+  it("lets a crowd wait for its turns, before which a beat and other kinds are answered, and does each call once", async () => {
     const gate = deferred<void>();
     const { handlers, held } = holding(gate.promise);
     const { origin } = await startBackend(stage, { handlers });
     const link = await openLink(stage, [origin]);
     const crowd = Promise.all(Array.from({ length: 100 }, () => link.call("locate", {})));
-    await poll(() => held.running === MAX_RUNNING_CALLS, 5_000, "as many calls as may run", 2);
-    expect(await link.call("beat", {})).toBe("beat");
-    expect(held.running).toBe(MAX_RUNNING_CALLS);
+    await poll(() => held.running === MAX_RUNNING.lookup, 5_000, "as many calls as may run", 2);
+    expect([await link.call("beat", {}), await link.call("list", {})]).toEqual(["beat", "list"]);
+    expect(held.running).toBe(MAX_RUNNING.lookup);
     gate.resolve();
     await crowd;
-    expect([held.calls, held.most]).toEqual([100, MAX_RUNNING_CALLS]);
+    expect([held.calls, held.most]).toEqual([100, MAX_RUNNING.lookup]);
   });
 
   it("refuses at once what comes when as many wait as may, and says that it was not sent", async () => {
@@ -96,47 +95,56 @@ describe("BackendLink", () => {
     const { handlers, held } = holding(gate.promise);
     const { origin } = await startBackend(stage, { handlers });
     const link = await openLink(stage, [origin]);
-    const count = MAX_RUNNING_CALLS + MAX_WAITING_CALLS;
+    const count = MAX_RUNNING.lookup + MAX_WAITING_CALLS;
     const crowd = Promise.allSettled(Array.from({ length: count }, () => link.call("locate", {})));
     await expect(link.call("locate", {})).rejects.toMatchObject({
       code: "DPX_STORE",
-      message: "Cannot call the backend: 16 calls are under way, and others wait for their turns before this one",
+      message: "Cannot call the backend: 8 calls are under way, and others wait for their turns before this one",
     });
     await link.close();
     gate.resolve();
     const endings = (await crowd).map(({ status }) => status);
     expect(new Set(endings)).toEqual(new Set(["rejected"]));
-    expect(held.calls).toBeLessThanOrEqual(MAX_RUNNING_CALLS);
+    expect(held.calls).toBeLessThanOrEqual(MAX_RUNNING.lookup);
   });
 
   it("lets those who wait go to the next backend when one fails, although others of its calls go on", async () => {
     const gate = deferred<void>();
-    const nodes = [holding(gate.promise), holding(gate.promise)];
+    let front = -1;
+    let stuck = 0;
+    const sockets: Socket[] = [];
     const backends: RunningBackend[] = [];
-    for (const { handlers } of nodes) backends.push(await startBackend(stage, { handlers }));
+    for (const at of [0, 1]) {
+      const locate = async (): Promise<number> => {
+        if (front === -1) front = at;
+        if (at !== front) return at;
+        stuck += 1;
+        await gate.promise;
+        return at;
+      };
+      const backend = await startBackend(stage, { handlers: new Map([["locate", locate]]) });
+      backend.server.prependListener("request", ({ url, socket }) => {
+        if (url === "/node/locate") sockets.push(socket);
+      });
+      backends.push(backend);
+    }
     const link = await openLink(
       stage,
       backends.map(({ origin }) => origin),
     );
-    // One place of them all is that of a call whose connection is cut.
-    const sockets: Socket[] = [];
-    for (const { server } of backends) {
-      server.prependListener("request", ({ url, socket }) => {
-        if (url === "/node/remove") sockets.push(socket);
-      });
-    }
-    const cut = link.call("remove", {}, { isRepeatable: false });
-    const stuck = Array.from({ length: MAX_RUNNING_CALLS - 1 }, () => link.call("locate", {}));
+    const cut = link.call("locate", {}, { isRepeatable: false });
+    await poll(() => stuck === 1, 5_000, "the call that is cut", 2);
     let settled = 0;
-    for (const one of stuck) void one.finally(() => (settled += 1)).catch(() => {});
-    await poll(() => nodes.some(({ held }) => held.running === MAX_RUNNING_CALLS), 5_000, "the stuck calls", 2);
-    const waiting = Promise.all(Array.from({ length: 50 }, () => link.call("count", {})));
-    for (const socket of sockets) socket.resetAndDestroy();
+    const others = Array.from({ length: MAX_RUNNING.lookup - 1 }, () => link.call("locate", {}));
+    for (const one of others) void one.finally(() => (settled += 1)).catch(() => {});
+    await poll(() => stuck === MAX_RUNNING.lookup, 5_000, "the calls that are stuck", 2);
+    const waiting = Promise.all(Array.from({ length: 50 }, () => link.call("locate", {})));
+    sockets[0]?.resetAndDestroy();
     await expect(cut).rejects.toMatchObject({ code: "DPX_STORE" });
-    expect(await waiting).toEqual(Array(50).fill("count"));
+    expect(await waiting).toEqual(Array(50).fill(1 - front));
     expect(settled).toBe(0);
     gate.resolve();
-    await Promise.all(stuck);
+    expect(await Promise.all(others)).toEqual(others.map(() => front));
   });
 
   it("never sends the secret", async () => {

@@ -296,6 +296,20 @@ describe("A proof that ends", () => {
     });
     expect(hub.hub.statistics.clients).toBe(0);
   });
+
+  it("whose account goes while its pipes are registered does not come in, although nobody is told of it", async () => {
+    const { authenticator, ben, hub, registry } = await start();
+    const client = ben();
+    registry.hold("cat1.test");
+    const { closed } = await client.dial((await client.discover()).ticket, ["cat1"]);
+    await registry.held;
+    authenticator.revoke("ben");
+    registry.release();
+    expect(await client.control?.closed).toMatchObject({ code: "DPX_AUTH_INVALID" });
+    expect(await closed).toMatchObject({ code: "DPX_AUTH_INVALID" });
+    await poll(async () => (await registry.locate("cat1.test")) === null, 5_000, "the name to be free", 2);
+    expect(hub.hub.statistics.clients).toBe(0);
+  });
 });
 
 describe("tokenRefresh", () => {

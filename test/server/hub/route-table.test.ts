@@ -4,6 +4,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { DuplexityError, newSessionId, Session } from "../../../src/protocol/index.ts";
 import { MemoryRegistry } from "../../../src/server/backend/index.ts";
 import type { Registration, Registry, RegistryRecord } from "../../../src/server/backend/registry.ts";
+import { MAX_ASKED } from "../../../src/server/hub/route-lookups.ts";
 import { RouteTable } from "../../../src/server/hub/route-table.ts";
 import type { Route } from "../../../src/server/routes.ts";
 
@@ -117,6 +118,19 @@ describe("RouteTable that asks", () => {
     pass(1_000);
     expect(await table.locate("dog1.test")).toBeNull();
     expect(asked).toHaveLength(2);
+  });
+
+  it("says that it cannot look when too many names are asked for, and not that nobody has it", async () => {
+    const { registry, table, asked } = makeAsking();
+    await registry.register(CAT);
+    const crowd = Array.from({ length: MAX_ASKED }, (_, index) => table.locate(`stranger${index}.test`));
+    await expect(table.locate("cat1.test")).rejects.toMatchObject({
+      ...{ code: "DPX_STORE", message: 'Cannot look up "cat1.test": 1000 names are being looked up already' },
+      retryAfterMs: 1_000,
+    });
+    expect(asked).toHaveLength(MAX_ASKED);
+    await Promise.all(crowd);
+    expect(await table.locate("cat1.test")).toMatchObject({ clientId: "client-a" });
   });
 
   it("asks again after 10 s and answers what it knows meanwhile", async () => {
