@@ -100,6 +100,14 @@ export class AccountBook {
     return account?.name === name ? account : null;
   }
 
+  /** Has the mirror look at it in the store first. Also one that is leaving. */
+  async lookUp(userId: string): Promise<Account | null> {
+    if (!isId("u_", userId)) return null;
+    await this.#mirror.refresh(accountKey(userId));
+    const stored = this.#mirror.get(accountKey(userId));
+    return stored === null ? null : accountOf(stored);
+  }
+
   /** Has the mirror look at the account of that name in the store first. */
   async lookUpByName(name: string): Promise<Account | null> {
     const holder = holderOf(await this.#store.get(nameKey(name)));

@@ -75,10 +75,13 @@ export class Accounts {
     return this.#book.byId(userId);
   }
 
-  /** As the store has it now: another node may have made it a moment ago. @throws {DuplexityError} `DPX_STORE` */
-  async lookUp(userId: string): Promise<Account | null> {
-    const stored = await this.#book.stored(userId);
-    return stored === null ? null : accountOf(stored);
+  /**
+   * As the store has it now: another node may have made it a moment ago. `byId` knows it from then on.
+   *
+   * @throws {DuplexityError} `DPX_STORE`
+   */
+  lookUp(userId: string): Promise<Account | null> {
+    return this.#book.lookUp(userId);
   }
 
   /** @param name In any case. */

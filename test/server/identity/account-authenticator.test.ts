@@ -166,7 +166,11 @@ describe("AccountAuthenticator", () => {
     const { userId } = await maker.create({ name: "eve", isAdmin: false, namePatterns: null });
     expect(deaf.byId(userId)).toBeNull();
     const token = await provider.sign({ ...claimsAt(now()), sub: userId });
-    expect(await new AccountAuthenticator(options).authenticateToken(token)).toMatchObject({ ownerName: "eve" });
+    const authenticator = new AccountAuthenticator(options);
+    const identity = await authenticator.authenticateToken(token);
+    expect(identity).toMatchObject({ ownerName: "eve" });
+    // And may stay when its hub looks at it.
+    expect(authenticator.current(identity)).toEqual(identity);
   });
 });
 
