@@ -5,22 +5,19 @@ import { fields as checked, DuplexityError } from "../../protocol/index.ts";
 import type { BackendLink } from "../calls/index.ts";
 import { checkKey, checkKeys, checkPrefix, checkTtl, jsonOf, parsed } from "./checks.ts";
 import { contest } from "./contest.ts";
+import { InOrder } from "./in-order.ts";
 import { MAX_LISTED, type PutOptions, type Store, type StoredEntry, type Value } from "./store.ts";
 import { isValue, type STORE_STEPS } from "./store-calls.ts";
 import { Watches } from "./watches.ts";
 
 export type StoreLink = Pick<BackendLink, "call" | "onEvent">;
 
-/** Entries that wait to be appended, one after another; further ones are refused. */
-const MAX_APPENDS = 1_000;
-
 export class RemoteStore implements Store {
   readonly #link: StoreLink;
   readonly #watches = new Watches();
   readonly #stop: () => void;
-  /** The last of them: calls may overtake each other, a log's entries must not. */
-  #appended: Promise<unknown> = Promise.resolve();
-  #appends = 0;
+  /** Calls may overtake each other; changes of one entry, and entries of one log, must not. */
+  readonly #order = new InOrder();
   #isClosed = false;
 
   constructor(link: StoreLink) {
@@ -46,7 +43,8 @@ export class RemoteStore implements Store {
   async put(key: string, value: Value, options: PutOptions = {}): Promise<void> {
     checkKey(key);
     const json = jsonOf(key, value);
-    await this.#ask("put", { key, value: json === null ? null : parsed(json), ...ttlOf(key, options) });
+    const entry = { key, value: json === null ? null : parsed(json), ...ttlOf(key, options) };
+    await this.#order.run(key, () => this.#ask("put", entry));
     this.#watches.notify(key);
   }
 
@@ -57,31 +55,20 @@ export class RemoteStore implements Store {
   ): Promise<Value | null> {
     checkKey(key);
     const ttl = ttlOf(key, options);
-    let old = await this.get(key);
-    return contest(key, async () => {
-      // Change may alter what it is given: what is expected to be there is what came.
-      const expected = JSON.stringify(old);
-      const json = jsonOf(key, change(old)) ?? "null";
-      if (json === expected && options.ttlMs === undefined) return { isDone: true, result: parsed(json) };
-      const answer = await this.#ask("swap", { key, expected: parsed(expected), value: parsed(json), ...ttl }, false);
-      const found = valueIn(answer, "value");
-      old = found;
-      if (!checked.field(answer, "isDone", checked.readBoolean)) return { isDone: false };
-      this.#watches.notify(key);
-      return { isDone: true, result: found };
-    });
+    return this.#order.run(key, () => this.#update(key, change, ttl));
   }
 
   async take(key: string): Promise<Value | null> {
     checkKey(key);
-    const taken = valueIn(await this.#ask("take", { key }, false), "value");
+    const taken = valueIn(await this.#order.run(key, () => this.#ask("take", { key }, false)), "value");
     if (taken !== null) this.#watches.notify(key);
     return taken;
   }
 
   async delete(key: string): Promise<boolean> {
     checkKey(key);
-    const isDeleted = checked.field(await this.#ask("delete", { key }, false), "isDeleted", checked.readBoolean);
+    const answer = await this.#order.run(key, () => this.#ask("delete", { key }, false));
+    const isDeleted = checked.field(answer, "isDeleted", checked.readBoolean);
     if (isDeleted) this.#watches.notify(key);
     return isDeleted;
   }
@@ -95,17 +82,7 @@ export class RemoteStore implements Store {
   async append(log: string, entry: Value): Promise<void> {
     checkKey(log);
     const value = parsed(jsonOf(log, entry) ?? "null");
-    if (this.#appends >= MAX_APPENDS) {
-      throw new DuplexityError("DPX_STORE", `Cannot add to "${log}": ${this.#appends} entries wait already`);
-    }
-    this.#appends += 1;
-    const appended = this.#appended.then(() => this.#ask("append", { key: log, value }));
-    this.#appended = appended
-      .catch(() => {})
-      .finally(() => {
-        this.#appends -= 1;
-      });
-    await appended;
+    await this.#order.run(`log ${log}`, () => this.#ask("append", { key: log, value }));
   }
 
   async readLog(log: string, limit: number): Promise<readonly Value[]> {
@@ -127,6 +104,22 @@ export class RemoteStore implements Store {
     this.#isClosed = true;
     this.#stop();
     this.#watches.clear();
+  }
+
+  async #update(key: string, change: (old: Value | null) => Value | null, ttl: PutOptions): Promise<Value | null> {
+    let old = await this.get(key);
+    return contest(key, async () => {
+      // Change may alter what it is given: what is expected to be there is what came.
+      const expected = JSON.stringify(old);
+      const json = jsonOf(key, change(old)) ?? "null";
+      if (json === expected && ttl.ttlMs === undefined) return { isDone: true, result: parsed(json) };
+      const answer = await this.#ask("swap", { key, expected: parsed(expected), value: parsed(json), ...ttl }, false);
+      const found = valueIn(answer, "value");
+      old = found;
+      if (!checked.field(answer, "isDone", checked.readBoolean)) return { isDone: false };
+      this.#watches.notify(key);
+      return { isDone: true, result: found };
+    });
   }
 
   /** @param isRepeatable Whether doing it twice is the same as once. */
